@@ -1,0 +1,2 @@
+//! Regression gates.
+fn main() {}
