@@ -1,0 +1,149 @@
+//! What travels to a shard and back. The engine routes these; the shard never knows who waits.
+
+use std::ops::Bound;
+
+use ringkeep_io::Nanos;
+
+use crate::stats::ShardStats;
+use crate::{Error, ShardId, Version};
+
+/// When a write may be acknowledged.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Durability {
+    /// After the device holds it: survives power loss.
+    Sync,
+    /// After the log write completed; made durable at most this long afterwards. Survives the end
+    /// of the process at once.
+    Periodic(Nanos),
+    /// After the log write completed; made durable whenever the log is next synced. Survives the
+    /// end of the process at once.
+    Buffered,
+}
+
+/// One change to one key.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Op {
+    /// Store a value.
+    Put {
+        /// The key.
+        key: Box<[u8]>,
+        /// Its new value.
+        value: Box<[u8]>,
+    },
+    /// Remove the key.
+    Delete {
+        /// The key.
+        key: Box<[u8]>,
+    },
+}
+
+impl Op {
+    /// The key that this operation changes.
+    pub fn key(&self) -> &[u8] {
+        match self {
+            Op::Put { key, .. } | Op::Delete { key } => key,
+        }
+    }
+
+    /// The new value, or nothing for a removal.
+    pub fn value(&self) -> Option<&[u8]> {
+        match self {
+            Op::Put { value, .. } => Some(value),
+            Op::Delete { .. } => None,
+        }
+    }
+
+    /// Bytes of key and value.
+    pub fn bytes(&self) -> usize {
+        self.key().len() + self.value().map_or(0, <[u8]>::len)
+    }
+}
+
+/// What can be asked of a shard.
+#[derive(Debug)]
+pub enum Call {
+    /// One key, at a pinned version or now.
+    Get {
+        /// The key.
+        key: Box<[u8]>,
+        /// A pinned version; the present when absent.
+        at: Option<Version>,
+    },
+    /// Several keys, answered in order.
+    MultiGet {
+        /// The keys.
+        keys: Vec<Box<[u8]>>,
+        /// A pinned version; the present when absent.
+        at: Option<Version>,
+    },
+    /// A change to this shard alone, all or nothing.
+    Write {
+        /// The changes, in order.
+        ops: Vec<Op>,
+        /// When to acknowledge.
+        durability: Durability,
+    },
+    /// A change to several shards, all or nothing; this shard owns one part and coordinates.
+    Commit {
+        /// The changes of each shard.
+        parts: Vec<(ShardId, Vec<Op>)>,
+    },
+    /// One page of a scan.
+    Scan(ScanCall),
+    /// Write the memtable out to tables.
+    Flush,
+    /// Merge everything into one run.
+    Compact,
+    /// Counters.
+    Stats,
+    /// Finish everything, flush, and stop.
+    Close,
+}
+
+/// One page of a scan. The caller keeps the version pinned and asks again from the last key.
+#[derive(Clone, Debug)]
+pub struct ScanCall {
+    /// The low end of the range.
+    pub from: Bound<Box<[u8]>>,
+    /// The high end of the range.
+    pub to: Bound<Box<[u8]>>,
+    /// From the high end downwards.
+    pub reverse: bool,
+    /// The pinned version to read at.
+    pub at: Version,
+    /// Stop after about this many bytes.
+    pub page_bytes: usize,
+    /// Leave values empty.
+    pub keys_only: bool,
+}
+
+/// A key and its value.
+pub type Entry = (Box<[u8]>, Box<[u8]>);
+
+/// The answer to a `ScanCall`.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct ScanPage {
+    /// In the order of the scan.
+    pub entries: Vec<Entry>,
+    /// Nothing is left in the range.
+    pub done: bool,
+}
+
+/// A shard's answer.
+#[derive(Debug)]
+pub enum Reply {
+    /// To `Get`.
+    Value(Option<Box<[u8]>>),
+    /// To `MultiGet`.
+    Values(Vec<Option<Box<[u8]>>>),
+    /// To `Write` and `Commit`.
+    Written(Version),
+    /// To `Scan`.
+    Page(ScanPage),
+    /// To `Flush`, `Compact` and `Close`.
+    Done,
+    /// To `Stats`.
+    Stats(Box<ShardStats>),
+    /// To anything.
+    Failed(Error),
+}

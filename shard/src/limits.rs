@@ -1,0 +1,20 @@
+//! Every maximum of the storage format, with its reason. The engine checks the first three before a
+//! call leaves the caller's thread; decoders check all of them before they allocate.
+
+/// A key takes part in every block, index and comparison: it has to stay small beside a block.
+pub const KEY_BYTES_MAX: usize = 4096;
+
+/// A value is copied whole into a commit group and into a reply.
+pub const VALUE_BYTES_MAX: usize = 64 << 20;
+
+/// Keys and values of one batch together: the log holds a batch whole, in memory and on disk.
+pub const BATCH_BYTES_MAX: usize = 128 << 20;
+
+/// Shards of one database. The slot table has 16,384 entries; more shards than this would leave
+/// too few slots for each to spread evenly.
+pub const SHARDS_MAX: u16 = 1024;
+
+/// Participants, operations and the like in one log record: a count above it is damage.
+pub const BATCH_OPS_MAX: usize = 16 << 20;
+
+const _: () = assert!(KEY_BYTES_MAX + VALUE_BYTES_MAX < BATCH_BYTES_MAX);

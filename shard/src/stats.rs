@@ -1,0 +1,72 @@
+//! Counters of one shard.
+
+/// What a shard has done since it was opened. Plain sums: add shards together for the whole.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ShardStats {
+    /// Point reads answered.
+    pub gets: u64,
+    /// Of these, found.
+    pub gets_found: u64,
+    /// Point reads that had to wait for the device.
+    pub gets_waited: u64,
+    /// Scan pages answered.
+    pub scan_pages: u64,
+    /// Write calls acknowledged.
+    pub writes: u64,
+    /// Single changes in them.
+    pub ops: u64,
+    /// Bytes of keys and values in them.
+    pub user_bytes: u64,
+    /// Commit groups written.
+    pub groups: u64,
+    /// Log frames written (a large group takes several).
+    pub log_frames: u64,
+    /// Bytes of log frames.
+    pub log_bytes: u64,
+    /// Log writes that carried their own durability.
+    pub log_durable_writes: u64,
+    /// Separate log syncs.
+    pub log_syncs: u64,
+    /// Closing frames written when idle.
+    pub log_closing_frames: u64,
+    /// Log segments on disk.
+    pub log_segments: u64,
+    /// Memtables written out.
+    pub flushes: u64,
+    /// Bytes of tables written by flushes.
+    pub flush_bytes: u64,
+    /// Merges finished.
+    pub compactions: u64,
+    /// Bytes of tables written by merges.
+    pub compaction_bytes: u64,
+    /// Bytes of tables read by merges.
+    pub compaction_read_bytes: u64,
+    /// Sorted runs.
+    pub runs: u64,
+    /// Table files.
+    pub tables: u64,
+    /// Their bytes.
+    pub table_bytes: u64,
+    /// Versions of records in tables.
+    pub table_entries: u64,
+    /// Memory of memtables.
+    pub memtable_bytes: u64,
+    /// Memory of cached blocks.
+    pub cache_bytes: u64,
+    /// Blocks found in the cache.
+    pub cache_hits: u64,
+    /// Blocks read from the device.
+    pub cache_misses: u64,
+    /// Probes of filters that said no.
+    pub filter_negatives: u64,
+    /// Memory of filters and top indexes, always resident.
+    pub resident_bytes: u64,
+    /// Cross-shard commits coordinated here.
+    pub commits_coordinated: u64,
+    /// Shards whose disk is full at the moment.
+    pub shards_full: u64,
+    /// Shards whose writes are stopped after a failed log write.
+    pub shards_failed: u64,
+    /// Frames replayed when the shard was opened.
+    pub recovered_frames: u64,
+}
