@@ -5,10 +5,12 @@
 pub mod call;
 pub mod error;
 pub mod limits;
+mod shard;
 pub mod stats;
 pub mod version;
 
 pub use call::{Call, Durability, Entry, Op, Reply, ScanCall, ScanPage};
 pub use error::{Error, Result};
+pub use shard::{Identity, InDoubt, Letter, Recovered, Shard, ShardOptions, TransactionId};
 pub use stats::ShardStats;
 pub use version::{CommitClock, Pin, Pins, ShardId, Version};
