@@ -1,0 +1,200 @@
+//! Where the memtable's bytes live: chunks that are only ever appended to, so that an address stays
+//! good for as long as the memtable and growing never moves what is there.
+//!
+//! An address is 16 bits of chunk and 16 bits of offset in units of 4 bytes. Chunks start small, so
+//! that a small memtable is small, and double up to 256 KiB. A record that would waste much of a
+//! chunk gets one of its own, at offset 0; the chunk that was being filled goes on being filled.
+//!
+//! ```text
+//! key record      head: u32 address of the newest version | key length u32 | key
+//! version record  version u64 | prev: u32 address of the next older one | length u32 | value
+//! ```
+//!
+//! Both are padded to 4 bytes. A tombstone has the length `TOMBSTONE` and no value. Nothing here is
+//! persisted.
+
+use crate::Version;
+
+const UNIT: usize = 4;
+const CHUNK_BYTES_MIN: usize = 4 << 10;
+const CHUNK_BYTES_MAX: usize = UNIT << 16;
+const OWN_CHUNK_FROM_BYTES: usize = CHUNK_BYTES_MAX / 4;
+
+const KEY_HEADER: usize = 8;
+const VERSION_HEADER: usize = 16;
+const PREV_AT: usize = 8;
+const TOMBSTONE: u32 = u32::MAX;
+
+const _: () = assert!(crate::limits::VALUE_BYTES_MAX < TOMBSTONE as usize);
+// A key record and the version record behind it share a chunk, so the second one's offset has to fit.
+const _: () = assert!(crate::limits::KEY_BYTES_MAX + KEY_HEADER + UNIT < CHUNK_BYTES_MAX);
+
+/// Where a record is. Valid in the arena that gave it, for that arena's whole life.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Address(u32);
+
+impl Address {
+    pub(super) const NONE: Address = Address(u32::MAX);
+
+    fn new(chunk: usize, offset: usize) -> Address {
+        assert!(
+            chunk < usize::from(u16::MAX),
+            "a memtable is sealed long before it has 65,535 chunks"
+        );
+        Address((chunk as u32) << 16 | (offset / UNIT) as u32)
+    }
+
+    fn chunk(self) -> usize {
+        (self.0 >> 16) as usize
+    }
+
+    fn offset(self) -> usize {
+        (self.0 as usize & 0xffff) * UNIT
+    }
+
+    fn forward(self, bytes: usize) -> Address {
+        Address(self.0 + (bytes / UNIT) as u32)
+    }
+}
+
+/// One version of a key.
+pub(super) struct VersionRecord<'a> {
+    pub version: Version,
+    pub prev: Address,
+    pub value: Option<&'a [u8]>,
+}
+
+#[derive(Default)]
+pub(super) struct Arena {
+    chunks: Vec<Vec<u8>>,
+    filling: usize,
+    capacity_bytes: usize,
+}
+
+impl Arena {
+    /// Memory taken from the allocator for chunks.
+    pub fn capacity_bytes(&self) -> usize {
+        self.capacity_bytes + self.chunks.capacity() * size_of::<Vec<u8>>()
+    }
+
+    /// Adds a key with its first version and returns the key's address.
+    pub fn add_key(&mut self, key: &[u8], version: Version, value: Option<&[u8]>) -> Address {
+        let key_bytes = (KEY_HEADER + key.len()).next_multiple_of(UNIT);
+        let (address, chunk) = self.room(key_bytes + version_bytes(value));
+        chunk.extend_from_slice(&address.forward(key_bytes).0.to_le_bytes());
+        chunk.extend_from_slice(&(key.len() as u32).to_le_bytes());
+        chunk.extend_from_slice(key);
+        pad(chunk);
+        push_version(chunk, version, Address::NONE, value);
+        address
+    }
+
+    /// Adds a version with the older one `prev` behind it. Nothing leads to it yet.
+    pub fn add_version(
+        &mut self,
+        version: Version,
+        prev: Address,
+        value: Option<&[u8]>,
+    ) -> Address {
+        let (address, chunk) = self.room(version_bytes(value));
+        push_version(chunk, version, prev, value);
+        address
+    }
+
+    #[inline]
+    pub fn key(&self, key: Address) -> &[u8] {
+        let record = self.record(key);
+        let length = read_u32(record, 4) as usize;
+        &record[KEY_HEADER..KEY_HEADER + length]
+    }
+
+    /// The newest version of a key.
+    #[inline]
+    pub fn head(&self, key: Address) -> Address {
+        Address(read_u32(self.record(key), 0))
+    }
+
+    #[inline]
+    pub fn version(&self, version: Address) -> VersionRecord<'_> {
+        let record = self.record(version);
+        let length = read_u32(record, 12);
+        VersionRecord {
+            version: Version(u64::from(read_u32(record, 0)) | u64::from(read_u32(record, 4)) << 32),
+            prev: Address(read_u32(record, PREV_AT)),
+            value: (length != TOMBSTONE)
+                .then(|| &record[VERSION_HEADER..VERSION_HEADER + length as usize]),
+        }
+    }
+
+    pub fn set_head(&mut self, key: Address, head: Address) {
+        self.write_u32(key, 0, head.0);
+    }
+
+    pub fn set_prev(&mut self, version: Address, prev: Address) {
+        self.write_u32(version, PREV_AT, prev.0);
+    }
+
+    #[inline]
+    fn record(&self, address: Address) -> &[u8] {
+        &self.chunks[address.chunk()][address.offset()..]
+    }
+
+    fn write_u32(&mut self, address: Address, at: usize, value: u32) {
+        let start = address.offset() + at;
+        self.chunks[address.chunk()][start..start + 4].copy_from_slice(&value.to_le_bytes());
+    }
+
+    /// A chunk with room for `bytes` more, and the address that they will have.
+    fn room(&mut self, bytes: usize) -> (Address, &mut Vec<u8>) {
+        let index = if bytes >= OWN_CHUNK_FROM_BYTES {
+            self.add_chunk(bytes)
+        } else {
+            let full = match self.chunks.get(self.filling) {
+                Some(chunk) => chunk.capacity() - chunk.len() < bytes,
+                None => true,
+            };
+            if full {
+                let next = self
+                    .chunks
+                    .get(self.filling)
+                    .map_or(0, |c| 2 * c.capacity());
+                let next = next.clamp(CHUNK_BYTES_MIN, CHUNK_BYTES_MAX);
+                self.filling = self.add_chunk(next.max(bytes));
+            }
+            self.filling
+        };
+        let chunk = &mut self.chunks[index];
+        (Address::new(index, chunk.len()), chunk)
+    }
+
+    fn add_chunk(&mut self, bytes: usize) -> usize {
+        let chunk = Vec::with_capacity(bytes);
+        self.capacity_bytes += chunk.capacity();
+        self.chunks.push(chunk);
+        self.chunks.len() - 1
+    }
+}
+
+fn version_bytes(value: Option<&[u8]>) -> usize {
+    (VERSION_HEADER + value.map_or(0, <[u8]>::len)).next_multiple_of(UNIT)
+}
+
+fn push_version(chunk: &mut Vec<u8>, version: Version, prev: Address, value: Option<&[u8]>) {
+    chunk.extend_from_slice(&version.0.to_le_bytes());
+    chunk.extend_from_slice(&prev.0.to_le_bytes());
+    let length = value.map_or(TOMBSTONE, |value| value.len() as u32);
+    chunk.extend_from_slice(&length.to_le_bytes());
+    chunk.extend_from_slice(value.unwrap_or_default());
+    pad(chunk);
+}
+
+fn pad(chunk: &mut Vec<u8>) {
+    let padding = chunk.len().next_multiple_of(UNIT) - chunk.len();
+    chunk.extend_from_slice(&[0; UNIT][..padding]);
+}
+
+#[inline]
+fn read_u32(record: &[u8], at: usize) -> u32 {
+    let bytes = record[at..at + 4].first_chunk::<4>();
+    u32::from_le_bytes(*bytes.expect("four bytes were sliced"))
+}

@@ -1,0 +1,149 @@
+//! The newest writes of a shard, in memory, ordered by (key ascending, version descending).
+//!
+//! A put or get costs one hash probe: `key_index` finds the key's record in `arena`, which leads to
+//! its versions, newest first. `order` keeps the keys sorted well enough for cursors without a
+//! comparison on the way of a put. It does no I/O and forgets nothing until it is dropped whole.
+
+mod arena;
+mod cursor;
+mod key_index;
+mod order;
+#[cfg(test)]
+mod tests;
+
+use arena::{Arena, VersionRecord};
+use key_index::{Found, KeyIndex};
+use order::Order;
+
+use crate::Version;
+
+pub(crate) use arena::Address;
+pub(crate) use cursor::MemtableCursor;
+
+/// Versions of keys, by key.
+pub(crate) struct Memtable {
+    arena: Arena,
+    index: KeyIndex,
+    order: Order,
+    entries: usize,
+    oldest: Version,
+    newest: Version,
+}
+
+impl Memtable {
+    /// An empty one.
+    pub fn new() -> Memtable {
+        Memtable {
+            arena: Arena::default(),
+            index: KeyIndex::new(),
+            order: Order::new(),
+            entries: 0,
+            oldest: Version(u64::MAX),
+            newest: Version(0),
+        }
+    }
+
+    /// Adds a version of a key; no value means deleted. The same version of the same key is
+    /// replaced: within one commit the last write wins.
+    pub fn insert(&mut self, key: &[u8], version: Version, value: Option<&[u8]>) {
+        let is = |arena: &Arena, address| arena.key(address) == key;
+        let add = |arena: &mut Arena| arena.add_key(key, version, value);
+        match self.index.find_or_add(key, &mut self.arena, is, add) {
+            Found::New(address) => {
+                self.order.add(key, address, &self.arena);
+                self.entries += 1;
+            }
+            Found::Old(address) => self.add_version(address, version, value),
+        }
+        self.oldest = self.oldest.min(version);
+        self.newest = self.newest.max(version);
+    }
+
+    /// The newest version at or below `at`: its value, or `Some(None)` where it is a deletion.
+    /// Nothing at all when the memtable does not know.
+    #[inline]
+    pub fn get(&self, key: &[u8], at: Version) -> Option<Option<&[u8]>> {
+        let found = self
+            .index
+            .find(key, |address| self.arena.key(address) == key)?;
+        let mut address = self.arena.head(found);
+        while address != Address::NONE {
+            let record = self.arena.version(address);
+            if record.version <= at {
+                return Some(record.value);
+            }
+            address = record.prev;
+        }
+        None
+    }
+
+    /// A cursor over the keys that are here now. Sorts what is not sorted yet.
+    pub fn cursor(&mut self) -> MemtableCursor {
+        MemtableCursor::new(self.order.runs(&self.arena))
+    }
+
+    /// Memory taken, with the index and the order.
+    pub fn bytes(&self) -> usize {
+        self.arena.capacity_bytes() + self.index.bytes() + self.order.bytes()
+    }
+
+    /// Versions of keys.
+    pub fn entries(&self) -> usize {
+        self.entries
+    }
+
+    /// Whether nothing was inserted yet.
+    pub fn is_empty(&self) -> bool {
+        self.entries == 0
+    }
+
+    /// The oldest version inserted; nothing when empty.
+    pub fn oldest(&self) -> Option<Version> {
+        (!self.is_empty()).then_some(self.oldest)
+    }
+
+    /// The newest version inserted; nothing when empty.
+    pub fn newest(&self) -> Option<Version> {
+        (!self.is_empty()).then_some(self.newest)
+    }
+
+    /// The version and value at an address that a cursor gave.
+    #[inline]
+    pub(crate) fn entry(&self, address: Address) -> (Version, Option<&[u8]>) {
+        let record = self.arena.version(address);
+        (record.version, record.value)
+    }
+
+    /// The next older version of the same key.
+    #[inline]
+    pub(crate) fn older(&self, address: Address) -> Option<Address> {
+        let prev = self.arena.version(address).prev;
+        (prev != Address::NONE).then_some(prev)
+    }
+
+    /// Links a version in at its place in the chain of a known key: normally the head.
+    fn add_version(&mut self, key: Address, version: Version, value: Option<&[u8]>) {
+        let mut newer = Address::NONE;
+        let mut next = self.arena.head(key);
+        while next != Address::NONE {
+            let VersionRecord {
+                version: v, prev, ..
+            } = self.arena.version(next);
+            if v <= version {
+                if v == version {
+                    next = prev;
+                    self.entries -= 1;
+                }
+                break;
+            }
+            newer = next;
+            next = prev;
+        }
+        let added = self.arena.add_version(version, next, value);
+        match newer {
+            Address::NONE => self.arena.set_head(key, added),
+            newer => self.arena.set_prev(newer, added),
+        }
+        self.entries += 1;
+    }
+}

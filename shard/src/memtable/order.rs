@@ -1,0 +1,205 @@
+//! The order of the keys: sorted runs of unique keys, plus a short unsorted tail of the newest ones.
+//! A put pays for order only every `PIECE` new keys, when the tail is sorted and becomes a run. Runs
+//! are merged as they come up to `MERGE_BY_PUT` keys and when a cursor is opened up to `MERGE_BY_CURSOR`
+//! keys, which bounds both a single step and the number of runs. An overwrite adds nothing.
+//!
+//! Each entry holds eight bytes of its key, taken after the `skip` bytes that all keys up to then had
+//! in common, so that most comparisons touch no key. `skip` only ever falls; runs made under
+//! different ones compare by whole keys.
+
+use std::borrow::Cow;
+use std::cmp::{Ordering, Reverse};
+use std::ops::Bound;
+use std::rc::Rc;
+
+use super::arena::{Address, Arena};
+
+const PIECE: usize = 1024;
+const MERGE_BY_PUT: usize = 8 << 10;
+const MERGE_BY_CURSOR: usize = 32 << 10;
+
+/// One key in a run.
+#[derive(Clone, Copy)]
+pub(super) struct Place {
+    pub prefix: u64,
+    pub key: Address,
+}
+
+/// Unique keys in ascending order, all of which share their first `skip` bytes.
+pub(super) struct Run {
+    pub skip: usize,
+    pub places: Vec<Place>,
+}
+
+pub(super) struct Order {
+    common: Option<Vec<u8>>,
+    tail: Vec<Address>,
+    runs: Vec<Rc<Run>>,
+}
+
+impl Order {
+    pub fn new() -> Order {
+        Order {
+            common: None,
+            tail: Vec::new(),
+            runs: Vec::new(),
+        }
+    }
+
+    pub fn bytes(&self) -> usize {
+        let places: usize = self.runs.iter().map(|run| run.places.capacity()).sum();
+        places * size_of::<Place>() + self.tail.capacity() * size_of::<Address>()
+    }
+
+    /// Adds a key that was not there yet.
+    pub fn add(&mut self, key: &[u8], address: Address, arena: &Arena) {
+        match &mut self.common {
+            None => self.common = Some(key.to_vec()),
+            Some(common) if key.starts_with(common) => {}
+            Some(common) => common.truncate(common_prefix(common, key)),
+        }
+        self.tail.push(address);
+        if self.tail.len() == PIECE {
+            self.sort_tail(arena);
+            self.merge_runs(MERGE_BY_PUT, arena);
+        }
+    }
+
+    /// All keys so far, as runs that stay as they are while keys go on being added.
+    pub fn runs(&mut self, arena: &Arena) -> Vec<Rc<Run>> {
+        self.sort_tail(arena);
+        self.merge_runs(MERGE_BY_CURSOR, arena);
+        self.runs.clone()
+    }
+
+    fn skip(&self) -> usize {
+        self.common.as_ref().map_or(0, Vec::len)
+    }
+
+    fn sort_tail(&mut self, arena: &Arena) {
+        if self.tail.is_empty() {
+            return;
+        }
+        let skip = self.skip();
+        let place = |key| Place {
+            prefix: prefix(arena.key(key), skip),
+            key,
+        };
+        let mut places: Vec<Place> = self.tail.drain(..).map(place).collect();
+        if !places.is_sorted_by(|a, b| compare(a, b, arena).is_lt()) {
+            places.sort_unstable_by(|a, b| compare(a, b, arena));
+        }
+        if let Some(run) = self.runs.last_mut().and_then(Rc::get_mut)
+            && run.skip == skip
+            && run.places.len() + places.len() <= MERGE_BY_CURSOR
+            && compare(&run.places[run.places.len() - 1], &places[0], arena).is_lt()
+        {
+            run.places.append(&mut places);
+        } else {
+            self.runs.push(Rc::new(Run { skip, places }));
+        }
+    }
+
+    /// Merges the smallest two runs of like size (so that few sizes remain), again and again, while
+    /// the `allowance` of keys to be moved lasts.
+    fn merge_runs(&mut self, mut allowance: usize, arena: &Arena) {
+        self.runs.sort_by_key(|run| Reverse(run.places.len()));
+        loop {
+            let size = |at: usize| self.runs[at].places.len();
+            let alike = |&at: &usize| size(at - 1) <= 2 * size(at);
+            let Some(at) = (1..self.runs.len()).rev().find(alike) else {
+                return;
+            };
+            let total = size(at - 1) + size(at);
+            if total > allowance {
+                return;
+            }
+            allowance -= total;
+            let (smaller, larger) = (self.runs.remove(at), self.runs.remove(at - 1));
+            let merged = Rc::new(merge(&larger, &smaller, self.skip(), arena));
+            let at = self.runs.partition_point(|run| run.places.len() >= total);
+            self.runs.insert(at, merged);
+        }
+    }
+}
+
+impl Run {
+    /// How many keys lie before `bound`: with `Included` before that key, with `Excluded` up to and
+    /// with it. `Unbounded` is before all.
+    pub fn count_before(&self, bound: Bound<&[u8]>, arena: &Arena) -> usize {
+        let (key, with_equal) = match bound {
+            Bound::Unbounded => return 0,
+            Bound::Included(key) => (key, false),
+            Bound::Excluded(key) => (key, true),
+        };
+        let common = &arena.key(self.places[0].key)[..self.skip];
+        match key[..key.len().min(self.skip)].cmp(common) {
+            Ordering::Less => return 0,
+            Ordering::Greater => return self.places.len(),
+            Ordering::Equal => {}
+        }
+        let wanted = prefix(key, self.skip);
+        self.places.partition_point(|place| {
+            let order = place.prefix.cmp(&wanted);
+            match order.then_with(|| arena.key(place.key).cmp(key)) {
+                Ordering::Less => true,
+                Ordering::Equal => with_equal,
+                Ordering::Greater => false,
+            }
+        })
+    }
+
+    /// The places with their prefixes taken after `skip` bytes.
+    fn places_from(&self, skip: usize, arena: &Arena) -> Cow<'_, [Place]> {
+        if self.skip == skip {
+            return Cow::Borrowed(&self.places);
+        }
+        let place = |place: &Place| Place {
+            prefix: prefix(arena.key(place.key), skip),
+            key: place.key,
+        };
+        Cow::Owned(self.places.iter().map(place).collect())
+    }
+}
+
+/// The order of two places with the same `skip`.
+#[inline]
+pub(super) fn compare(a: &Place, b: &Place, arena: &Arena) -> Ordering {
+    let order = a.prefix.cmp(&b.prefix);
+    order.then_with(|| arena.key(a.key).cmp(arena.key(b.key)))
+}
+
+fn merge(a: &Run, b: &Run, skip: usize, arena: &Arena) -> Run {
+    let (a, b) = (a.places_from(skip, arena), b.places_from(skip, arena));
+    let (mut a, mut b) = (&*a, &*b);
+    let mut places = Vec::with_capacity(a.len() + b.len());
+    while let (Some(from_a), Some(from_b)) = (a.first(), b.first()) {
+        if compare(from_a, from_b, arena).is_lt() {
+            places.push(*from_a);
+            a = &a[1..];
+        } else {
+            places.push(*from_b);
+            b = &b[1..];
+        }
+    }
+    places.extend_from_slice(a);
+    places.extend_from_slice(b);
+    Run { skip, places }
+}
+
+/// Eight bytes of the key as a big-endian number. A key that ends early is filled up with zeros, so
+/// equal prefixes say nothing and unequal ones decide.
+#[inline]
+fn prefix(key: &[u8], skip: usize) -> u64 {
+    let rest = &key[skip.min(key.len())..];
+    if let Some(bytes) = rest.first_chunk::<8>() {
+        return u64::from_be_bytes(*bytes);
+    }
+    let mut bytes = [0; 8];
+    bytes[..rest.len()].copy_from_slice(rest);
+    u64::from_be_bytes(bytes)
+}
+
+fn common_prefix(a: &[u8], b: &[u8]) -> usize {
+    a.iter().zip(b).take_while(|(a, b)| a == b).count()
+}

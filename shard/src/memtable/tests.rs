@@ -1,0 +1,175 @@
+//! The memtable against an ordered map of the same writes.
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+
+use super::*;
+use crate::merge::seeded::{Seeded, with_seeds};
+
+/// Ordered as the memtable is: versions of a key from the newest on.
+type Model = BTreeMap<Vec<u8>, BTreeMap<std::cmp::Reverse<Version>, Option<Vec<u8>>>>;
+
+fn write_some(
+    random: &mut Seeded,
+    table: &mut Memtable,
+    model: &mut Model,
+    writes: usize,
+    keys: usize,
+) {
+    for _ in 0..writes {
+        let key = random.key(keys);
+        let version = Version(1 + random.below(writes) as u64);
+        let length = if random.one_in(50) {
+            70_000
+        } else {
+            random.below(40)
+        };
+        let value = (!random.one_in(5)).then(|| random.bytes(length));
+        table.insert(&key, version, value.as_deref());
+        let versions = model.entry(key).or_default();
+        versions.insert(std::cmp::Reverse(version), value);
+    }
+}
+
+#[test]
+fn answers_every_read_at_every_version_like_a_map() {
+    with_seeds(20, |random| {
+        let (mut table, mut model) = (Memtable::new(), Model::new());
+        write_some(random, &mut table, &mut model, 2000, 300);
+        assert_eq!(
+            table.entries(),
+            model.values().map(BTreeMap::len).sum::<usize>()
+        );
+        for _ in 0..2000 {
+            let key = random.key(330);
+            let at = Version(random.below(2100) as u64);
+            let expected = model.get(&key).and_then(|versions| {
+                let mut visible = versions.range(std::cmp::Reverse(at)..);
+                Some(visible.next()?.1.as_deref())
+            });
+            assert_eq!(table.get(&key, at), expected);
+        }
+    });
+}
+
+#[test]
+fn cursors_walk_both_ways_and_turn_like_a_map() {
+    with_seeds(12, |random| {
+        let (mut table, mut model) = (Memtable::new(), Model::new());
+        for round in 0..4 {
+            write_some(random, &mut table, &mut model, 2500, 6000);
+            let keys: Vec<&Vec<u8>> = model.keys().collect();
+            let mut cursor = table.cursor();
+            for _ in 0..200 {
+                let key = random.key(6500);
+                let bound = match random.below(4) {
+                    0 => Bound::Unbounded,
+                    1 => Bound::Excluded(key.as_slice()),
+                    _ => Bound::Included(key.as_slice()),
+                };
+                let forward = random.one_in(2);
+                let mut at = match (forward, bound) {
+                    (true, Bound::Unbounded) => 0,
+                    (true, Bound::Included(key)) => keys.partition_point(|k| k.as_slice() < key),
+                    (true, Bound::Excluded(key)) => keys.partition_point(|k| k.as_slice() <= key),
+                    (false, Bound::Unbounded) => keys.len().wrapping_sub(1),
+                    (false, Bound::Included(key)) => keys
+                        .partition_point(|k| k.as_slice() <= key)
+                        .wrapping_sub(1),
+                    (false, Bound::Excluded(key)) => {
+                        keys.partition_point(|k| k.as_slice() < key).wrapping_sub(1)
+                    }
+                };
+                match forward {
+                    true => cursor.seek(&table, bound),
+                    false => cursor.seek_back(&table, bound),
+                }
+                for _ in 0..random.below(12) {
+                    let expected = keys.get(at).map(|key| key.as_slice());
+                    assert_eq!(cursor.key(&table), expected, "round {round}");
+                    let Some(key) = expected else { break };
+                    let expected = model[key].iter().map(|(v, value)| (v.0, value.as_deref()));
+                    assert!(cursor.versions(&table).eq(expected));
+                    if random.one_in(5) {
+                        at = at.wrapping_sub(1);
+                        cursor.prev(&table);
+                    } else {
+                        at = at.wrapping_add(1);
+                        cursor.next(&table);
+                    }
+                }
+            }
+        }
+    });
+}
+
+#[test]
+fn a_cursor_keeps_its_keys_while_others_are_added() {
+    let mut table = Memtable::new();
+    for key in ["b", "d", "f"] {
+        table.insert(key.as_bytes(), Version(1), Some(b"old"));
+    }
+    let mut cursor = table.cursor();
+    cursor.seek(&table, Bound::Unbounded);
+    for key in ["a", "c", "d", "e"] {
+        table.insert(key.as_bytes(), Version(2), Some(b"new"));
+    }
+    let mut seen = Vec::new();
+    while let Some(key) = cursor.key(&table) {
+        seen.push((key, cursor.versions(&table).count()));
+        cursor.next(&table);
+    }
+    assert_eq!(seen, [(b"b".as_slice(), 1), (b"d", 2), (b"f", 1)]);
+}
+
+#[test]
+fn the_last_write_of_a_commit_wins_and_late_versions_find_their_place() {
+    let mut table = Memtable::new();
+    table.insert(b"k", Version(5), Some(b"five"));
+    table.insert(b"k", Version(3), Some(b"three"));
+    table.insert(b"k", Version(4), None);
+    table.insert(b"k", Version(5), Some(b"five again"));
+    let mut cursor = table.cursor();
+    cursor.seek(&table, Bound::Unbounded);
+    let versions: Vec<_> = cursor.versions(&table).collect();
+    assert_eq!(
+        versions,
+        [
+            (Version(5), Some(b"five again".as_slice())),
+            (Version(4), None),
+            (Version(3), Some(b"three".as_slice())),
+        ]
+    );
+    assert_eq!(
+        (table.get(b"k", Version(2)), table.get(b"", Version(9))),
+        (None, None)
+    );
+    assert_eq!(
+        (table.oldest(), table.newest()),
+        (Some(Version(3)), Some(Version(5)))
+    );
+}
+
+#[test]
+fn a_small_memtable_is_small_and_a_large_one_counts_everything() {
+    let mut table = Memtable::new();
+    assert!(table.bytes() < 8 << 10);
+    table.insert(b"", Version(1), Some(b""));
+    assert!(table.bytes() < 12 << 10);
+    let value = [7; 100];
+    for key in 0..20_000u64 {
+        table.insert(
+            &key.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes(),
+            Version(key),
+            Some(&value),
+        );
+    }
+    let raw = 20_000 * 108;
+    assert!(
+        table.bytes() > raw && table.bytes() < 2 * raw,
+        "{}",
+        table.bytes()
+    );
+    table.insert(b"large", Version(1), Some(&vec![1; 9 << 20]));
+    assert!(table.bytes() > raw + (9 << 20));
+}

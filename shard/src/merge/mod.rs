@@ -1,0 +1,5 @@
+//! One ordered stream out of several.
+
+pub(crate) mod heap;
+#[cfg(test)]
+pub(crate) mod seeded;
