@@ -1,0 +1,476 @@
+//! The bytes of the log.
+//!
+//! A segment file is a row of frames, each starting on a 4 KiB boundary:
+//!
+//! ```text
+//! byte  0  magic "RKLG"            4  format version u16     6  flags u16
+//!       8  store id [16]
+//!      24  shard u16   26 zero u16   28  zero u32
+//!      32  segment u64   40 epoch u64   48 sequence u64
+//!      56  durable u64: the highest sequence known durable when this frame was written
+//!      64  version u64: of all writes in the group
+//!      72  payload bytes u32        76  checksum of the previous frame's header u32
+//!      80  payload checksum u32     84  checksum of bytes 0 to 83 u32
+//!      88  payload, zeroes to the next boundary
+//! ```
+//!
+//! Flags: 1 = the group goes on in the next frame, 2 = closing frame of a log gone idle.
+//! The payloads of a group, joined, are a row of records:
+//!
+//! ```text
+//! 1 put      key length, value length (varints), key, value
+//! 2 delete   key length (varint), key
+//! 3 prepare  transaction u64, coordinator u16, operations (varint), puts and deletes
+//! 4 decide   transaction u64, participants (varint), u16 each, operations (varint), puts and deletes
+//! 5 outcome  transaction u64, version u64 (0 = aborted)
+//! ```
+
+use ringkeep_io::PAGE;
+use zerocopy::little_endian::{U16, U32, U64};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
+
+use crate::call::Op;
+use crate::checksum::crc32c;
+use crate::limits::{BATCH_OPS_MAX, KEY_BYTES_MAX, SHARDS_MAX, VALUE_BYTES_MAX};
+use crate::shard::{Identity, TransactionId};
+use crate::varint;
+use crate::version::{ShardId, Version};
+
+pub(crate) const MAGIC: [u8; 4] = *b"RKLG";
+pub(crate) const FORMAT_VERSION: u16 = 1;
+pub(crate) const HEADER_BYTES: usize = 88;
+
+const FLAG_CONTINUES: u16 = 1;
+const FLAG_CLOSING: u16 = 2;
+
+#[derive(FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned, Clone, Copy)]
+#[repr(C)]
+struct HeaderBytes {
+    magic: [u8; 4],
+    format: U16,
+    flags: U16,
+    store: [u8; 16],
+    shard: U16,
+    zero: U16,
+    zero_too: U32,
+    segment: U64,
+    epoch: U64,
+    sequence: U64,
+    durable: U64,
+    version: U64,
+    payload_bytes: U32,
+    previous_crc: U32,
+    payload_crc: U32,
+    crc: U32,
+}
+
+const _: () = assert!(size_of::<HeaderBytes>() == HEADER_BYTES);
+
+/// The head of a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub(crate) struct FrameHeader {
+    pub segment: u64,
+    pub epoch: u64,
+    pub sequence: u64,
+    pub durable: u64,
+    pub version: Version,
+    pub continues: bool,
+    pub closing: bool,
+    pub payload_bytes: u32,
+    pub previous_crc: u32,
+    pub payload_crc: u32,
+    /// The checksum of this header, which covers the payload through `payload_crc`.
+    pub crc: u32,
+}
+
+/// How much of the file a frame with this payload takes.
+pub(crate) fn frame_bytes(payload_bytes: usize) -> usize {
+    (HEADER_BYTES + payload_bytes).next_multiple_of(PAGE)
+}
+
+impl FrameHeader {
+    /// Completes the frame in `frame`, whose payload is in place: fills the header in, clears the
+    /// padding, and returns the header with its checksums.
+    pub fn seal(mut self, identity: &Identity, frame: &mut [u8]) -> FrameHeader {
+        let payload = self.payload_bytes as usize;
+        let end = HEADER_BYTES + payload;
+        frame[end..frame_bytes(payload)].fill(0);
+        self.payload_crc = crc32c(&frame[HEADER_BYTES..end]);
+        let flags = if self.continues { FLAG_CONTINUES } else { 0 }
+            | if self.closing { FLAG_CLOSING } else { 0 };
+        let mut bytes = HeaderBytes {
+            magic: MAGIC,
+            format: FORMAT_VERSION.into(),
+            flags: flags.into(),
+            store: identity.store,
+            shard: identity.shard.0.into(),
+            zero: 0.into(),
+            zero_too: 0.into(),
+            segment: self.segment.into(),
+            epoch: self.epoch.into(),
+            sequence: self.sequence.into(),
+            durable: self.durable.into(),
+            version: self.version.0.into(),
+            payload_bytes: self.payload_bytes.into(),
+            previous_crc: self.previous_crc.into(),
+            payload_crc: self.payload_crc.into(),
+            crc: 0.into(),
+        };
+        self.crc = crc32c(&bytes.as_bytes()[..HEADER_BYTES - 4]);
+        bytes.crc = self.crc.into();
+        frame[..HEADER_BYTES].copy_from_slice(bytes.as_bytes());
+        self
+    }
+
+    /// Reads a header. Nothing unless it is whole, of this format and of this very shard. The
+    /// length is believed only because the checksum covers it.
+    pub fn read(identity: &Identity, frame: &[u8]) -> Option<FrameHeader> {
+        if !frame.starts_with(&MAGIC) {
+            return None;
+        }
+        let (bytes, _) = HeaderBytes::read_from_prefix(frame).ok()?;
+        let ours = bytes.store == identity.store && bytes.shard.get() == identity.shard.0;
+        let whole = bytes.crc.get() == crc32c(&bytes.as_bytes()[..HEADER_BYTES - 4]);
+        if !ours || !whole || bytes.format.get() != FORMAT_VERSION {
+            return None;
+        }
+        Some(FrameHeader {
+            segment: bytes.segment.get(),
+            epoch: bytes.epoch.get(),
+            sequence: bytes.sequence.get(),
+            durable: bytes.durable.get(),
+            version: Version(bytes.version.get()),
+            continues: bytes.flags.get() & FLAG_CONTINUES != 0,
+            closing: bytes.flags.get() & FLAG_CLOSING != 0,
+            payload_bytes: bytes.payload_bytes.get(),
+            previous_crc: bytes.previous_crc.get(),
+            payload_crc: bytes.payload_crc.get(),
+            crc: bytes.crc.get(),
+        })
+    }
+
+    /// The format version of a frame of ours whose header is whole, whatever that version is.
+    pub fn format_of(frame: &[u8]) -> Option<u16> {
+        let (bytes, _) = HeaderBytes::read_from_prefix(frame).ok()?;
+        let whole = bytes.crc.get() == crc32c(&bytes.as_bytes()[..HEADER_BYTES - 4]);
+        (bytes.magic == MAGIC && whole).then(|| bytes.format.get())
+    }
+}
+
+/// One record of a group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Record {
+    Op(Op),
+    Prepare {
+        transaction: TransactionId,
+        coordinator: ShardId,
+        ops: Vec<Op>,
+    },
+    Decide {
+        transaction: TransactionId,
+        participants: Vec<ShardId>,
+        ops: Vec<Op>,
+    },
+    Outcome {
+        transaction: TransactionId,
+        version: Option<Version>,
+    },
+}
+
+const PUT: u8 = 1;
+const DELETE: u8 = 2;
+const PREPARE: u8 = 3;
+const DECIDE: u8 = 4;
+const OUTCOME: u8 = 5;
+
+/// At most this many bytes of an operation beside key and value: kind and two lengths.
+pub(crate) const OP_OVERHEAD: usize = 1 + 3 + 5;
+
+/// At most this many bytes of any other record beside its operations.
+pub(crate) const RECORD_OVERHEAD: usize = 1 + 8 + 5 + 2 * SHARDS_MAX as usize + 5;
+
+/// Appends one operation.
+pub(crate) fn push_op(out: &mut Vec<u8>, op: &Op) {
+    match op {
+        Op::Put { key, value } => {
+            out.push(PUT);
+            varint::push(out, key.len() as u64);
+            varint::push(out, value.len() as u64);
+            out.extend_from_slice(key);
+            out.extend_from_slice(value);
+        }
+        Op::Delete { key } => {
+            out.push(DELETE);
+            varint::push(out, key.len() as u64);
+            out.extend_from_slice(key);
+        }
+    }
+}
+
+fn push_ops(out: &mut Vec<u8>, ops: &[Op]) {
+    varint::push(out, ops.len() as u64);
+    for op in ops {
+        push_op(out, op);
+    }
+}
+
+/// Appends one record.
+pub(crate) fn push_record(out: &mut Vec<u8>, record: &Record) {
+    match record {
+        Record::Op(op) => push_op(out, op),
+        Record::Prepare {
+            transaction,
+            coordinator,
+            ops,
+        } => {
+            out.push(PREPARE);
+            out.extend_from_slice(&transaction.0.to_le_bytes());
+            out.extend_from_slice(&coordinator.0.to_le_bytes());
+            push_ops(out, ops);
+        }
+        Record::Decide {
+            transaction,
+            participants,
+            ops,
+        } => {
+            out.push(DECIDE);
+            out.extend_from_slice(&transaction.0.to_le_bytes());
+            varint::push(out, participants.len() as u64);
+            for participant in participants {
+                out.extend_from_slice(&participant.0.to_le_bytes());
+            }
+            push_ops(out, ops);
+        }
+        Record::Outcome {
+            transaction,
+            version,
+        } => {
+            out.push(OUTCOME);
+            out.extend_from_slice(&transaction.0.to_le_bytes());
+            out.extend_from_slice(&version.map_or(0, |v| v.0).to_le_bytes());
+        }
+    }
+}
+
+/// The next record of a group's payload. Single changes, which are nearly all, stay where they lie.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Next<'a> {
+    Change {
+        key: &'a [u8],
+        value: Option<&'a [u8]>,
+    },
+    Record(Record),
+}
+
+/// Takes one record off the front of a group's payload; nothing when it does not parse.
+pub(crate) fn take_next<'a>(input: &mut &'a [u8]) -> Option<Next<'a>> {
+    match input.first()? {
+        &(PUT | DELETE) => {
+            let (key, value) = take_change(input)?;
+            Some(Next::Change { key, value })
+        }
+        _ => take_record(input).map(Next::Record),
+    }
+}
+
+/// Like `take_next`, for a record that outlives the payload.
+pub(crate) fn take_record(input: &mut &[u8]) -> Option<Record> {
+    let (&kind, rest) = input.split_first()?;
+    match kind {
+        PUT | DELETE => take_op(input).map(Record::Op),
+        PREPARE => {
+            *input = rest;
+            Some(Record::Prepare {
+                transaction: TransactionId(take_u64(input)?),
+                coordinator: ShardId(take_u16(input)?),
+                ops: take_ops(input)?,
+            })
+        }
+        DECIDE => {
+            *input = rest;
+            let transaction = TransactionId(take_u64(input)?);
+            let count = varint::take(input)?;
+            if count > u64::from(SHARDS_MAX) {
+                return None;
+            }
+            let participants = (0..count)
+                .map(|_| take_u16(input).map(ShardId))
+                .collect::<Option<Vec<_>>>()?;
+            Some(Record::Decide {
+                transaction,
+                participants,
+                ops: take_ops(input)?,
+            })
+        }
+        OUTCOME => {
+            *input = rest;
+            let transaction = TransactionId(take_u64(input)?);
+            let version = take_u64(input)?;
+            Some(Record::Outcome {
+                transaction,
+                version: (version != 0).then_some(Version(version)),
+            })
+        }
+        _ => None,
+    }
+}
+
+fn take_ops(input: &mut &[u8]) -> Option<Vec<Op>> {
+    let count = usize::try_from(varint::take(input)?).ok()?;
+    // An operation takes three bytes at least: a count beyond that is damage, not a reason to allocate.
+    if count > BATCH_OPS_MAX || count > input.len() / 3 {
+        return None;
+    }
+    (0..count).map(|_| take_op(input)).collect()
+}
+
+fn take_op(input: &mut &[u8]) -> Option<Op> {
+    let (key, value) = take_change(input)?;
+    let key = key.into();
+    Some(match value {
+        Some(value) => Op::Put {
+            key,
+            value: value.into(),
+        },
+        None => Op::Delete { key },
+    })
+}
+
+fn take_change<'a>(input: &mut &'a [u8]) -> Option<(&'a [u8], Option<&'a [u8]>)> {
+    let (&kind, rest) = input.split_first()?;
+    *input = rest;
+    let key_bytes = varint::take(input)?;
+    if key_bytes == 0 || key_bytes > KEY_BYTES_MAX as u64 {
+        return None;
+    }
+    match kind {
+        PUT => {
+            let value_bytes = varint::take(input)?;
+            if value_bytes > VALUE_BYTES_MAX as u64 {
+                return None;
+            }
+            let key = take(input, key_bytes as usize)?;
+            Some((key, Some(take(input, value_bytes as usize)?)))
+        }
+        DELETE => Some((take(input, key_bytes as usize)?, None)),
+        _ => None,
+    }
+}
+
+fn take<'a>(input: &mut &'a [u8], count: usize) -> Option<&'a [u8]> {
+    let (front, rest) = input.split_at_checked(count)?;
+    *input = rest;
+    Some(front)
+}
+
+fn take_u16(input: &mut &[u8]) -> Option<u16> {
+    take(input, 2)?.try_into().ok().map(u16::from_le_bytes)
+}
+
+fn take_u64(input: &mut &[u8]) -> Option<u64> {
+    take(input, 8)?.try_into().ok().map(u64::from_le_bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn identity() -> Identity {
+        Identity {
+            store: *b"0123456789abcdef",
+            shard: ShardId(3),
+            shards: 8,
+        }
+    }
+
+    fn put(key: &[u8], value: &[u8]) -> Op {
+        Op::Put {
+            key: key.into(),
+            value: value.into(),
+        }
+    }
+
+    #[test]
+    fn golden_header() {
+        let header = FrameHeader {
+            segment: 1,
+            epoch: 2,
+            sequence: 3,
+            durable: 4,
+            version: Version(5),
+            continues: true,
+            payload_bytes: 3,
+            previous_crc: 0x0a0b_0c0d,
+            ..FrameHeader::default()
+        };
+        let mut frame = vec![0xee; PAGE];
+        frame[HEADER_BYTES..HEADER_BYTES + 3].copy_from_slice(b"abc");
+        let sealed = header.seal(&identity(), &mut frame);
+        let hex: String = frame[..80].iter().map(|b| format!("{b:02x}")).collect();
+        let expected = "524b4c47 0100 0100 30313233343536373839616263646566 0300 0000 00000000 \
+             0100000000000000 0200000000000000 0300000000000000 0400000000000000 \
+             0500000000000000 03000000 0d0c0b0a";
+        let expected: String = expected.split_whitespace().collect();
+        assert_eq!(hex, expected);
+        assert_eq!(sealed.payload_crc, crc32c(b"abc"));
+        assert!(frame[HEADER_BYTES + 3..].iter().all(|b| *b == 0));
+        assert_eq!(FrameHeader::read(&identity(), &frame), Some(sealed));
+        let mut other = identity();
+        other.shard = ShardId(4);
+        assert_eq!(FrameHeader::read(&other, &frame), None);
+        for bit in 0..HEADER_BYTES * 8 {
+            frame[bit / 8] ^= 1 << (bit % 8);
+            assert_eq!(FrameHeader::read(&identity(), &frame), None, "bit {bit}");
+            frame[bit / 8] ^= 1 << (bit % 8);
+        }
+    }
+
+    #[test]
+    fn golden_records() {
+        let records = [
+            (Record::Op(put(b"k", b"vv")), "01 01 02 6b 7676"),
+            (
+                Record::Op(Op::Delete {
+                    key: (*b"kk").into(),
+                }),
+                "02 02 6b6b",
+            ),
+            (
+                Record::Prepare {
+                    transaction: TransactionId(9),
+                    coordinator: ShardId(1),
+                    ops: vec![put(b"a", b"")],
+                },
+                "03 0900000000000000 0100 01 01 01 00 61",
+            ),
+            (
+                Record::Decide {
+                    transaction: TransactionId(9),
+                    participants: vec![ShardId(0), ShardId(2)],
+                    ops: vec![],
+                },
+                "04 0900000000000000 02 0000 0200 00",
+            ),
+            (
+                Record::Outcome {
+                    transaction: TransactionId(9),
+                    version: Some(Version(10)),
+                },
+                "05 0900000000000000 0a00000000000000",
+            ),
+        ];
+        for (record, expected) in records {
+            let mut bytes = Vec::new();
+            push_record(&mut bytes, &record);
+            let hex: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
+            let expected: String = expected.split_whitespace().collect();
+            assert_eq!(hex, expected);
+            for cut in 0..bytes.len() {
+                assert_eq!(take_record(&mut &bytes[..cut]), None);
+            }
+            let mut rest = bytes.as_slice();
+            assert_eq!(take_record(&mut rest), Some(record));
+            assert!(rest.is_empty());
+        }
+    }
+}

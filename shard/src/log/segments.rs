@@ -1,0 +1,100 @@
+//! The log's files: a fixed set of slots, each holding one segment at a time.
+//!
+//! A slot is written with zeroes once, before its first use, and recycled for ever after: appending
+//! to it changes no metadata, so that one commit is one device write. What a slot holds stands in
+//! its frames alone; old frames of an earlier use are told apart by segment, epoch and sequence.
+
+use ringkeep_io::{Buffer, Directory, File, Io, OpenMode, WriteDurability};
+
+use crate::error::{Error, Result};
+use crate::superblock::missing_or;
+
+/// Zeroes are written in pieces of this size, a few at a time.
+const ZERO_BYTES: usize = 1 << 20;
+const ZEROES_IN_FLIGHT: usize = 4;
+
+/// One log file.
+pub(crate) struct Slot {
+    pub file: File,
+    pub content: Content,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Content {
+    /// Ready for a new segment.
+    Free,
+    /// Frames that recovery may need, up to `last_sequence`.
+    Live { segment: u64, last_sequence: u64 },
+}
+
+pub(crate) fn slot_name(index: usize) -> String {
+    format!("log-{index:04}")
+}
+
+/// The slot that a file name stands for.
+pub(crate) fn slot_index(name: &str) -> Option<usize> {
+    name.strip_prefix("log-")?.parse().ok()
+}
+
+/// Makes a slot whose blocks are written, durable, and named by a durable directory entry.
+pub(crate) async fn create_slot(
+    io: &Io,
+    directory: &Directory,
+    index: usize,
+    segment_bytes: u64,
+) -> Result<Slot> {
+    let name = slot_name(index);
+    let outcome = fill_slot(io, directory, &name, segment_bytes).await;
+    if outcome.is_err() {
+        // Half a slot is worth nothing: give its space back. The next open would remove it too.
+        let _ = directory.remove(&name);
+    }
+    outcome
+}
+
+async fn fill_slot(
+    io: &Io,
+    directory: &Directory,
+    name: &str,
+    segment_bytes: u64,
+) -> Result<Slot> {
+    let to_error = |e| Error::io(e, name);
+    let file = directory
+        .open(name, OpenMode::CreateNew)
+        .map_err(to_error)?;
+    file.allocate(segment_bytes).map_err(to_error)?;
+    let mut offset = 0;
+    let mut in_flight = std::collections::VecDeque::new();
+    let mut spare: Vec<Buffer> = Vec::new();
+    while offset < segment_bytes || !in_flight.is_empty() {
+        if offset < segment_bytes && in_flight.len() < ZEROES_IN_FLIGHT {
+            let length = ZERO_BYTES.min((segment_bytes - offset) as usize);
+            let zeroes = spare.pop().unwrap_or_else(|| Buffer::zeroed(ZERO_BYTES));
+            in_flight.push_back(io.write(&file, offset, zeroes, length, WriteDurability::Cached));
+            offset += length as u64;
+        } else if let Some(ticket) = in_flight.pop_front() {
+            let done = ticket.await;
+            done.result.map_err(to_error)?;
+            spare.push(done.buffer);
+        }
+    }
+    io.sync(&file).await.result.map_err(to_error)?;
+    directory.sync().map_err(to_error)?;
+    Ok(Slot {
+        file,
+        content: Content::Free,
+    })
+}
+
+/// Opens a slot that the manifest names.
+pub(crate) fn open_slot(directory: &Directory, index: usize, segment_bytes: u64) -> Result<File> {
+    let name = slot_name(index);
+    let file = directory
+        .open(&name, OpenMode::ReadWrite)
+        .map_err(|e| missing_or(e, &name))?;
+    let size = file.size().map_err(|e| Error::io(e, &name))?;
+    if size < segment_bytes {
+        return Err(Error::Missing { file: name });
+    }
+    Ok(file)
+}

@@ -1,0 +1,306 @@
+//! The bytes of a manifest: the whole state of a shard's files, written anew at each change.
+//!
+//! ```text
+//! magic "RKMANIF\0", format version u32, zero u32
+//! next table u64, replay after u64 (log sequence), newest version u64
+//! log slots u32, zero u32, segment bytes u64
+//! pieces u32, then each: epoch, first segment, first sequence, last sequence (all u64; the last one
+//!     is 2^64-1 while the piece is open), last checksum u32
+//! runs u32, then each, newest first: tables u32, then each table:
+//!     id, file bytes, entries, tombstones, oldest version, newest version (u64),
+//!     footer checksum u32, first key (u16 length, bytes), last key (u16 length, bytes)
+//! ```
+//! Little-endian, padded with zeroes to whole 4 KiB pages. Its length and checksum stand in the
+//! superblock that refers to it, so it has none of its own.
+
+use crate::limits::KEY_BYTES_MAX;
+use crate::table::{TableId, TableSummary};
+use crate::version::Version;
+
+pub(crate) const MAGIC: [u8; 8] = *b"RKMANIF\0";
+pub(crate) const FORMAT_VERSION: u32 = 1;
+const OPEN_END: u64 = u64::MAX;
+
+/// Everything that a shard must know to open its files.
+#[derive(Clone, Debug, PartialEq, Default)]
+pub(crate) struct Manifest {
+    /// The id that the next table gets. Ids are never used twice.
+    pub next_table: u64,
+    /// Log frames up to this sequence are in tables.
+    pub replay_after: u64,
+    /// The newest version in tables.
+    pub newest: Version,
+    /// How many log files there are, each of `segment_bytes`.
+    pub log_slots: u32,
+    pub segment_bytes: u64,
+    /// The log's epochs whose frames may still be needed, oldest first; the last one is open.
+    pub pieces: Vec<LogPiece>,
+    /// Sorted runs, newest first.
+    pub runs: Vec<Run>,
+}
+
+/// The frames that one incarnation of the shard wrote.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct LogPiece {
+    pub epoch: u64,
+    pub first_segment: u64,
+    pub first_sequence: u64,
+    /// Set when the next incarnation took over: its log ends exactly here.
+    pub end: Option<PieceEnd>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct PieceEnd {
+    pub sequence: u64,
+    pub crc: u32,
+}
+
+/// Tables that do not overlap, in key order.
+#[derive(Clone, Debug, PartialEq, Default)]
+pub(crate) struct Run {
+    pub tables: Vec<TableSummary>,
+}
+
+impl Manifest {
+    pub fn encode(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(4096);
+        out.extend_from_slice(&MAGIC);
+        put_u32(&mut out, FORMAT_VERSION);
+        put_u32(&mut out, 0);
+        for word in [self.next_table, self.replay_after, self.newest.0] {
+            put_u64(&mut out, word);
+        }
+        put_u32(&mut out, self.log_slots);
+        put_u32(&mut out, 0);
+        put_u64(&mut out, self.segment_bytes);
+        put_u32(&mut out, self.pieces.len() as u32);
+        for piece in &self.pieces {
+            put_u64(&mut out, piece.epoch);
+            put_u64(&mut out, piece.first_segment);
+            put_u64(&mut out, piece.first_sequence);
+            put_u64(&mut out, piece.end.map_or(OPEN_END, |end| end.sequence));
+            put_u32(&mut out, piece.end.map_or(0, |end| end.crc));
+        }
+        put_u32(&mut out, self.runs.len() as u32);
+        for run in &self.runs {
+            put_u32(&mut out, run.tables.len() as u32);
+            for table in &run.tables {
+                put_table(&mut out, table);
+            }
+        }
+        out
+    }
+
+    /// Reads a manifest back. The caller has checked the checksum; a manifest of another release or
+    /// one that does not parse still gives an error and never a panic.
+    pub fn decode(bytes: &[u8]) -> Result<Manifest, Unreadable> {
+        let mut input = Input { rest: bytes };
+        if input.take(8)? != MAGIC {
+            return Err(Unreadable::Damaged);
+        }
+        let format = input.u32()?;
+        if format != FORMAT_VERSION {
+            return Err(Unreadable::Format(format));
+        }
+        input.u32()?;
+        let mut manifest = Manifest {
+            next_table: input.u64()?,
+            replay_after: input.u64()?,
+            newest: Version(input.u64()?),
+            log_slots: input.u32()?,
+            ..Manifest::default()
+        };
+        input.u32()?;
+        manifest.segment_bytes = input.u64()?;
+        for _ in 0..input.u32()? {
+            let (epoch, first_segment, first_sequence) = (input.u64()?, input.u64()?, input.u64()?);
+            let (sequence, crc) = (input.u64()?, input.u32()?);
+            manifest.pieces.push(LogPiece {
+                epoch,
+                first_segment,
+                first_sequence,
+                end: (sequence != OPEN_END).then_some(PieceEnd { sequence, crc }),
+            });
+        }
+        for _ in 0..input.u32()? {
+            let mut run = Run::default();
+            for _ in 0..input.u32()? {
+                run.tables.push(input.table()?);
+            }
+            manifest.runs.push(run);
+        }
+        if input.rest.iter().any(|byte| *byte != 0) {
+            return Err(Unreadable::Damaged);
+        }
+        Ok(manifest)
+    }
+}
+
+/// Why bytes are not a manifest of ours.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Unreadable {
+    Damaged,
+    Format(u32),
+}
+
+fn put_u32(out: &mut Vec<u8>, value: u32) {
+    out.extend_from_slice(&value.to_le_bytes());
+}
+
+fn put_u64(out: &mut Vec<u8>, value: u64) {
+    out.extend_from_slice(&value.to_le_bytes());
+}
+
+fn put_table(out: &mut Vec<u8>, table: &TableSummary) {
+    for word in [
+        table.id.0,
+        table.file_bytes,
+        table.entries,
+        table.tombstones,
+        table.oldest.0,
+        table.newest.0,
+    ] {
+        put_u64(out, word);
+    }
+    put_u32(out, table.footer_crc);
+    for key in [&table.first_key, &table.last_key] {
+        out.extend_from_slice(&(key.len() as u16).to_le_bytes());
+        out.extend_from_slice(key);
+    }
+}
+
+/// What is left to read; every length is checked before it is believed.
+struct Input<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Input<'a> {
+    fn take(&mut self, count: usize) -> Result<&'a [u8], Unreadable> {
+        let (front, rest) = self
+            .rest
+            .split_at_checked(count)
+            .ok_or(Unreadable::Damaged)?;
+        self.rest = rest;
+        Ok(front)
+    }
+
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], Unreadable> {
+        let bytes = self.take(N)?;
+        bytes.try_into().map_err(|_| Unreadable::Damaged)
+    }
+
+    fn u32(&mut self) -> Result<u32, Unreadable> {
+        self.array().map(u32::from_le_bytes)
+    }
+
+    fn u64(&mut self) -> Result<u64, Unreadable> {
+        self.array().map(u64::from_le_bytes)
+    }
+
+    fn key(&mut self) -> Result<Box<[u8]>, Unreadable> {
+        let length = usize::from(u16::from_le_bytes(self.array()?));
+        if length == 0 || length > KEY_BYTES_MAX {
+            return Err(Unreadable::Damaged);
+        }
+        Ok(self.take(length)?.into())
+    }
+
+    fn table(&mut self) -> Result<TableSummary, Unreadable> {
+        Ok(TableSummary {
+            id: TableId(self.u64()?),
+            file_bytes: self.u64()?,
+            entries: self.u64()?,
+            tombstones: self.u64()?,
+            oldest: Version(self.u64()?),
+            newest: Version(self.u64()?),
+            footer_crc: self.u32()?,
+            first_key: self.key()?,
+            last_key: self.key()?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample() -> Manifest {
+        Manifest {
+            next_table: 9,
+            replay_after: 77,
+            newest: Version(500),
+            log_slots: 3,
+            segment_bytes: 1 << 20,
+            pieces: vec![
+                LogPiece {
+                    epoch: 1,
+                    first_segment: 1,
+                    first_sequence: 1,
+                    end: Some(PieceEnd {
+                        sequence: 80,
+                        crc: 0xaabb_ccdd,
+                    }),
+                },
+                LogPiece {
+                    epoch: 2,
+                    first_segment: 5,
+                    first_sequence: 81,
+                    end: None,
+                },
+            ],
+            runs: vec![Run {
+                tables: vec![TableSummary {
+                    id: TableId(8),
+                    file_bytes: 8192,
+                    entries: 10,
+                    tombstones: 1,
+                    oldest: Version(3),
+                    newest: Version(9),
+                    footer_crc: 0x0102_0304,
+                    first_key: (*b"a").into(),
+                    last_key: (*b"zz").into(),
+                }],
+            }],
+        }
+    }
+
+    #[test]
+    fn golden_bytes() {
+        let hex: String = sample()
+            .encode()
+            .iter()
+            .map(|b| format!("{b:02x}"))
+            .collect();
+        let expected = "524b4d414e494600 01000000 00000000 0900000000000000 4d00000000000000 \
+             f401000000000000 03000000 00000000 0000100000000000 02000000 \
+             0100000000000000 0100000000000000 0100000000000000 5000000000000000 ddccbbaa \
+             0200000000000000 0500000000000000 5100000000000000 ffffffffffffffff 00000000 \
+             01000000 01000000 0800000000000000 0020000000000000 0a00000000000000 \
+             0100000000000000 0300000000000000 0900000000000000 04030201 0100 61 0200 7a7a";
+        let expected: String = expected.split_whitespace().collect();
+        assert_eq!(hex, expected);
+    }
+
+    #[test]
+    fn comes_back_padded_and_is_refused_cut_short() {
+        let mut bytes = sample().encode();
+        let whole = bytes.len();
+        for cut in 0..whole {
+            assert_eq!(Manifest::decode(&bytes[..cut]), Err(Unreadable::Damaged));
+        }
+        bytes.resize(4096, 0);
+        assert_eq!(Manifest::decode(&bytes), Ok(sample()));
+        bytes[8] = 2;
+        assert_eq!(Manifest::decode(&bytes), Err(Unreadable::Format(2)));
+    }
+
+    #[test]
+    fn no_flipped_bit_makes_it_panic_or_allocate_wildly() {
+        let bytes = sample().encode();
+        for bit in 0..bytes.len() * 8 {
+            let mut bent = bytes.clone();
+            bent[bit / 8] ^= 1 << (bit % 8);
+            let _ = Manifest::decode(&bent);
+        }
+    }
+}

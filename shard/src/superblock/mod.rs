@@ -1,0 +1,159 @@
+//! The root pointer of a shard: four copies, written in two halves with the device's flush between.
+//!
+//! Whatever instant the power goes, one half is whole: the old one until the first half is durable,
+//! the new one from then on. Nothing that the previous superblock refers to is reused before all
+//! four new copies are durable.
+
+mod format;
+
+use ringkeep_io::{Buffer, Directory, File, Io, OpenMode, PAGE, WriteDurability};
+
+use crate::error::{Error, Result};
+use crate::shard::Identity;
+
+pub(crate) use format::Superblock;
+use format::{COPIES, COPY_STRIDE, FILE_BYTES, FORMAT_VERSION, Invalid};
+
+pub(crate) const FILE_NAME: &str = "superblock";
+
+/// Makes the file. Its first content is written by `write`.
+pub(crate) fn create(directory: &Directory) -> Result<File> {
+    let file = directory
+        .open(FILE_NAME, OpenMode::CreateNew)
+        .map_err(|e| Error::io(e, FILE_NAME))?;
+    file.allocate(FILE_BYTES)
+        .map_err(|e| Error::io(e, FILE_NAME))?;
+    Ok(file)
+}
+
+/// Replaces all four copies.
+pub(crate) async fn write(io: &Io, file: &File, superblock: &Superblock) -> Result<()> {
+    for half in 0..2 {
+        let tickets = [half * 2, half * 2 + 1].map(|copy| {
+            let mut page = Buffer::zeroed(PAGE);
+            superblock.encode(copy, &mut page);
+            let offset = copy as u64 * COPY_STRIDE;
+            io.write(file, offset, page, PAGE, WriteDurability::Durable)
+        });
+        for ticket in tickets {
+            ticket.await.result.map_err(|e| Error::io(e, FILE_NAME))?;
+        }
+    }
+    Ok(())
+}
+
+/// Reads the newest superblock that a quorum of copies agrees on.
+pub(crate) async fn read(
+    io: &Io,
+    directory: &Directory,
+    identity: &Identity,
+) -> Result<(File, Superblock)> {
+    let file = directory
+        .open(FILE_NAME, OpenMode::ReadWrite)
+        .map_err(|e| missing_or(e, FILE_NAME))?;
+    let mut copies = Vec::new();
+    let mut other_format = None;
+    for copy in 0..COPIES {
+        let ticket = io.read(&file, copy as u64 * COPY_STRIDE, Buffer::zeroed(PAGE));
+        let done = ticket.await;
+        // A copy that cannot be read is a damaged copy.
+        if done.result.is_err() {
+            continue;
+        }
+        match Superblock::decode(copy, &done.buffer) {
+            Ok(superblock) => copies.push(superblock),
+            Err(Invalid::Format(found)) => other_format = Some(found),
+            Err(Invalid::Damaged) => {}
+        }
+    }
+    let Some(superblock) = choose(&copies) else {
+        return Err(match other_format {
+            Some(found) => Error::Version {
+                file: FILE_NAME.into(),
+                found,
+                supported: FORMAT_VERSION,
+            },
+            None => Error::Corrupt {
+                file: FILE_NAME.into(),
+                offset: 0,
+                detail: "none of the four copies is whole".into(),
+            },
+        });
+    };
+    if superblock.identity != *identity {
+        let found = &superblock.identity;
+        return Err(Error::Foreign {
+            file: FILE_NAME.into(),
+            detail: format!(
+                "it is shard {} of {} of store {}",
+                found.shard,
+                found.shards,
+                hex(&found.store)
+            ),
+        });
+    }
+    Ok((file, superblock))
+}
+
+/// The newest that two copies hold; a lone newest one lost the race against the power cut, unless it
+/// is all that is left.
+fn choose(copies: &[Superblock]) -> Option<Superblock> {
+    let agreed = |candidate: &&Superblock| {
+        let twins = copies.iter().filter(|other| other == candidate).count();
+        twins >= 2
+    };
+    let newest = |a: &&Superblock, b: &&Superblock| a.sequence.cmp(&b.sequence);
+    copies
+        .iter()
+        .filter(agreed)
+        .max_by(newest)
+        .or_else(|| copies.iter().max_by(newest))
+        .cloned()
+}
+
+pub(crate) fn missing_or(error: ringkeep_io::IoError, file: &str) -> Error {
+    if error.is_missing() {
+        Error::Missing { file: file.into() }
+    } else {
+        Error::io(error, file)
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::version::ShardId;
+
+    fn copy(sequence: u64) -> Superblock {
+        Superblock {
+            identity: Identity {
+                store: [7; 16],
+                shard: ShardId(0),
+                shards: 1,
+            },
+            sequence,
+            manifest_bytes: 4096,
+            manifest_crc: 1,
+            parent_crc: 0,
+        }
+    }
+
+    #[test]
+    fn the_newest_pair_wins() {
+        let sequence = |found: &[u64]| {
+            let copies: Vec<_> = found.iter().map(|s| copy(*s)).collect();
+            choose(&copies).map(|s| s.sequence)
+        };
+        assert_eq!(sequence(&[5, 5, 5, 5]), Some(5));
+        assert_eq!(sequence(&[6, 6, 5, 5]), Some(6), "first half was durable");
+        assert_eq!(sequence(&[6, 5, 5]), Some(5), "first half tore");
+        assert_eq!(sequence(&[6, 6, 6, 5]), Some(6));
+        assert_eq!(sequence(&[6, 6]), Some(6));
+        assert_eq!(sequence(&[6]), Some(6));
+        assert_eq!(sequence(&[]), None);
+    }
+}
