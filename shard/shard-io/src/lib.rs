@@ -1,1 +1,59 @@
-//! ringkeep-io.
+//! The one door between a shard and the kernel.
+//!
+//! An [`Io`] belongs to one thread and speaks through one of three backends, chosen when it is opened:
+//! the ring (io_uring), the portable one (blocking calls on a few threads, for places that deny io_uring),
+//! or a [`SimulatedDisk`], where time is virtual and every fault comes from a seed.
+//!
+//! Three rules hold on all of them:
+//!
+//! 1. **A buffer belongs to the operation in flight.** It goes in with [`Io::read`] or [`Io::write`] and
+//!    comes back in the [`Completion`]. Dropping the [`Ticket`] abandons the result, never the buffer: `Io` keeps
+//!    it until the kernel is done with it.
+//! 2. **Completions come in any order** and nothing orders one write before another except waiting.
+//! 3. **A completed write is not a durable write** unless it was [`WriteDurability::Durable`] or an
+//!    [`Io::sync`] of that file, asked for later, has succeeded. Names are durable after
+//!    [`Directory::sync`] only.
+//!
+//! Absent on purpose: cancellation, appends, unaligned I/O, two writes in flight over one block.
+
+mod error;
+mod options;
+
+mod doorbell;
+mod file_system;
+mod report;
+
+mod buffer;
+mod directory;
+mod file;
+mod flight;
+mod io;
+mod operation;
+mod ticket;
+
+mod portable;
+mod probe;
+mod ring;
+mod simulated;
+mod system;
+
+pub use buffer::Buffer;
+pub use directory::Directory;
+pub use doorbell::Doorbell;
+pub use error::{Doing, IoError, Result};
+pub use file::{File, OpenMode};
+pub use file_system::FileSystem;
+pub use io::Io;
+pub use operation::WriteDurability;
+pub use options::{Backend, Direct, IoOptions};
+pub use report::{BackendKind, Counters, DirectoryFacts, Report};
+pub use simulated::{
+    Crash, DiskCounters, Latency, Probabilities, SimulatedDisk, SimulatedOptions, Times,
+};
+pub use ticket::{Completion, Ticket};
+
+/// Every offset, length and buffer is a multiple of this.
+pub const PAGE: usize = 4096;
+
+/// Nanoseconds: since an arbitrary start for the monotonic clock, since 1970 for the wall clock.
+pub type Nanos = u64;

@@ -1,0 +1,259 @@
+//! Aligned memory that the kernel reads and writes while an operation is in flight.
+//!
+//! Frames come from a pool of chunks, mapped and registered with the ring only when they are first needed, so that
+//! an idle database pins nothing. A frame knows its chunk, and the chunk's index is the ring's buffer index.
+
+#![allow(
+    unsafe_code,
+    reason = "buffers are raw memory because the kernel writes to them behind the compiler's back"
+)]
+
+use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
+use std::cell::RefCell;
+use std::fmt;
+use std::ops::{Deref, DerefMut};
+use std::ptr::NonNull;
+use std::rc::Rc;
+
+use crate::PAGE;
+
+/// Owned, page-aligned, initialised memory. Goes into an operation and comes back in its completion.
+pub struct Buffer {
+    start: NonNull<u8>,
+    length: usize,
+    home: Home,
+}
+
+enum Home {
+    Nowhere,
+    Heap,
+    Frame {
+        pool: Rc<FramePool>,
+        chunk: u32,
+        registered: bool,
+    },
+}
+
+impl Buffer {
+    /// Zeroed memory of at least `length` bytes, rounded up to whole pages.
+    pub fn zeroed(length: usize) -> Buffer {
+        if length == 0 {
+            return Buffer::empty();
+        }
+        let length = length.next_multiple_of(PAGE);
+        let layout = Buffer::layout(length);
+        // SAFETY: the layout's size is not zero.
+        let start = unsafe { alloc_zeroed(layout) };
+        let start = NonNull::new(start).unwrap_or_else(|| handle_alloc_error(layout));
+        Buffer {
+            start,
+            length,
+            home: Home::Heap,
+        }
+    }
+
+    /// No memory at all: what a sync carries.
+    pub(crate) fn empty() -> Buffer {
+        Buffer {
+            start: NonNull::dangling(),
+            length: 0,
+            home: Home::Nowhere,
+        }
+    }
+
+    fn layout(length: usize) -> Layout {
+        Layout::from_size_align(length, PAGE).expect("a buffer fits the address space")
+    }
+
+    /// The kernel knows this memory already, which saves it the page lookups of each operation.
+    pub fn is_registered(&self) -> bool {
+        matches!(
+            self.home,
+            Home::Frame {
+                registered: true,
+                ..
+            }
+        )
+    }
+
+    /// The buffer index in the ring of the `Io` with this id.
+    pub(crate) fn registration(&self, io: u64) -> Option<u16> {
+        match &self.home {
+            Home::Frame {
+                pool,
+                chunk,
+                registered: true,
+            } if pool.io == io => Some(*chunk as u16),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn start(&self) -> *mut u8 {
+        self.start.as_ptr()
+    }
+}
+
+impl Deref for Buffer {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        // SAFETY: `start` is valid for `length` initialised bytes (dangling for none), and whoever can call this owns
+        // the buffer, so no operation is in flight on it: `Io` takes buffers by value and hands them out when done.
+        unsafe { std::slice::from_raw_parts(self.start.as_ptr(), self.length) }
+    }
+}
+
+impl DerefMut for Buffer {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        // SAFETY: as in `deref`; the exclusive borrow makes it the only one.
+        unsafe { std::slice::from_raw_parts_mut(self.start.as_ptr(), self.length) }
+    }
+}
+
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        match &self.home {
+            Home::Nowhere => {}
+            // SAFETY: allocated in `zeroed` with this very layout, and freed once.
+            Home::Heap => unsafe {
+                dealloc(self.start.as_ptr(), Buffer::layout(self.length));
+            },
+            Home::Frame {
+                pool,
+                chunk,
+                registered,
+            } => pool.free.borrow_mut().push(Frame {
+                start: self.start,
+                chunk: *chunk,
+                registered: *registered,
+            }),
+        }
+    }
+}
+
+impl fmt::Debug for Buffer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Buffer")
+            .field("length", &self.length)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The frames of one `Io`. Lives until its last frame is dropped, which may be after the `Io`.
+pub(crate) struct FramePool {
+    io: u64,
+    chunks_max: usize,
+    chunks: RefCell<Vec<Chunk>>,
+    free: RefCell<Vec<Frame>>,
+}
+
+struct Frame {
+    start: NonNull<u8>,
+    chunk: u32,
+    registered: bool,
+}
+
+/// A chunk that is mapped and waits to be cut into frames.
+pub(crate) struct NewChunk {
+    pub index: u32,
+    pub start: *mut u8,
+}
+
+impl FramePool {
+    /// One huge page, so that the page cache costs few TLB entries; also what one registration pins at a time.
+    pub const CHUNK_BYTES: usize = 2 << 20;
+
+    pub fn new(io: u64, frames_bytes: usize) -> FramePool {
+        FramePool {
+            io,
+            chunks_max: frames_bytes / FramePool::CHUNK_BYTES,
+            chunks: RefCell::default(),
+            free: RefCell::default(),
+        }
+    }
+
+    /// A free frame, its contents whatever its last user left.
+    pub fn take(self: &Rc<FramePool>) -> Option<Buffer> {
+        let frame = self.free.borrow_mut().pop()?;
+        Some(Buffer {
+            start: frame.start,
+            length: PAGE,
+            home: Home::Frame {
+                pool: Rc::clone(self),
+                chunk: frame.chunk,
+                registered: frame.registered,
+            },
+        })
+    }
+
+    /// Maps one more chunk, unless the pool is at its ceiling or the system has no memory.
+    pub fn grow(&self) -> Option<NewChunk> {
+        let mut chunks = self.chunks.borrow_mut();
+        if chunks.len() == self.chunks_max {
+            return None;
+        }
+        let chunk = Chunk::map()?;
+        let new = NewChunk {
+            index: chunks.len() as u32,
+            start: chunk.start.as_ptr(),
+        };
+        chunks.push(chunk);
+        Some(new)
+    }
+
+    /// Cuts a new chunk into frames.
+    pub fn stock(&self, chunk: &NewChunk, registered: bool) {
+        let base = self.chunks.borrow()[chunk.index as usize].start;
+        let mut free = self.free.borrow_mut();
+        // Reversed, so that frames are handed out from the start of the chunk.
+        free.extend((0..FramePool::CHUNK_BYTES / PAGE).rev().map(|page| Frame {
+            // SAFETY: `page * PAGE` lies inside the chunk.
+            start: unsafe { base.add(page * PAGE) },
+            chunk: chunk.index,
+            registered,
+        }));
+    }
+}
+
+struct Chunk {
+    start: NonNull<u8>,
+}
+
+impl Chunk {
+    fn map() -> Option<Chunk> {
+        let bytes = FramePool::CHUNK_BYTES;
+        // SAFETY: a fresh anonymous mapping of twice the size; what lies before and after the aligned middle is
+        // unmapped again, and nothing else can know these addresses. The advice may be refused without harm.
+        unsafe {
+            let mapped = libc::mmap(
+                std::ptr::null_mut(),
+                bytes * 2,
+                libc::PROT_READ | libc::PROT_WRITE,
+                libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
+                -1,
+                0,
+            );
+            if mapped == libc::MAP_FAILED {
+                return None;
+            }
+            let mapped = mapped.cast::<u8>();
+            let before = mapped.align_offset(bytes);
+            let start = mapped.add(before);
+            if before > 0 {
+                libc::munmap(mapped.cast(), before);
+            }
+            libc::munmap(start.add(bytes).cast(), bytes - before);
+            libc::madvise(start.cast(), bytes, libc::MADV_HUGEPAGE);
+            Some(Chunk {
+                start: NonNull::new(start)?,
+            })
+        }
+    }
+}
+
+impl Drop for Chunk {
+    fn drop(&mut self) {
+        // SAFETY: mapped in `map`; the pool dies after its last frame, so nothing points into the chunk.
+        unsafe { libc::munmap(self.start.as_ptr().cast(), FramePool::CHUNK_BYTES) };
+    }
+}

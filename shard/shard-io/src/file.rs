@@ -1,0 +1,137 @@
+//! An open file. Closes with its last clone, and never while an operation is in flight on it.
+
+use std::fmt;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::rc::{Rc, Weak};
+
+use crate::io::Inner;
+use crate::simulated::SimulatedFile;
+use crate::system;
+use crate::{Doing, IoError, Result};
+
+/// How to open a file.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum OpenMode {
+    /// Existing, for reading.
+    Read,
+    /// Existing, for reading and writing.
+    ReadWrite,
+    /// New: an existing name is an error. Mode 0600, for reading and writing.
+    CreateNew,
+}
+
+/// An open file; clones share it.
+#[derive(Clone)]
+pub struct File(Rc<Place>);
+
+enum Place {
+    Kernel(KernelFile),
+    Simulated(SimulatedFile),
+}
+
+pub(crate) struct KernelFile {
+    pub fd: OwnedFd,
+    /// Its place in the fixed-file table of `owner`'s ring.
+    pub slot: Option<u32>,
+    pub owner: Weak<Inner>,
+    pub owner_id: u64,
+    /// Direct transfers start at multiples of this; 1 when buffered.
+    pub alignment: usize,
+    pub explicit_sync: bool,
+}
+
+impl Drop for KernelFile {
+    fn drop(&mut self) {
+        // An owner that is gone has emptied its whole table.
+        if let (Some(slot), Some(owner)) = (self.slot, self.owner.upgrade()) {
+            owner.release_slot(slot);
+        }
+    }
+}
+
+impl File {
+    pub(crate) fn kernel(file: KernelFile) -> File {
+        File(Rc::new(Place::Kernel(file)))
+    }
+
+    pub(crate) fn simulated(file: SimulatedFile) -> File {
+        File(Rc::new(Place::Simulated(file)))
+    }
+
+    /// Size in bytes. Blocks: for opening and recovery only.
+    pub fn size(&self) -> Result<u64> {
+        match &*self.0 {
+            Place::Kernel(file) => system::size(file.fd.as_fd()).map_err(failed(Doing::Stat)),
+            Place::Simulated(file) => file.size(),
+        }
+    }
+
+    /// Reserves space for the first `bytes` bytes and extends the file to them, where the file system can. Blocks.
+    pub fn allocate(&self, bytes: u64) -> Result<()> {
+        match &*self.0 {
+            Place::Kernel(file) => match system::allocate(file.fd.as_fd(), bytes) {
+                Err(libc::EOPNOTSUPP | libc::ENOSYS) => Ok(()),
+                answer => answer.map_err(failed(Doing::Allocate)),
+            },
+            Place::Simulated(file) => file.allocate(bytes),
+        }
+    }
+
+    /// Cuts or extends the file. Durable after the next sync. Blocks.
+    pub fn truncate(&self, bytes: u64) -> Result<()> {
+        match &*self.0 {
+            Place::Kernel(file) => {
+                system::truncate(file.fd.as_fd(), bytes).map_err(failed(Doing::Allocate))
+            }
+            Place::Simulated(file) => file.truncate(bytes),
+        }
+    }
+
+    pub(crate) fn alignment(&self) -> usize {
+        match &*self.0 {
+            Place::Kernel(file) => file.alignment,
+            Place::Simulated(_) => crate::simulated::SECTOR,
+        }
+    }
+
+    pub(crate) fn explicit_sync(&self) -> bool {
+        match &*self.0 {
+            Place::Kernel(file) => file.explicit_sync,
+            Place::Simulated(_) => false,
+        }
+    }
+
+    pub(crate) fn descriptor(&self) -> RawFd {
+        match &*self.0 {
+            Place::Kernel(file) => file.fd.as_raw_fd(),
+            Place::Simulated(_) => panic!("a file of the simulated disk is used with a real Io"),
+        }
+    }
+
+    pub(crate) fn slot(&self, io: u64) -> Option<u32> {
+        match &*self.0 {
+            Place::Kernel(file) if file.owner_id == io => file.slot,
+            _ => None,
+        }
+    }
+
+    pub(crate) fn in_simulation(&self) -> &SimulatedFile {
+        match &*self.0 {
+            Place::Simulated(file) => file,
+            Place::Kernel(_) => panic!("a real file is used with the simulated disk"),
+        }
+    }
+}
+
+pub(crate) fn failed(doing: Doing) -> impl Fn(i32) -> IoError {
+    move |errno| IoError::new(errno, doing)
+}
+
+impl fmt::Debug for File {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &*self.0 {
+            Place::Kernel(file) => f.debug_tuple("File").field(&file.fd).finish(),
+            Place::Simulated(_) => f.write_str("File(simulated)"),
+        }
+    }
+}

@@ -1,0 +1,441 @@
+//! One thread's door to the kernel.
+
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::path::Path;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::Waker;
+
+use crate::buffer::FramePool;
+use crate::flight::{Flight, Token};
+use crate::operation::{Kind, Operation};
+use crate::portable::Portable;
+use crate::probe::{self, RingFacts};
+use crate::report::DirectoryFacts;
+use crate::ring::Ring;
+use crate::simulated::Host;
+use crate::{
+    Backend, BackendKind, Buffer, Counters, Direct, Directory, Doing, Doorbell, File, IoError,
+    IoOptions, Nanos, PAGE, Report, Result, SimulatedDisk, Ticket, WriteDurability, system,
+};
+
+/// One thread's door to the kernel; clones share it. See the crate's front page for its rules.
+///
+/// The last handle (an `Io`, [`Directory`] or [`Ticket`]) to go waits for everything in flight.
+#[derive(Clone)]
+pub struct Io(Rc<Inner>);
+
+pub(crate) struct Inner {
+    id: u64,
+    pub(crate) flight: RefCell<Flight>,
+    /// An enum and not a trait object: the hot path has no indirect call.
+    door: Option<Door>,
+    pool: Rc<FramePool>,
+    direct: Direct,
+    reason: String,
+    facts: RingFacts,
+    directories: RefCell<Vec<DirectoryFacts>>,
+    counters: Cell<Counters>,
+    /// Completions reaped by a park, which the next turn counts.
+    parked_completions: Cell<usize>,
+    /// Kept between turns, to allocate nothing in them.
+    ready: Cell<Vec<(Token, i32)>>,
+    wakers: Cell<Vec<Waker>>,
+}
+
+// Boxing would cost every operation a pointer chase to save memory in the one `Io` of a thread.
+#[allow(clippy::large_enum_variant)]
+enum Door {
+    Ring(Ring),
+    Portable(Portable),
+    Simulated(Host),
+}
+
+/// Tells one `Io`'s registered frames and files from another's.
+static NEXT_ID: AtomicU64 = AtomicU64::new(0);
+
+impl Io {
+    /// Opens the door that the options name, after a real probe.
+    pub fn open(options: &IoOptions) -> Result<Io> {
+        let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
+        let bell = system::eventfd().map_err(|errno| IoError::new(errno, Doing::Setup))?;
+        let bell = Arc::new(bell);
+        let forced = options.backend == Backend::Ring;
+        let (door, reason, facts) = match options.backend {
+            Backend::Portable => (
+                Door::Portable(Portable::new(bell)),
+                "asked for".to_owned(),
+                RingFacts::default(),
+            ),
+            Backend::Auto | Backend::Ring => match probe::open_ring(id, options, &bell) {
+                Ok((ring, facts)) => (
+                    Door::Ring(ring),
+                    "set up, restricted and tried with a no-op and a read".to_owned(),
+                    facts,
+                ),
+                // Without descriptors no door opens; anything else the portable one does without.
+                Err(error) if forced || matches!(error.errno, libc::EMFILE | libc::ENFILE) => {
+                    return Err(error);
+                }
+                Err(error) => (
+                    Door::Portable(Portable::new(bell)),
+                    format!("the ring does not work here: {error}"),
+                    RingFacts::default(),
+                ),
+            },
+        };
+        Ok(Io::with(
+            id,
+            door,
+            options.frames_bytes,
+            options.direct,
+            reason,
+            facts,
+        ))
+    }
+
+    /// A host on a simulated disk. Several may share one disk and its clock.
+    pub fn simulated(disk: &SimulatedDisk) -> Io {
+        let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
+        let door = Door::Simulated(Host::new(disk));
+        Io::with(
+            id,
+            door,
+            0,
+            Direct::Required,
+            "asked for".to_owned(),
+            RingFacts::default(),
+        )
+    }
+
+    fn with(
+        id: u64,
+        door: Door,
+        frames_bytes: usize,
+        direct: Direct,
+        reason: String,
+        facts: RingFacts,
+    ) -> Io {
+        Io(Rc::new(Inner {
+            id,
+            flight: RefCell::default(),
+            door: Some(door),
+            pool: Rc::new(FramePool::new(id, frames_bytes)),
+            direct,
+            reason,
+            facts,
+            directories: RefCell::default(),
+            counters: Cell::default(),
+            parked_completions: Cell::new(0),
+            ready: Cell::default(),
+            wakers: Cell::default(),
+        }))
+    }
+
+    /// Holds an existing directory. On a simulated disk the path is one of its own name space, made when missing. Blocks.
+    pub fn directory(&self, path: &Path) -> Result<Directory> {
+        match self.0.door() {
+            Door::Simulated(host) => host.directory(path).map(Directory::simulated),
+            Door::Ring(_) | Door::Portable(_) => Directory::kernel(&self.0, path),
+        }
+    }
+
+    /// One page from the registered frame pool, or plain memory when the pool is exhausted. The contents are
+    /// unspecified. Goes back to the pool when dropped.
+    pub fn frame(&self) -> Buffer {
+        let pool = &self.0.pool;
+        if let Some(frame) = pool.take() {
+            return frame;
+        }
+        let Some(chunk) = pool.grow() else {
+            return Buffer::zeroed(PAGE);
+        };
+        let registered = match self.0.door() {
+            Door::Ring(ring) => ring.register_chunk(&chunk),
+            Door::Portable(_) | Door::Simulated(_) => false,
+        };
+        pool.stock(&chunk, registered);
+        pool.take().expect("the pool was just stocked")
+    }
+
+    /// Fills the whole buffer from `offset`, unless the file ends before.
+    pub fn read(&self, file: &File, offset: u64, buffer: Buffer) -> Ticket {
+        let length = buffer.len();
+        self.0.count(|counters| counters.reads += 1);
+        self.start(Kind::Read, file, offset, buffer, length)
+    }
+
+    /// Writes the first `length` bytes of the buffer at `offset`.
+    pub fn write(
+        &self,
+        file: &File,
+        offset: u64,
+        buffer: Buffer,
+        length: usize,
+        durability: WriteDurability,
+    ) -> Ticket {
+        self.0.count(|counters| {
+            counters.writes += 1;
+            counters.syncs += u64::from(durability == WriteDurability::Durable);
+        });
+        self.start(Kind::Write(durability), file, offset, buffer, length)
+    }
+
+    /// Makes this file's data durable: every write that completed before this call, and the size they need.
+    pub fn sync(&self, file: &File) -> Ticket {
+        self.0.count(|counters| counters.syncs += 1);
+        self.start(Kind::Sync, file, 0, Buffer::empty(), 0)
+    }
+
+    fn start(&self, kind: Kind, file: &File, offset: u64, buffer: Buffer, length: usize) -> Ticket {
+        assert!(
+            offset.is_multiple_of(PAGE as u64) && length.is_multiple_of(PAGE),
+            "offset {offset} and length {length} must be multiples of {PAGE}"
+        );
+        assert!(length <= buffer.len(), "a write is longer than its buffer");
+        let operation = Operation::new(kind, file.clone(), offset, buffer, length);
+        let mut flight = self.0.flight.borrow_mut();
+        let token = flight.insert(operation);
+        self.0.enqueue(token, flight.operation(token));
+        drop(flight);
+        Ticket::new(Rc::clone(&self.0), token)
+    }
+
+    /// Submits everything queued and reaps everything ready. Wakes the wakers of what completed and runs nothing
+    /// else. Returns how many operations completed since the last turn. Makes no system call when nothing is queued and
+    /// nothing in flight.
+    pub fn turn(&self) -> usize {
+        let parked = self.0.parked_completions.take();
+        let mut ready = self.0.ready.take();
+        match self.0.door() {
+            Door::Ring(ring) => ring.turn(&mut ready),
+            Door::Portable(portable) => portable.turn(&mut ready),
+            Door::Simulated(host) => host.turn(&self.0.flight, &mut ready),
+        }
+        parked + self.0.settle(ready)
+    }
+
+    /// Submits, then sleeps until a completion, the doorbell or the deadline (of [`now`](Self::now)'s clock).
+    /// May return early. Idle, it is one blocked system call.
+    pub fn park(&self, deadline: Option<Nanos>) {
+        let mut ready = self.0.ready.take();
+        match self.0.door() {
+            Door::Ring(ring) => ring.park(deadline, &mut ready),
+            Door::Portable(portable) => portable.park(deadline, &mut ready),
+            Door::Simulated(host) => host.park(deadline, &self.0.flight, &mut ready),
+        }
+        let completed = self.0.settle(ready);
+        let parked = &self.0.parked_completions;
+        parked.set(parked.get() + completed);
+    }
+
+    /// What wakes this `Io` from other threads.
+    pub fn doorbell(&self) -> Doorbell {
+        match self.0.door() {
+            Door::Ring(ring) => ring.doorbell(),
+            Door::Portable(portable) => portable.doorbell(),
+            Door::Simulated(host) => host.doorbell(),
+        }
+    }
+
+    /// Operations started and not completed.
+    pub fn in_flight(&self) -> usize {
+        self.0.flight.borrow().pending()
+    }
+
+    /// Monotonic time; virtual on the simulated disk.
+    pub fn now(&self) -> Nanos {
+        match self.0.door() {
+            Door::Simulated(host) => host.now(),
+            Door::Ring(_) | Door::Portable(_) => system::monotonic(),
+        }
+    }
+
+    /// Nanoseconds since 1970; virtual on the simulated disk.
+    pub fn wall_clock(&self) -> Nanos {
+        match self.0.door() {
+            Door::Simulated(host) => host.wall_clock(),
+            Door::Ring(_) | Door::Portable(_) => system::wall_clock(),
+        }
+    }
+
+    /// Which door is in use and why.
+    pub fn report(&self) -> Report {
+        let inner = &self.0;
+        let mut refused = inner.facts.refused.clone();
+        let (backend, registered_bytes) = match inner.door() {
+            Door::Ring(ring) => {
+                if let Some(errno) = ring.registration_refused() {
+                    let error = std::io::Error::from_raw_os_error(errno);
+                    refused.push((
+                        "more registered frames",
+                        format!("{error}; raise the memlock limit (ulimit -l)"),
+                    ));
+                }
+                (BackendKind::Ring, ring.registered_bytes())
+            }
+            Door::Portable(_) => (BackendKind::Portable, 0),
+            Door::Simulated(_) => (BackendKind::Simulated, 0),
+        };
+        Report {
+            kernel: system::kernel_release(),
+            backend,
+            reason: inner.reason.clone(),
+            granted: inner.facts.granted.clone(),
+            refused,
+            fixed_files: inner.facts.fixed_files,
+            registered_max_bytes: u64::from(inner.facts.chunks_max) * FramePool::CHUNK_BYTES as u64,
+            registered_bytes,
+            memlock_bytes: system::limit(libc::RLIMIT_MEMLOCK),
+            directories: inner.directories.borrow().clone(),
+        }
+    }
+
+    /// What was done since the `Io` was opened.
+    pub fn counters(&self) -> Counters {
+        let enters = match self.0.door() {
+            Door::Ring(ring) => ring.enters(),
+            Door::Portable(portable) => portable.enters(),
+            Door::Simulated(_) => 0,
+        };
+        Counters {
+            enters,
+            ..self.0.counters.get()
+        }
+    }
+
+    /// Keeps a lock descriptor until the `Io` closes. The ring holds it as one of its own files, so that a killed
+    /// process's lock ends only after its last write has landed.
+    pub fn hold(&self, lock: OwnedFd) {
+        match self.0.door() {
+            Door::Ring(ring) => ring.hold(lock),
+            Door::Portable(portable) => portable.hold(lock),
+            Door::Simulated(host) => host.hold(lock),
+        }
+    }
+}
+
+impl Inner {
+    fn door(&self) -> &Door {
+        self.door.as_ref().expect("the door closes only in drop")
+    }
+
+    fn enqueue(&self, token: Token, operation: &Operation) {
+        match self.door() {
+            Door::Ring(ring) => ring.enqueue(token, operation),
+            Door::Portable(portable) => portable.enqueue(token, operation),
+            Door::Simulated(host) => host.enqueue(token, operation),
+        }
+    }
+
+    /// Acts on completions that were collected: continues what is unfinished, ends the rest, then wakes.
+    fn settle(&self, mut ready: Vec<(Token, i32)>) -> usize {
+        let mut wakers = self.wakers.take();
+        let mut completed = 0;
+        for (token, answer) in ready.drain(..) {
+            let mut flight = self.flight.borrow_mut();
+            let operation = flight.operation(token);
+            let kind = operation.kind;
+            let Some(result) = operation.advance(answer) else {
+                self.enqueue(token, operation);
+                continue;
+            };
+            let finished = flight.finish(token, result);
+            drop(flight);
+            completed += 1;
+            self.count_bytes(kind, result);
+            wakers.extend(finished.waker);
+            drop(finished.abandoned);
+        }
+        self.ready.set(ready);
+        wakers.drain(..).for_each(Waker::wake);
+        self.wakers.set(wakers);
+        completed
+    }
+
+    fn count(&self, change: impl FnOnce(&mut Counters)) {
+        let mut counters = self.counters.get();
+        change(&mut counters);
+        self.counters.set(counters);
+    }
+
+    fn count_bytes(&self, kind: Kind, result: Result<usize>) {
+        let bytes = result.unwrap_or(0) as u64;
+        self.count(|counters| match kind {
+            Kind::Read => counters.read_bytes += bytes,
+            Kind::Write(_) => counters.write_bytes += bytes,
+            Kind::Sync => {}
+        });
+    }
+
+    pub(crate) fn id(&self) -> u64 {
+        self.id
+    }
+
+    pub(crate) fn direct(&self) -> Direct {
+        self.direct
+    }
+
+    pub(crate) fn fix(&self, fd: BorrowedFd<'_>) -> Option<u32> {
+        match self.door() {
+            Door::Ring(ring) => ring.fix(fd),
+            Door::Portable(_) | Door::Simulated(_) => None,
+        }
+    }
+
+    pub(crate) fn release_slot(&self, slot: u32) {
+        if let Some(Door::Ring(ring)) = &self.door {
+            ring.release_slot(slot);
+        }
+    }
+
+    /// Remembers a directory for the report; returns where.
+    pub(crate) fn note_directory(&self, facts: DirectoryFacts) -> usize {
+        let mut directories = self.directories.borrow_mut();
+        let known = directories
+            .iter()
+            .position(|known| known.path == facts.path);
+        known.unwrap_or_else(|| {
+            directories.push(facts);
+            directories.len() - 1
+        })
+    }
+
+    pub(crate) fn note_opened(&self, facts: usize, direct: bool, alignment: Option<(u32, u32)>) {
+        let facts = &mut self.directories.borrow_mut()[facts];
+        facts.direct = Some(direct);
+        facts.alignment = alignment.or(facts.alignment);
+    }
+
+    pub(crate) fn directory_path(&self, facts: usize) -> String {
+        self.directories.borrow()[facts].path.clone()
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        let ring = match self.door.take() {
+            Some(Door::Ring(ring)) => ring,
+            Some(Door::Portable(portable)) => return portable.close(),
+            Some(Door::Simulated(host)) => return host.close(),
+            None => return,
+        };
+        if !ring.close() {
+            // The kernel may still write to these: losing the memory is better than losing its next owner.
+            std::mem::forget(std::mem::take(self.flight.get_mut()));
+            std::mem::forget(Rc::clone(&self.pool));
+            ring.leak();
+        }
+    }
+}
+
+impl fmt::Debug for Io {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Io")
+            .field("in_flight", &self.in_flight())
+            .finish_non_exhaustive()
+    }
+}

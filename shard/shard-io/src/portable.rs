@@ -1,0 +1,252 @@
+//! The portable backend: blocking calls on a few threads, for places that deny io_uring.
+//!
+//! Threads start when there is more work than idle ones, and all end with the `Io`. A worker rings the doorbell only
+//! when the owner says that it is parked: the owner sets `parked`, then looks for completions; a worker adds its completion,
+//! then looks at `parked`. One of the two sees the other.
+
+#![allow(
+    unsafe_code,
+    reason = "workers read and write buffers through pointers, because the flight keeps owning them"
+)]
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io::{Read, Write};
+use std::os::fd::{AsFd, OwnedFd, RawFd};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+
+use crate::flight::Token;
+use crate::operation::{Operation, Step};
+use crate::system::{self, errno};
+use crate::{Doorbell, Nanos};
+
+/// Enough to keep flash busy, few enough not to drown small machines in context switches.
+const WORKERS_MAX: usize = 8;
+
+pub(crate) struct Portable {
+    shared: Arc<Shared>,
+    workers: RefCell<Vec<JoinHandle<()>>>,
+    /// Jobs enqueued since the last turn.
+    fresh: RefCell<VecDeque<Job>>,
+    in_flight: Cell<usize>,
+    held: RefCell<Vec<OwnedFd>>,
+    waits: Cell<u64>,
+}
+
+struct Shared {
+    line: Mutex<Line>,
+    work: Condvar,
+    /// Written by workers, emptied by the owner.
+    finished: Mutex<Vec<(Token, i32)>>,
+    /// Length of `finished`, so that a turn without news takes no lock.
+    finished_count: AtomicUsize,
+    /// Written by the owner, cleared by whoever wakes it.
+    parked: AtomicBool,
+    bell: Arc<File>,
+}
+
+#[derive(Default)]
+struct Line {
+    jobs: VecDeque<Job>,
+    idle: usize,
+    closed: bool,
+}
+
+struct Job {
+    token: Token,
+    fd: RawFd,
+    step: Step,
+    start: *mut u8,
+    length: usize,
+    offset: u64,
+}
+
+// SAFETY: the pointer is into a buffer that the flight owns until this job's completion is settled, and nobody else
+// touches the buffer meanwhile; likewise the descriptor is held open by the operation.
+unsafe impl Send for Job {}
+
+impl Portable {
+    pub fn new(bell: Arc<File>) -> Portable {
+        Portable {
+            shared: Arc::new(Shared {
+                line: Mutex::default(),
+                work: Condvar::new(),
+                finished: Mutex::default(),
+                finished_count: AtomicUsize::new(0),
+                parked: AtomicBool::new(false),
+                bell,
+            }),
+            workers: RefCell::default(),
+            fresh: RefCell::default(),
+            in_flight: Cell::new(0),
+            held: RefCell::default(),
+            waits: Cell::new(0),
+        }
+    }
+
+    pub fn doorbell(&self) -> Doorbell {
+        Doorbell::kernel(Arc::clone(&self.shared.bell))
+    }
+
+    pub fn enters(&self) -> u64 {
+        self.waits.get()
+    }
+
+    pub fn hold(&self, lock: OwnedFd) {
+        self.held.borrow_mut().push(lock);
+    }
+
+    pub fn enqueue(&self, token: Token, operation: &Operation) {
+        let (offset, length) = operation.remaining();
+        self.fresh.borrow_mut().push_back(Job {
+            token,
+            fd: operation.file.descriptor(),
+            step: operation.step(),
+            start: operation.buffer.start().wrapping_add(operation.done),
+            length,
+            offset,
+        });
+    }
+
+    pub fn turn(&self, ready: &mut Vec<(Token, i32)>) {
+        self.submit();
+        self.reap(ready);
+    }
+
+    pub fn park(&self, deadline: Option<Nanos>, ready: &mut Vec<(Token, i32)>) {
+        self.submit();
+        self.shared.parked.store(true, Ordering::SeqCst);
+        if self.shared.finished_count.load(Ordering::SeqCst) == 0 {
+            let timeout = deadline.map(|deadline| deadline.saturating_sub(system::monotonic()));
+            self.waits.set(self.waits.get() + 1);
+            if system::wait_readable(self.shared.bell.as_fd(), timeout) {
+                drop((&*self.shared.bell).read(&mut [0; 8]));
+            }
+        }
+        self.shared.parked.store(false, Ordering::SeqCst);
+        self.reap(ready);
+    }
+
+    fn submit(&self) {
+        let mut fresh = self.fresh.borrow_mut();
+        if fresh.is_empty() {
+            return;
+        }
+        let count = fresh.len();
+        self.in_flight.set(self.in_flight.get() + count);
+        let missing = {
+            let mut line = self.shared.line();
+            line.jobs.extend(fresh.drain(..));
+            line.jobs.len().saturating_sub(line.idle)
+        };
+        let mut workers = self.workers.borrow_mut();
+        for _ in 0..missing.min(WORKERS_MAX - workers.len()) {
+            let shared = Arc::clone(&self.shared);
+            let worker = std::thread::Builder::new()
+                .name("ringkeep-io".to_owned())
+                .stack_size(64 << 10)
+                .spawn(move || shared.work());
+            match worker {
+                Ok(worker) => workers.push(worker),
+                Err(error) if workers.is_empty() => {
+                    panic!("no thread for blocking I/O can be started: {error}; raise ulimit -u")
+                }
+                Err(_) => break,
+            }
+        }
+        match count {
+            1 => self.shared.work.notify_one(),
+            _ => self.shared.work.notify_all(),
+        }
+    }
+
+    fn reap(&self, ready: &mut Vec<(Token, i32)>) {
+        if self.shared.finished_count.load(Ordering::SeqCst) == 0 {
+            return;
+        }
+        let mut finished = lock(&self.shared.finished);
+        self.shared.finished_count.store(0, Ordering::SeqCst);
+        self.in_flight.set(self.in_flight.get() - finished.len());
+        ready.append(&mut finished);
+    }
+
+    /// Waits for everything that workers have, starts nothing, and ends the threads.
+    pub fn close(&self) {
+        {
+            let mut line = self.shared.line();
+            line.jobs.clear();
+            line.closed = true;
+        }
+        self.shared.work.notify_all();
+        for worker in self.workers.borrow_mut().drain(..) {
+            // A worker that panicked has no buffer in use any more.
+            drop(worker.join());
+        }
+    }
+}
+
+impl Shared {
+    fn line(&self) -> MutexGuard<'_, Line> {
+        lock(&self.line)
+    }
+
+    fn work(&self) {
+        while let Some(job) = self.next() {
+            let answer = job.run();
+            let mut finished = lock(&self.finished);
+            finished.push((job.token, answer));
+            self.finished_count.fetch_add(1, Ordering::SeqCst);
+            drop(finished);
+            if self.parked.swap(false, Ordering::SeqCst) {
+                drop((&*self.bell).write(&1u64.to_ne_bytes()));
+            }
+        }
+    }
+
+    /// The next job; `None` when the `Io` is closing.
+    fn next(&self) -> Option<Job> {
+        let mut line = self.line();
+        loop {
+            if line.closed {
+                return None;
+            }
+            if let Some(job) = line.jobs.pop_front() {
+                return Some(job);
+            }
+            line.idle += 1;
+            line = self.work.wait(line).unwrap_or_else(PoisonError::into_inner);
+            line.idle -= 1;
+        }
+    }
+}
+
+/// The data behind these locks is consistent after every statement, so a panic elsewhere does not spoil it.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Job {
+    fn run(&self) -> i32 {
+        let (fd, length, offset) = (self.fd, self.length, self.offset as libc::off_t);
+        // SAFETY: `start` is valid for `length` bytes and nobody else uses them until this job's completion is settled.
+        let result = unsafe {
+            match self.step {
+                Step::Read => libc::pread(fd, self.start.cast(), length, offset),
+                Step::Write { dsync: false } => libc::pwrite(fd, self.start.cast(), length, offset),
+                Step::Write { dsync: true } => {
+                    let memory = libc::iovec {
+                        iov_base: self.start.cast(),
+                        iov_len: length,
+                    };
+                    libc::pwritev2(fd, &memory, 1, offset, libc::RWF_DSYNC)
+                }
+                Step::Sync => libc::fdatasync(fd) as isize,
+            }
+        };
+        // One call moves less than 2 GiB by the kernel's own limit.
+        if result < 0 { -errno() } else { result as i32 }
+    }
+}

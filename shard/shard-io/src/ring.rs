@@ -1,0 +1,559 @@
+//! The ring backend: one io_uring, issued and reaped by one thread.
+//!
+//! Invariants:
+//! 1. The kernel is given pointers only into buffers that the flight owns until their completion was reaped.
+//! 2. `outstanding` counts the entries that were queued and not yet reaped, the doorbell's included, and never
+//!    exceeds the completion queue: it cannot overflow, and if it does the process stops.
+//! 3. With deferred task work the kernel posts completions only inside our own calls, and it raises a flag when
+//!    there are some: a turn that sees no flag and has nothing to submit makes no system call.
+
+#![allow(
+    unsafe_code,
+    reason = "io_uring takes raw pointers and its shared queues are memory that the kernel writes"
+)]
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io::Write;
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::sync::Arc;
+
+use io_uring::{IoUring, opcode, squeue, types};
+
+use crate::buffer::{FramePool, NewChunk};
+use crate::flight::Token;
+use crate::operation::{Operation, Step};
+use crate::system::{self, Answer, errno};
+use crate::{Doorbell, Nanos};
+
+/// What marks the doorbell's completion; no token looks like it, because no slot has this index.
+const BELL: u64 = u64::MAX;
+
+pub(crate) struct Ring {
+    io: u64,
+    queues: RefCell<IoUring>,
+    /// What io_uring_enter is called with: the ring's registered index, or its descriptor.
+    enter_fd: RawFd,
+    enter_flags: u32,
+    no_iowait: bool,
+    /// Operations that found the ring full.
+    line: RefCell<VecDeque<squeue::Entry>>,
+    outstanding: Cell<u32>,
+    outstanding_max: u32,
+    bell: Arc<File>,
+    /// Where the kernel puts the doorbell's count. Boxed: its address must not change.
+    bell_word: Box<Cell<u64>>,
+    bell_armed: Cell<bool>,
+    /// The doorbell's completion was reaped outside a park, so the next park must not sleep.
+    rung: Cell<bool>,
+    fixed_files: RefCell<FixedFiles>,
+    chunks_max: u32,
+    registered_chunks: Cell<u32>,
+    registration_refused: Cell<Option<i32>>,
+    held: RefCell<Vec<OwnedFd>>,
+    enters: Cell<u64>,
+}
+
+/// What the probe found and set up before the ring was enabled.
+pub(crate) struct Setup {
+    pub queues: IoUring,
+    pub fixed_files: u32,
+    pub chunks_max: u32,
+    /// The ring's index among this thread's registered rings.
+    pub registered_index: Option<u32>,
+}
+
+#[derive(Default)]
+struct FixedFiles {
+    free: Vec<u32>,
+}
+
+impl Ring {
+    pub fn new(io: u64, setup: Setup, bell: Arc<File>) -> Ring {
+        let fd = setup.queues.as_raw_fd();
+        let (enter_fd, enter_flags) = match setup.registered_index {
+            Some(index) => (index as RawFd, ENTER_REGISTERED_RING),
+            None => (fd, 0),
+        };
+        Ring {
+            io,
+            enter_fd,
+            enter_flags,
+            no_iowait: setup.queues.params().is_feature_no_iowait(),
+            line: RefCell::default(),
+            outstanding: Cell::new(0),
+            // One place of the completion queue is the doorbell's.
+            outstanding_max: setup.queues.params().sq_entries(),
+            bell,
+            bell_word: Box::default(),
+            bell_armed: Cell::new(false),
+            rung: Cell::new(false),
+            fixed_files: RefCell::new(FixedFiles {
+                free: (0..setup.fixed_files).rev().collect(),
+            }),
+            chunks_max: setup.chunks_max,
+            registered_chunks: Cell::new(0),
+            registration_refused: Cell::new(None),
+            held: RefCell::default(),
+            enters: Cell::new(0),
+            queues: RefCell::new(setup.queues),
+        }
+    }
+
+    pub fn doorbell(&self) -> Doorbell {
+        Doorbell::kernel(Arc::clone(&self.bell))
+    }
+
+    pub fn enters(&self) -> u64 {
+        self.enters.get()
+    }
+
+    pub fn registered_bytes(&self) -> u64 {
+        u64::from(self.registered_chunks.get()) * FramePool::CHUNK_BYTES as u64
+    }
+
+    /// Why the kernel stopped taking frames, if it did.
+    pub fn registration_refused(&self) -> Option<i32> {
+        self.registration_refused.get()
+    }
+
+    /// Queues the next step of an operation; the kernel hears of it with the next turn or park.
+    pub fn enqueue(&self, token: Token, operation: &Operation) {
+        let entry = self.entry(operation).user_data(token.to_u64());
+        if !self.line.borrow().is_empty() || !self.queue(&entry) {
+            self.line.borrow_mut().push_back(entry);
+        }
+    }
+
+    fn entry(&self, operation: &Operation) -> squeue::Entry {
+        let file = &operation.file;
+        match file.slot(self.io) {
+            Some(slot) => self.entry_on(operation, types::Fixed(slot)),
+            None => self.entry_on(operation, types::Fd(file.descriptor())),
+        }
+    }
+
+    fn entry_on(&self, operation: &Operation, file: impl io_uring_target::Target) -> squeue::Entry {
+        let (offset, length) = operation.remaining();
+        // One entry carries at most u32 bytes; the kernel's own limit is lower still, and the rest follows.
+        let length = u32::try_from(length).unwrap_or(!0xfff);
+        let start = operation.buffer.start().wrapping_add(operation.done);
+        let registered = operation.buffer.registration(self.io);
+        match (operation.step(), registered) {
+            (Step::Read, Some(index)) => {
+                file.read_fixed(start, length, index).offset(offset).build()
+            }
+            (Step::Read, None) => file.read(start, length).offset(offset).build(),
+            (Step::Write { dsync }, Some(index)) => file
+                .write_fixed(start, length, index)
+                .offset(offset)
+                .rw_flags(if dsync { libc::RWF_DSYNC } else { 0 })
+                .build(),
+            (Step::Write { dsync }, None) => file
+                .write(start, length)
+                .offset(offset)
+                .rw_flags(if dsync { libc::RWF_DSYNC } else { 0 })
+                .build(),
+            (Step::Sync, _) => file.fsync().flags(types::FsyncFlags::DATASYNC).build(),
+        }
+    }
+
+    /// Puts an entry into the submission queue; false when the ring is full.
+    fn queue(&self, entry: &squeue::Entry) -> bool {
+        if self.outstanding.get() >= self.outstanding_max {
+            return false;
+        }
+        self.push(entry)
+    }
+
+    fn push(&self, entry: &squeue::Entry) -> bool {
+        let mut queues = self.queues.borrow_mut();
+        // SAFETY: the entry points into a buffer that the flight owns until its completion is reaped, or at
+        // `bell_word`, which outlives the ring (invariant 1); the descriptor is held open by the operation's file.
+        let pushed = unsafe { queues.submission().push(entry).is_ok() };
+        if pushed {
+            self.outstanding.set(self.outstanding.get() + 1);
+        }
+        pushed
+    }
+
+    /// Moves waiting operations into the ring as far as there is room.
+    fn admit(&self) {
+        let mut line = self.line.borrow_mut();
+        while let Some(entry) = line.front() {
+            if !self.queue(entry) {
+                break;
+            }
+            line.pop_front();
+        }
+    }
+
+    /// Submits what is queued and reaps what is ready.
+    pub fn turn(&self, ready: &mut Vec<(Token, i32)>) {
+        loop {
+            self.admit();
+            let (queued, work) = self.state();
+            if queued > 0 || work {
+                self.enter(queued, 0, ENTER_GETEVENTS, None);
+            }
+            if self.reap(ready) {
+                self.rung.set(true);
+            }
+            // Room that was just made is used at once, so that the device does not wait for the next turn.
+            let room = self.outstanding.get() < self.outstanding_max;
+            if self.line.borrow().is_empty() || !room {
+                return;
+            }
+        }
+    }
+
+    /// Submits, then sleeps until a completion, the doorbell or the deadline.
+    pub fn park(&self, deadline: Option<Nanos>, ready: &mut Vec<(Token, i32)>) {
+        self.admit();
+        let mut wait = !self.reap(ready) && !self.rung.take() && ready.is_empty();
+        let timeout = deadline.map(|deadline| deadline.saturating_sub(system::monotonic()));
+        wait &= timeout != Some(0);
+        if wait && !self.bell_armed.get() {
+            self.arm_bell();
+        }
+        let (queued, work) = self.state();
+        if wait {
+            let mut flags = ENTER_GETEVENTS;
+            // Sleeping without disk work outstanding is idleness and must not count as waiting for I/O.
+            if self.no_iowait && self.outstanding.get() == 1 {
+                flags |= ENTER_NO_IOWAIT;
+            }
+            self.enter(queued, 1, flags, timeout);
+        } else if queued > 0 || work {
+            self.enter(queued, 0, ENTER_GETEVENTS, None);
+        }
+        self.reap(ready);
+    }
+
+    /// A no-op and a read of the doorbell, through every call that a turn and a park make.
+    pub fn rehearse(&self) -> Answer<()> {
+        let nop = opcode::Nop::new().build().user_data(0);
+        drop((&*self.bell).write(&1u64.to_ne_bytes()));
+        if !self.push(&nop) {
+            return Err(libc::EINVAL);
+        }
+        self.arm_bell();
+        let mut ready = Vec::new();
+        let mut rung = false;
+        while ready.is_empty() || !rung {
+            let (queued, _) = self.state();
+            match self.enter_raw(queued, 1, ENTER_GETEVENTS, None) {
+                Ok(()) | Err(libc::EINTR) => rung |= self.reap(&mut ready),
+                Err(errno) => return Err(errno),
+            }
+        }
+        match ready[0].1 {
+            0 if self.bell_word.get() == 1 => Ok(()),
+            0 => Err(libc::EINVAL),
+            failure => Err(-failure),
+        }
+    }
+
+    fn arm_bell(&self) {
+        let word = self.bell_word.as_ptr().cast::<u8>();
+        let entry = opcode::Read::new(types::Fd(self.bell.as_raw_fd()), word, 8)
+            .build()
+            .user_data(BELL);
+        // A full submission queue is emptied by submitting it; the bell has its own place in the completion queue.
+        while !self.push(&entry) {
+            let (queued, _) = self.state();
+            self.enter(queued, 0, ENTER_GETEVENTS, None);
+        }
+        self.bell_armed.set(true);
+    }
+
+    /// Entries to submit, and whether the kernel has work that only a call of ours can finish.
+    fn state(&self) -> (u32, bool) {
+        let mut queues = self.queues.borrow_mut();
+        let queue = queues.submission();
+        assert!(
+            !queue.cq_overflow(),
+            "the completion queue has overflown although operations are counted"
+        );
+        (queue.len() as u32, queue.taskrun())
+    }
+
+    fn enter(&self, submit: u32, wait: u32, flags: u32, timeout: Option<Nanos>) {
+        match self.enter_raw(submit, wait, flags, timeout) {
+            // Interrupted, timed out, or short of memory for now: the next turn goes on.
+            Ok(()) | Err(libc::EINTR | libc::ETIME | libc::EAGAIN | libc::EBUSY) => {}
+            Err(errno) => panic!(
+                "io_uring_enter failed: {}",
+                std::io::Error::from_raw_os_error(errno)
+            ),
+        }
+    }
+
+    fn enter_raw(&self, submit: u32, wait: u32, flags: u32, timeout: Option<Nanos>) -> Answer<()> {
+        self.enters.set(self.enters.get() + 1);
+        let time = timeout.map(|nanos| {
+            types::Timespec::new()
+                .sec(nanos / 1_000_000_000)
+                .nsec((nanos % 1_000_000_000) as u32)
+        });
+        let argument = EnterArgument {
+            sigmask: 0,
+            sigmask_size: 0,
+            min_wait_micros: 0,
+            time: time
+                .as_ref()
+                .map_or(0, |time| std::ptr::from_ref(time) as u64),
+        };
+        // SAFETY: `argument` and the time it points to outlive the call; what the submitted entries point to is
+        // covered by `push`.
+        let result = unsafe {
+            libc::syscall(
+                libc::SYS_io_uring_enter,
+                self.enter_fd,
+                submit,
+                wait,
+                flags | self.enter_flags | ENTER_EXT_ARG,
+                std::ptr::from_ref(&argument),
+                size_of::<EnterArgument>(),
+            )
+        };
+        if result < 0 { Err(errno()) } else { Ok(()) }
+    }
+
+    /// Collects completions without acting on them; true when the doorbell was among them.
+    fn reap(&self, ready: &mut Vec<(Token, i32)>) -> bool {
+        let mut queues = self.queues.borrow_mut();
+        let completions = queues.completion();
+        assert_eq!(completions.overflow(), 0, "the kernel dropped completions");
+        let mut rung = false;
+        for completion in completions {
+            let outstanding = self.outstanding.get();
+            assert!(outstanding > 0, "a completion came for nothing in flight");
+            self.outstanding.set(outstanding - 1);
+            if completion.user_data() == BELL {
+                assert!(
+                    self.bell_armed.replace(false),
+                    "the doorbell completed twice"
+                );
+                rung = true;
+            } else {
+                ready.push((Token::from_u64(completion.user_data()), completion.result()));
+            }
+        }
+        rung
+    }
+
+    /// Registers a chunk of frames; false when the kernel will not have it.
+    pub fn register_chunk(&self, chunk: &NewChunk) -> bool {
+        if chunk.index >= self.chunks_max || self.registration_refused.get().is_some() {
+            return false;
+        }
+        let memory = libc::iovec {
+            iov_base: chunk.start.cast(),
+            iov_len: FramePool::CHUNK_BYTES,
+        };
+        let queues = self.queues.borrow();
+        // SAFETY: the chunk stays mapped until the last frame and the pool are gone, and the pool outlives the
+        // registration, which `close` ends.
+        let answer = unsafe {
+            queues
+                .submitter()
+                .register_buffers_update(chunk.index, &[memory], None)
+        };
+        match answer {
+            Ok(()) => {
+                self.registered_chunks.set(self.registered_chunks.get() + 1);
+                true
+            }
+            Err(error) => {
+                self.registration_refused.set(error.raw_os_error());
+                false
+            }
+        }
+    }
+
+    /// Gives a file a place in the fixed table, if there is one.
+    pub fn fix(&self, fd: BorrowedFd<'_>) -> Option<u32> {
+        let slot = self.fixed_files.borrow_mut().free.pop()?;
+        match self.update_file(slot, fd.as_raw_fd()) {
+            Ok(()) => Some(slot),
+            Err(_) => {
+                self.fixed_files.borrow_mut().free.push(slot);
+                None
+            }
+        }
+    }
+
+    pub fn release_slot(&self, slot: u32) {
+        // A place that cannot be emptied is lost, not reused: the next file must not find this one in it.
+        if self.update_file(slot, -1).is_ok() {
+            self.fixed_files.borrow_mut().free.push(slot);
+        }
+    }
+
+    fn update_file(&self, slot: u32, fd: RawFd) -> std::io::Result<()> {
+        let queues = self.queues.borrow();
+        queues
+            .submitter()
+            .register_files_update(slot, &[fd])
+            .map(drop)
+    }
+
+    /// Ties a lock to the ring: after a kill the kernel drops it only when the ring's last write has landed.
+    pub fn hold(&self, lock: OwnedFd) {
+        use std::os::fd::AsFd;
+        self.fix(lock.as_fd());
+        self.held.borrow_mut().push(lock);
+    }
+
+    /// Waits for everything that the kernel has, submitting nothing. False when waiting failed: then buffers
+    /// may still be written to and must never be freed. Does not panic, because it runs while panics unwind.
+    pub fn close(&self) -> bool {
+        self.line.borrow_mut().clear();
+        if self.bell_armed.get() {
+            drop((&*self.bell).write(&1u64.to_ne_bytes()));
+        }
+        let drained = self.drain();
+        let queues = self.queues.borrow();
+        if drained {
+            // Explicit, because closing the ring does these later, from a worker: locked memory, locks and
+            // descriptors must be back when this returns.
+            let submitter = queues.submitter();
+            drop(submitter.unregister_buffers());
+            drop(submitter.unregister_files());
+        }
+        if self.enter_flags & ENTER_REGISTERED_RING != 0 {
+            unregister_ring(queues.as_raw_fd(), self.enter_fd as u32);
+        }
+        drained
+    }
+
+    fn drain(&self) -> bool {
+        loop {
+            let unsubmitted = {
+                let mut queues = self.queues.borrow_mut();
+                let reaped = queues.completion().count() as u32;
+                self.outstanding
+                    .set(self.outstanding.get().saturating_sub(reaped));
+                queues.submission().len() as u32
+            };
+            if self.outstanding.get() <= unsubmitted {
+                return true;
+            }
+            match self.enter_raw(0, 1, ENTER_GETEVENTS, None) {
+                Ok(()) | Err(libc::EINTR | libc::EAGAIN | libc::EBUSY) => {}
+                Err(_) => return false,
+            }
+        }
+    }
+
+    /// Keeps the doorbell's word alive for ever, for when the kernel may still write to it.
+    pub fn leak(self) {
+        Box::leak(self.bell_word);
+    }
+}
+
+const ENTER_GETEVENTS: u32 = 1 << 0;
+const ENTER_EXT_ARG: u32 = 1 << 3;
+const ENTER_REGISTERED_RING: u32 = 1 << 4;
+const ENTER_NO_IOWAIT: u32 = 1 << 7;
+
+/// `struct io_uring_getevents_arg`.
+#[repr(C)]
+struct EnterArgument {
+    sigmask: u64,
+    sigmask_size: u32,
+    min_wait_micros: u32,
+    time: u64,
+}
+
+/// `struct io_uring_rsrc_update`.
+#[repr(C)]
+struct RingUpdate {
+    offset: u32,
+    reserved: u32,
+    data: u64,
+}
+
+pub(crate) const REGISTER_RING_FDS: u8 = 20;
+pub(crate) const UNREGISTER_RING_FDS: u8 = 21;
+
+/// Registers the ring with this thread, which saves each enter the descriptor lookup. The crate's own call keeps the
+/// index inside a borrowed submitter, where it cannot live as long as the ring.
+pub(crate) fn register_ring(fd: RawFd) -> Answer<u32> {
+    let mut update = RingUpdate {
+        offset: u32::MAX,
+        reserved: 0,
+        data: fd as u64,
+    };
+    register_raw(fd, REGISTER_RING_FDS, &mut update)?;
+    Ok(update.offset)
+}
+
+fn unregister_ring(fd: RawFd, index: u32) {
+    let mut update = RingUpdate {
+        offset: index,
+        reserved: 0,
+        data: 0,
+    };
+    // The ring goes away with the thread anyway.
+    let _ = register_raw(fd, UNREGISTER_RING_FDS, &mut update);
+}
+
+fn register_raw(fd: RawFd, code: u8, update: &mut RingUpdate) -> Answer<()> {
+    // SAFETY: one update of the kernel's layout, exclusive for the call.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_io_uring_register,
+            fd,
+            u32::from(code),
+            std::ptr::from_mut(update),
+            1u32,
+        )
+    };
+    if result < 0 { Err(errno()) } else { Ok(()) }
+}
+
+/// The crate's opcodes take descriptors and table places as different types behind a sealed trait.
+mod io_uring_target {
+    use io_uring::{opcode, types};
+
+    pub(super) trait Target {
+        fn read(self, start: *mut u8, length: u32) -> opcode::Read;
+        fn read_fixed(self, start: *mut u8, length: u32, index: u16) -> opcode::ReadFixed;
+        fn write(self, start: *mut u8, length: u32) -> opcode::Write;
+        fn write_fixed(self, start: *mut u8, length: u32, index: u16) -> opcode::WriteFixed;
+        fn fsync(self) -> opcode::Fsync;
+    }
+
+    macro_rules! target {
+        ($type:ty) => {
+            impl Target for $type {
+                fn read(self, start: *mut u8, length: u32) -> opcode::Read {
+                    opcode::Read::new(self, start, length)
+                }
+                fn read_fixed(self, start: *mut u8, length: u32, index: u16) -> opcode::ReadFixed {
+                    opcode::ReadFixed::new(self, start, length, index)
+                }
+                fn write(self, start: *mut u8, length: u32) -> opcode::Write {
+                    opcode::Write::new(self, start, length)
+                }
+                fn write_fixed(
+                    self,
+                    start: *mut u8,
+                    length: u32,
+                    index: u16,
+                ) -> opcode::WriteFixed {
+                    opcode::WriteFixed::new(self, start, length, index)
+                }
+                fn fsync(self) -> opcode::Fsync {
+                    opcode::Fsync::new(self)
+                }
+            }
+        };
+    }
+
+    target!(types::Fd);
+    target!(types::Fixed);
+}

@@ -1,0 +1,100 @@
+//! Names: what lookups see, what is durable, and the changes between the two.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use super::inode::{InodeRef, Survival};
+
+pub(super) type DirectoryRef = Rc<RefCell<DirectoryNode>>;
+
+#[derive(Clone)]
+pub(super) enum Node {
+    File(InodeRef),
+    Directory(DirectoryRef),
+}
+
+#[derive(Default)]
+pub(super) struct DirectoryNode {
+    visible: BTreeMap<String, Node>,
+    durable: BTreeMap<String, Node>,
+    pending: Vec<Change>,
+}
+
+/// One creation, removal or rename: survives a crash whole or not at all.
+struct Change {
+    remove: Option<String>,
+    add: Option<(String, Node)>,
+}
+
+impl DirectoryNode {
+    pub fn get(&self, name: &str) -> Option<&Node> {
+        self.visible.get(name)
+    }
+
+    pub fn names(&self) -> Vec<String> {
+        self.visible.keys().cloned().collect()
+    }
+
+    pub fn entries(&self) -> impl Iterator<Item = (&String, &Node)> {
+        self.visible.iter()
+    }
+
+    pub fn add(&mut self, name: &str, node: Node) {
+        self.change(None, Some((name.to_owned(), node)));
+    }
+
+    /// A name that was there before anybody looked.
+    pub fn add_durable(&mut self, name: &str, node: Node) {
+        self.durable.insert(name.to_owned(), node.clone());
+        self.visible.insert(name.to_owned(), node);
+    }
+
+    pub fn remove(&mut self, name: &str) {
+        self.change(Some(name.to_owned()), None);
+    }
+
+    pub fn rename(&mut self, from: &str, to: &str) {
+        if let Some(node) = self.visible.get(from).cloned() {
+            self.change(Some(from.to_owned()), Some((to.to_owned(), node)));
+        }
+    }
+
+    fn change(&mut self, remove: Option<String>, add: Option<(String, Node)>) {
+        let change = Change { remove, add };
+        change.apply(&mut self.visible);
+        self.pending.push(change);
+    }
+
+    pub fn sync(&mut self) {
+        self.durable.clone_from(&self.visible);
+        self.pending.clear();
+    }
+
+    /// Leaves the durable names, plus what chance adds of the rest, here and below; then every file that still has a name.
+    pub fn crash(&mut self, survival: &mut Survival) {
+        for change in self.pending.drain(..) {
+            if survival.keeps() {
+                change.apply(&mut self.durable);
+            }
+        }
+        self.visible.clone_from(&self.durable);
+        for node in self.visible.values() {
+            match node {
+                Node::File(inode) => inode.borrow_mut().crash(survival),
+                Node::Directory(directory) => directory.borrow_mut().crash(survival),
+            }
+        }
+    }
+}
+
+impl Change {
+    fn apply(&self, names: &mut BTreeMap<String, Node>) {
+        if let Some(name) = &self.remove {
+            names.remove(name);
+        }
+        if let Some((name, node)) = &self.add {
+            names.insert(name.clone(), node.clone());
+        }
+    }
+}

@@ -1,0 +1,4 @@
+//! Everything an `Io` promises, on every backend.
+
+mod conformance;
+mod rig;
