@@ -1,0 +1,292 @@
+//! One block in memory. It is verified once, when it is read: checksum, identity, and that every
+//! entry lies within it. After that the accessors take offsets as they are.
+
+use std::cmp::Ordering;
+
+use ringkeep_io::{Buffer, PAGE};
+use zerocopy::FromBytes;
+
+use super::format::{
+    BLOCK_HEADER_BYTES, BlockHeader, Damage, HANDLE_BYTES, Identity, MIXED_BLOCK_PAGES_MAX, Shape,
+    handle_from_bytes,
+};
+use super::{BlockHandle, BlockKind, TableId};
+use crate::Version;
+use crate::limits::KEY_BYTES_MAX;
+
+/// A verified block.
+pub(crate) struct Block {
+    bytes: Buffer,
+    handle: BlockHandle,
+    shape: Shape,
+    count: usize,
+    prefix_length: usize,
+    /// Of uniform blocks.
+    suffix_length: usize,
+    /// Of uniform blocks.
+    stride: usize,
+    version_bytes: usize,
+    base: u64,
+    /// Where the first entry begins.
+    start: usize,
+}
+
+/// An entry as it lies in its block.
+pub(super) struct BlockEntry<'a> {
+    pub suffix: &'a [u8],
+    pub version: Version,
+    pub value: Option<&'a [u8]>,
+}
+
+impl Block {
+    /// Checks everything that the accessors rely on. `data_pages` bounds what an index may lead to.
+    pub(super) fn verify(
+        bytes: Buffer,
+        handle: BlockHandle,
+        table: TableId,
+        data_pages: u32,
+    ) -> Result<Block, Damage> {
+        if bytes.len() != handle.pages as usize * PAGE {
+            return Err(Damage::new(0, "the block is not as long as its index says"));
+        }
+        Identity::verify(&bytes, handle, table)?;
+        let (header, _) = BlockHeader::read_from_prefix(&bytes)
+            .map_err(|_| Damage::new(0, "no room for a header"))?;
+        let shape = Shape::from_byte(header.shape)
+            .ok_or_else(|| Damage::new(27, format!("unknown shape {}", header.shape)))?;
+        let prefix_length = usize::from(header.prefix_length.get());
+        let suffix_length = usize::from(header.suffix_length.get());
+        let version_bytes = usize::from(header.version_bytes);
+        let value_length = header.value_length.get() as usize;
+        let block = Block {
+            handle,
+            shape,
+            count: header.count.get().into(),
+            prefix_length,
+            suffix_length,
+            stride: version_bytes + suffix_length + value_length,
+            version_bytes,
+            base: header.base.get(),
+            start: BLOCK_HEADER_BYTES + prefix_length,
+            bytes,
+        };
+        if block.count == 0 || version_bytes > 8 || block.start > block.bytes.len() {
+            return Err(Damage::new(20, "impossible counts in the header"));
+        }
+        match shape {
+            Shape::Mixed => block.verify_ends()?,
+            Shape::UniformDeleted if value_length != 0 => {
+                return Err(Damage::new(28, "deletions with values"));
+            }
+            Shape::Uniform | Shape::UniformDeleted => {
+                let room = block.bytes.len() - block.start;
+                if block.stride * block.count > room
+                    || prefix_length + suffix_length > KEY_BYTES_MAX
+                {
+                    return Err(Damage::new(20, "entries past the end of the block"));
+                }
+            }
+        }
+        if handle.kind != BlockKind::Data {
+            block.verify_handles(data_pages)?;
+        }
+        Ok(block)
+    }
+
+    fn verify_ends(&self) -> Result<(), Damage> {
+        let table = self.bytes.len().checked_sub(2 * self.count);
+        let table =
+            table.filter(|&table| table >= self.start && self.pages() <= MIXED_BLOCK_PAGES_MAX);
+        let Some(table) = table else {
+            return Err(Damage::new(20, "more entries than fit the block"));
+        };
+        let mut start = self.start;
+        for index in 0..self.count {
+            let end = self.end(index);
+            let suffix_at = start + 2 + self.version_bytes;
+            if suffix_at > end || end > table {
+                let detail = format!("entry {index} ends at {end}");
+                return Err(Damage::new(table + 2 * index, detail));
+            }
+            let suffix_length = usize::from(self.u16_at(start) >> 1);
+            if suffix_at + suffix_length > end
+                || self.prefix_length + suffix_length > KEY_BYTES_MAX
+                || (self.u16_at(start) & 1 == 1 && suffix_at + suffix_length != end)
+            {
+                let detail = format!("entry {index} has a key of {suffix_length} bytes");
+                return Err(Damage::new(start, detail));
+            }
+            start = end;
+        }
+        Ok(())
+    }
+
+    fn verify_handles(&self, data_pages: u32) -> Result<(), Damage> {
+        for index in 0..self.count {
+            let value = self.entry(index).value.unwrap_or_default();
+            let leads = value.first_chunk().is_some_and(|bytes| {
+                let handle = handle_from_bytes(bytes, BlockKind::Data);
+                handle.pages > 0
+                    && u64::from(handle.page) + u64::from(handle.pages) <= data_pages.into()
+            });
+            if !leads || value.len() != HANDLE_BYTES {
+                let detail = format!("index entry {index} leads nowhere");
+                return Err(Damage::new(self.start, detail));
+            }
+        }
+        Ok(())
+    }
+
+    /// Where the block is, and which kind it is of.
+    pub fn handle(&self) -> BlockHandle {
+        self.handle
+    }
+
+    /// Memory of the buffer.
+    pub fn bytes(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Entries.
+    pub fn count(&self) -> usize {
+        self.count
+    }
+
+    pub(super) fn prefix(&self) -> &[u8] {
+        &self.bytes[BLOCK_HEADER_BYTES..self.start]
+    }
+
+    #[inline]
+    pub(super) fn entry(&self, index: usize) -> BlockEntry<'_> {
+        let (at, suffix_length, end, deleted) = self.locate(index);
+        let suffix_at = at + self.version_bytes;
+        let value_at = suffix_at + suffix_length;
+        BlockEntry {
+            suffix: &self.bytes[suffix_at..value_at],
+            version: Version(self.base.wrapping_add(self.delta(at))),
+            value: (!deleted).then(|| &self.bytes[value_at..end]),
+        }
+    }
+
+    /// The place of an entry's value, for those who keep the block.
+    #[inline]
+    pub(super) fn value_span(&self, index: usize) -> std::ops::Range<usize> {
+        let (at, suffix_length, end, _) = self.locate(index);
+        at + self.version_bytes + suffix_length..end
+    }
+
+    #[inline]
+    pub(super) fn slice(&self, start: usize, end: usize) -> &[u8] {
+        &self.bytes[start..end]
+    }
+
+    /// What an index entry leads to.
+    #[inline]
+    pub(super) fn handle_at(&self, index: usize) -> BlockHandle {
+        let kind = match self.handle.kind {
+            BlockKind::Top => BlockKind::Partition,
+            _ => BlockKind::Data,
+        };
+        let bytes = &self.bytes[self.value_span(index)];
+        handle_from_bytes(bytes.first_chunk().expect("verified with the block"), kind)
+    }
+
+    /// How many entries come before (`key`, `at`): those with a lesser key, and those with the same
+    /// key and a newer version.
+    #[inline]
+    pub(super) fn lower_bound(&self, key: &[u8], at: Version) -> usize {
+        let prefix = self.prefix();
+        let suffix = match key.strip_prefix(prefix) {
+            Some(suffix) => suffix,
+            None if key < prefix => return 0,
+            None => return self.count,
+        };
+        let (mut low, mut high) = (0, self.count);
+        while low < high {
+            let middle = (low + high) / 2;
+            let (start, suffix_length, _, _) = self.locate(middle);
+            let suffix_at = start + self.version_bytes;
+            let order = self.bytes[suffix_at..suffix_at + suffix_length].cmp(suffix);
+            let before = match order {
+                Ordering::Less => true,
+                Ordering::Greater => false,
+                Ordering::Equal => self.base.wrapping_add(self.delta(start)) > at.0,
+            };
+            if before {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        low
+    }
+
+    /// The order of an entry against (`key`, `at`).
+    pub(super) fn compare(&self, index: usize, key: &[u8], at: Version) -> Ordering {
+        let entry = self.entry(index);
+        let prefix = self.prefix();
+        let head = &key[..key.len().min(prefix.len())];
+        let order = prefix
+            .cmp(head)
+            .then_with(|| entry.suffix.cmp(&key[head.len()..]));
+        order.then_with(|| at.cmp(&entry.version))
+    }
+
+    /// Whether the entry is of this very key.
+    #[inline]
+    pub(super) fn is_key(&self, index: usize, key: &[u8]) -> bool {
+        key.strip_prefix(self.prefix()) == Some(self.entry(index).suffix)
+    }
+
+    /// Where the version of an entry begins, how long its suffix is, where it ends, and whether it
+    /// is a deletion.
+    #[inline]
+    fn locate(&self, index: usize) -> (usize, usize, usize, bool) {
+        if self.shape == Shape::Mixed {
+            let start = match index {
+                0 => self.start,
+                _ => self.end(index - 1),
+            };
+            let tag = self.u16_at(start);
+            (
+                start + 2,
+                usize::from(tag >> 1),
+                self.end(index),
+                tag & 1 == 1,
+            )
+        } else {
+            let start = self.start + index * self.stride;
+            let deleted = self.shape == Shape::UniformDeleted;
+            (start, self.suffix_length, start + self.stride, deleted)
+        }
+    }
+
+    #[inline]
+    fn end(&self, index: usize) -> usize {
+        self.u16_at(self.bytes.len() - 2 * (self.count - index))
+            .into()
+    }
+
+    #[inline]
+    fn delta(&self, at: usize) -> u64 {
+        if self.version_bytes == 0 {
+            return 0;
+        }
+        // Most blocks have eight bytes more behind a delta: one load and a mask.
+        if let Some(bytes) = self.bytes[at..].first_chunk::<8>() {
+            return u64::from_le_bytes(*bytes) & (u64::MAX >> (64 - 8 * self.version_bytes));
+        }
+        let mut bytes = [0; 8];
+        bytes[..self.version_bytes].copy_from_slice(&self.bytes[at..at + self.version_bytes]);
+        u64::from_le_bytes(bytes)
+    }
+
+    #[inline]
+    fn u16_at(&self, at: usize) -> u16 {
+        u16::from_le_bytes([self.bytes[at], self.bytes[at + 1]])
+    }
+
+    fn pages(&self) -> usize {
+        self.handle.pages as usize
+    }
+}

@@ -1,0 +1,220 @@
+//! Gathers entries until their block is full, then lays them out in the shape that takes least.
+
+use ringkeep_io::PAGE;
+use zerocopy::IntoBytes;
+
+use super::format::{BLOCK_HEADER_BYTES, BlockHeader, Identity, Shape, seal};
+use super::{BlockHandle, TableId};
+use crate::Version;
+
+/// Blocks of several entries take at most this many pages.
+const BLOCK_PAGES_MAX: usize = 4;
+/// A block that would end with more than one part in this many unused takes another page instead:
+/// only entries that are large beside a page make it so.
+const WASTE_PARTS: usize = 5;
+/// A large value leaves no large staging area behind.
+const STAGED_BYTES_KEPT: usize = 64 << 10;
+
+const _: () = assert!(BLOCK_PAGES_MAX <= super::format::MIXED_BLOCK_PAGES_MAX);
+
+/// A block in the making.
+#[derive(Default)]
+pub(super) struct BlockBuilder {
+    /// Keys and values, back to back.
+    staged: Vec<u8>,
+    entries: Vec<Staged>,
+    measure: Measure,
+}
+
+struct Staged {
+    version: Version,
+    key_length: u32,
+    value_length: u32,
+    deleted: bool,
+}
+
+/// What decides the size of a block.
+#[derive(Clone, Copy, Default)]
+struct Measure {
+    count: usize,
+    key_bytes: usize,
+    value_bytes: usize,
+    prefix_length: usize,
+    first_key_length: usize,
+    first_value_length: usize,
+    keys_alike: bool,
+    values_alike: bool,
+    deleted: usize,
+    oldest: u64,
+    newest: u64,
+}
+
+impl Measure {
+    fn of(key: &[u8], version: Version, value: Option<&[u8]>) -> Measure {
+        let value_length = value.map_or(0, <[u8]>::len);
+        Measure {
+            count: 1,
+            key_bytes: key.len(),
+            value_bytes: value_length,
+            prefix_length: key.len(),
+            first_key_length: key.len(),
+            first_value_length: value_length,
+            keys_alike: true,
+            values_alike: true,
+            deleted: value.is_none().into(),
+            oldest: version.0,
+            newest: version.0,
+        }
+    }
+
+    fn with(mut self, prefix_length: usize, one: Measure) -> Measure {
+        self.count += 1;
+        self.key_bytes += one.key_bytes;
+        self.value_bytes += one.value_bytes;
+        self.prefix_length = prefix_length;
+        self.keys_alike &= one.first_key_length == self.first_key_length;
+        self.values_alike &= one.first_value_length == self.first_value_length;
+        self.deleted += one.deleted;
+        self.oldest = self.oldest.min(one.oldest);
+        self.newest = self.newest.max(one.newest);
+        self
+    }
+
+    fn version_bytes(&self) -> usize {
+        let bits = u64::BITS - (self.newest - self.oldest).leading_zeros();
+        bits.div_ceil(8) as usize
+    }
+
+    fn shape(&self) -> Shape {
+        if self.keys_alike && self.deleted == self.count {
+            Shape::UniformDeleted
+        } else if self.keys_alike && self.values_alike && self.deleted == 0 {
+            Shape::Uniform
+        } else {
+            Shape::Mixed
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        let per_entry = match self.shape() {
+            Shape::Mixed => 4,
+            Shape::Uniform | Shape::UniformDeleted => 0,
+        };
+        let suffix_bytes = self.key_bytes - self.count * self.prefix_length;
+        BLOCK_HEADER_BYTES
+            + self.prefix_length
+            + suffix_bytes
+            + self.value_bytes
+            + self.count * (per_entry + self.version_bytes())
+    }
+}
+
+impl BlockBuilder {
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    pub fn pages(&self) -> usize {
+        self.measure.bytes().div_ceil(PAGE)
+    }
+
+    /// Bytes that are filled so far.
+    pub fn bytes(&self) -> usize {
+        self.measure.bytes()
+    }
+
+    /// Adds an entry, unless the block is better closed before it.
+    pub fn push(&mut self, key: &[u8], version: Version, value: Option<&[u8]>) -> bool {
+        let one = Measure::of(key, version, value);
+        if self.is_empty() {
+            self.measure = one;
+        } else {
+            let first = &self.staged[..self.measure.prefix_length];
+            let prefix_length = match key.starts_with(first) {
+                true => first.len(),
+                false => common_prefix(first, key),
+            };
+            let grown = self.measure.with(prefix_length, one);
+            if !self.worth_growing_to(grown.bytes()) {
+                return false;
+            }
+            self.measure = grown;
+        }
+        self.staged.extend_from_slice(key);
+        self.staged.extend_from_slice(value.unwrap_or_default());
+        self.entries.push(Staged {
+            version,
+            key_length: key.len() as u32,
+            value_length: one.first_value_length as u32,
+            deleted: value.is_none(),
+        });
+        true
+    }
+
+    fn worth_growing_to(&self, bytes: usize) -> bool {
+        let (now, then) = (self.pages(), bytes.div_ceil(PAGE));
+        let wasted = now * PAGE - self.measure.bytes();
+        then <= now || (then <= BLOCK_PAGES_MAX && wasted > now * PAGE / WASTE_PARTS)
+    }
+
+    /// Writes the finished block into its pages of zeros and starts the next one.
+    pub fn close(&mut self, handle: BlockHandle, table: TableId, out: &mut [u8]) {
+        let measure = std::mem::take(&mut self.measure);
+        let shape = measure.shape();
+        let version_bytes = measure.version_bytes();
+        let prefix_length = measure.prefix_length;
+        let uniform = |length: usize| if shape == Shape::Mixed { 0 } else { length };
+        let header = BlockHeader {
+            identity: Identity::new(handle, table),
+            count: (measure.count as u16).into(),
+            prefix_length: (prefix_length as u16).into(),
+            suffix_length: (uniform(measure.first_key_length - prefix_length) as u16).into(),
+            version_bytes: version_bytes as u8,
+            shape: shape as u8,
+            value_length: (uniform(measure.first_value_length) as u32).into(),
+            base: measure.oldest.into(),
+        };
+        out[..BLOCK_HEADER_BYTES].copy_from_slice(header.as_bytes());
+        let mut at = BLOCK_HEADER_BYTES;
+        let mut put = |bytes: &[u8]| {
+            out[at..at + bytes.len()].copy_from_slice(bytes);
+            at += bytes.len();
+            at
+        };
+        put(&self.staged[..prefix_length]);
+        let mut rest = self.staged.as_slice();
+        let mut ends = Vec::with_capacity(if shape == Shape::Mixed {
+            measure.count
+        } else {
+            0
+        });
+        for entry in &self.entries {
+            let (key, after) = rest.split_at(entry.key_length as usize);
+            let (value, after) = after.split_at(entry.value_length as usize);
+            rest = after;
+            let suffix = &key[prefix_length..];
+            if shape == Shape::Mixed {
+                let tag = (suffix.len() << 1) as u16 | u16::from(entry.deleted);
+                put(&tag.to_le_bytes());
+            }
+            put(&(entry.version.0 - measure.oldest).to_le_bytes()[..version_bytes]);
+            put(suffix);
+            let end = put(value);
+            if shape == Shape::Mixed {
+                ends.push(end as u16);
+            }
+        }
+        let table_at = out.len() - 2 * ends.len();
+        for (end, out) in ends.iter().zip(out[table_at..].chunks_exact_mut(2)) {
+            out.copy_from_slice(&end.to_le_bytes());
+        }
+        seal(out);
+        self.staged.clear();
+        self.staged.shrink_to(STAGED_BYTES_KEPT);
+        self.entries.clear();
+    }
+}
+
+pub(super) fn common_prefix(a: &[u8], b: &[u8]) -> usize {
+    a.iter().zip(b).take_while(|(a, b)| a == b).count()
+}

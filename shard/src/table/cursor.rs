@@ -1,0 +1,262 @@
+//! Walks the entries of a table in their order, either way. Only crossing from one block to another
+//! waits. Holds no borrow and no block but the two that it is in.
+
+use std::ops::Bound;
+use std::rc::Rc;
+
+use super::{Block, BlockReader, Table, ValueRef};
+use crate::{Result, Version};
+
+/// A position on an entry of a table, or on none.
+pub(crate) struct TableCursor {
+    table: Rc<Table>,
+    reader: BlockReader,
+    place: Option<Place>,
+    /// The key under the cursor: the block's prefix, then the entry's suffix.
+    key: Vec<u8>,
+}
+
+struct Place {
+    top: usize,
+    top_at: usize,
+    partition: Rc<Block>,
+    partition_at: usize,
+    block: Rc<Block>,
+    at: usize,
+}
+
+impl TableCursor {
+    /// On no entry yet.
+    pub fn new(table: Rc<Table>, reader: BlockReader) -> TableCursor {
+        TableCursor {
+            table,
+            reader,
+            place: None,
+            key: Vec::new(),
+        }
+    }
+
+    /// To the first entry within the lower bound `from`.
+    pub async fn seek(&mut self, from: Bound<&[u8]>) -> Result<()> {
+        let (key, at) = match from {
+            Bound::Unbounded => (&[][..], Version(u64::MAX)),
+            Bound::Included(key) => (key, Version(u64::MAX)),
+            Bound::Excluded(key) => (key, Version(0)),
+        };
+        match self.locate(key, at).await? {
+            None => {}
+            Some(place) if place.at == place.block.count() => self.enter_next_block(place).await?,
+            Some(place) => self.show(place),
+        }
+        // Nothing is newer than all versions but version 0 itself.
+        while matches!(from, Bound::Excluded(key) if self.is_at(key)) {
+            self.next().await?;
+        }
+        Ok(())
+    }
+
+    /// To the last entry within the upper bound `to`.
+    pub async fn seek_back(&mut self, to: Bound<&[u8]>) -> Result<()> {
+        let place = match to {
+            Bound::Unbounded => None,
+            Bound::Included(key) => self.locate(key, Version(0)).await?,
+            Bound::Excluded(key) => self.locate(key, Version(u64::MAX)).await?,
+        };
+        let Some(mut place) = place else {
+            return self.place_at_end().await;
+        };
+        let is_version_0 =
+            |key| place.at < place.block.count() && place.block.is_key(place.at, key);
+        if matches!(to, Bound::Included(key) if is_version_0(key)) {
+            self.show(place);
+        } else if place.at > 0 {
+            place.at -= 1;
+            self.show(place);
+        } else {
+            self.enter_prev_block(place).await?;
+        }
+        Ok(())
+    }
+
+    /// To the following entry.
+    #[inline]
+    pub async fn next(&mut self) -> Result<()> {
+        if !self.next_in_block()
+            && let Some(place) = self.place.take()
+        {
+            self.enter_next_block(place).await?;
+        }
+        Ok(())
+    }
+
+    /// To the preceding entry.
+    #[inline]
+    pub async fn prev(&mut self) -> Result<()> {
+        if !self.prev_in_block()
+            && let Some(place) = self.place.take()
+        {
+            self.enter_prev_block(place).await?;
+        }
+        Ok(())
+    }
+
+    /// To the following entry if it is in the same block. If not, nothing has moved and `next` has
+    /// to be awaited.
+    #[inline]
+    pub fn next_in_block(&mut self) -> bool {
+        match &mut self.place {
+            Some(place) if place.at + 1 < place.block.count() => place.at += 1,
+            _ => return false,
+        }
+        self.show_suffix();
+        true
+    }
+
+    /// To the preceding entry if it is in the same block. If not, nothing has moved and `prev` has
+    /// to be awaited.
+    #[inline]
+    pub fn prev_in_block(&mut self) -> bool {
+        match &mut self.place {
+            Some(place) if place.at > 0 => place.at -= 1,
+            _ => return false,
+        }
+        self.show_suffix();
+        true
+    }
+
+    /// The key and version under the cursor; nothing past either end.
+    #[inline]
+    pub fn position(&self) -> Option<(&[u8], Version)> {
+        let place = self.place.as_ref()?;
+        Some((&self.key, place.block.entry(place.at).version))
+    }
+
+    /// The value under the cursor; nothing where it is a deletion.
+    #[inline]
+    pub fn value(&self) -> Option<&[u8]> {
+        let place = self.place.as_ref()?;
+        place.block.entry(place.at).value
+    }
+
+    /// The value under the cursor, to be kept beyond its next step.
+    #[inline]
+    pub fn value_ref(&self) -> Option<ValueRef> {
+        let place = self.place.as_ref()?;
+        place.block.entry(place.at).value?;
+        Some(ValueRef::new(Rc::clone(&place.block), place.at))
+    }
+
+    fn is_at(&self, key: &[u8]) -> bool {
+        self.place.is_some() && self.key == key
+    }
+
+    /// Puts the cursor on a place. Until then it is on none, so that an error on the way leaves it
+    /// there.
+    fn show(&mut self, place: Place) {
+        self.key.clear();
+        self.key.extend_from_slice(place.block.prefix());
+        self.place = Some(place);
+        self.show_suffix();
+    }
+
+    #[inline]
+    fn show_suffix(&mut self) {
+        if let Some(place) = &self.place {
+            self.key.truncate(place.block.prefix().len());
+            self.key
+                .extend_from_slice(place.block.entry(place.at).suffix);
+        }
+    }
+
+    /// The first entry at or behind (`key`, `at`), or the end of the block before it. Nothing when
+    /// all entries come before.
+    async fn locate(&mut self, key: &[u8], at: Version) -> Result<Option<Place>> {
+        self.place = None;
+        let Some((top, top_at)) = self.table.seek_top(key, at) else {
+            return Ok(None);
+        };
+        let handle = self.table.top()[top].handle_at(top_at);
+        let partition = self.reader.load(&self.table, handle).await?;
+        let partition_at = partition.lower_bound(key, at).min(partition.count() - 1);
+        let handle = partition.handle_at(partition_at);
+        let block = self.reader.load(&self.table, handle).await?;
+        let at = block.lower_bound(key, at);
+        Ok(Some(Place {
+            top,
+            top_at,
+            partition,
+            partition_at,
+            block,
+            at,
+        }))
+    }
+
+    async fn place_at_end(&mut self) -> Result<()> {
+        let top = self.table.top().len() - 1;
+        let last = &self.table.top()[top];
+        let top_at = last.count() - 1;
+        let partition = self
+            .reader
+            .load(&self.table, last.handle_at(top_at))
+            .await?;
+        let partition_at = partition.count() - 1;
+        let handle = partition.handle_at(partition_at);
+        let block = self.reader.load(&self.table, handle).await?;
+        let at = block.count() - 1;
+        self.show(Place {
+            top,
+            top_at,
+            partition,
+            partition_at,
+            block,
+            at,
+        });
+        Ok(())
+    }
+
+    /// To the first entry of the block behind `place`, or off the end.
+    async fn enter_next_block(&mut self, mut place: Place) -> Result<()> {
+        place.partition_at += 1;
+        if place.partition_at == place.partition.count() {
+            place.top_at += 1;
+            if place.top_at == self.table.top()[place.top].count() {
+                place.top += 1;
+                place.top_at = 0;
+            }
+            let Some(top) = self.table.top().get(place.top) else {
+                return Ok(());
+            };
+            let handle = top.handle_at(place.top_at);
+            place.partition = self.reader.load(&self.table, handle).await?;
+            place.partition_at = 0;
+        }
+        let handle = place.partition.handle_at(place.partition_at);
+        place.block = self.reader.load(&self.table, handle).await?;
+        place.at = 0;
+        self.show(place);
+        Ok(())
+    }
+
+    /// To the last entry of the block before `place`, or off the beginning.
+    async fn enter_prev_block(&mut self, mut place: Place) -> Result<()> {
+        if place.partition_at == 0 {
+            if place.top_at == 0 {
+                if place.top == 0 {
+                    return Ok(());
+                }
+                place.top -= 1;
+                place.top_at = self.table.top()[place.top].count();
+            }
+            place.top_at -= 1;
+            let handle = self.table.top()[place.top].handle_at(place.top_at);
+            place.partition = self.reader.load(&self.table, handle).await?;
+            place.partition_at = place.partition.count();
+        }
+        place.partition_at -= 1;
+        let handle = place.partition.handle_at(place.partition_at);
+        place.block = self.reader.load(&self.table, handle).await?;
+        place.at = place.block.count() - 1;
+        self.show(place);
+        Ok(())
+    }
+}

@@ -1,0 +1,78 @@
+//! Sorted tables: immutable files of entries ordered by (key ascending, version descending).
+//!
+//! `format` has the bytes. A `TableWriter` makes a file; a `Table` is an open one, with its top
+//! index and its filter resident. Finding a key takes one step in each of the top index, a partition
+//! of the index, and a data block. `find` never waits: it says which block it needs, and whoever
+//! asked reads that block and asks again. `TableCursor` walks a table in both directions and does
+//! wait for blocks, through a `BlockReader`.
+
+mod block;
+mod block_builder;
+mod block_reader;
+mod cursor;
+mod filter;
+mod format;
+mod open_table;
+mod separator;
+#[cfg(test)]
+mod tests;
+mod writer;
+
+use std::rc::Rc;
+
+use crate::Version;
+
+pub(crate) use block::Block;
+pub(crate) use block_reader::BlockReader;
+pub(crate) use cursor::TableCursor;
+pub(crate) use open_table::{Found, Table, ValueRef};
+pub(crate) use writer::TableWriter;
+
+/// Which table of a shard; never used twice.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub(crate) struct TableId(pub u64);
+
+/// Where a part of a table file is, in pages, and what it is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct BlockHandle {
+    pub page: u32,
+    pub pages: u32,
+    pub kind: BlockKind,
+}
+
+/// What a part of a table file is. The number is persisted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub(crate) enum BlockKind {
+    /// Entries.
+    Data = 0xd1,
+    /// Index over data blocks.
+    Partition = 0xd2,
+    /// Index over partitions.
+    Top = 0xd3,
+    /// All keys, roughly.
+    Filter = 0xd4,
+    /// Where the rest is.
+    Footer = 0xd5,
+}
+
+/// What the manifest knows of a table.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct TableSummary {
+    pub id: TableId,
+    pub file_bytes: u64,
+    pub entries: u64,
+    pub tombstones: u64,
+    pub first_key: Box<[u8]>,
+    pub last_key: Box<[u8]>,
+    pub oldest: Version,
+    pub newest: Version,
+    /// Ties the file to this summary: another table's footer, or an older one's, has another.
+    pub footer_crc: u32,
+}
+
+/// Blocks that are in memory.
+pub(crate) trait BlockSource {
+    /// The block, if it is there.
+    fn block(&self, table: TableId, handle: BlockHandle) -> Option<Rc<Block>>;
+}

@@ -1,0 +1,335 @@
+//! An open table: the resident top index and filter, and finding a key.
+
+use std::ops::Deref;
+use std::rc::Rc;
+
+use ringkeep_io::{Buffer, File, Io, PAGE};
+use zerocopy::FromBytes;
+
+use super::filter::{self, Filter};
+use super::format::{Damage, FOOTER_MAGIC, FORMAT_VERSION, Footer, Identity};
+use super::{Block, BlockHandle, BlockKind, BlockSource, TableId, TableSummary};
+use crate::{Error, Result, ShardId, Version};
+
+/// A table file that can be read.
+pub(crate) struct Table {
+    file: File,
+    name: String,
+    summary: TableSummary,
+    filter: Filter,
+    top: Vec<Rc<Block>>,
+    /// Data blocks and partitions lie before this page.
+    data_pages: u32,
+}
+
+/// What `Table::find` knows.
+pub(crate) enum Found {
+    /// The newest version at or below the one asked for.
+    Value(ValueRef, Version),
+    /// That version is a deletion.
+    Tombstone(Version),
+    /// The table has no version of the key at or below the one asked for.
+    Absent,
+    /// This block has to be read first.
+    Needs(BlockHandle),
+}
+
+/// A value where it lies in its block, which it keeps in memory.
+#[derive(Clone)]
+pub(crate) struct ValueRef {
+    block: Rc<Block>,
+    start: u32,
+    end: u32,
+}
+
+impl ValueRef {
+    /// The value of an entry, deleted ones having none.
+    #[inline]
+    pub(super) fn new(block: Rc<Block>, index: usize) -> ValueRef {
+        let span = block.value_span(index);
+        ValueRef {
+            block,
+            start: span.start as u32,
+            end: span.end as u32,
+        }
+    }
+}
+
+impl Deref for ValueRef {
+    type Target = [u8];
+
+    #[inline]
+    fn deref(&self) -> &[u8] {
+        self.block.slice(self.start as usize, self.end as usize)
+    }
+}
+
+impl Table {
+    /// Opens the table that `expected` describes. Reads its last page, then filter and top index.
+    pub async fn open(
+        io: &Io,
+        file: File,
+        name: String,
+        expected: &TableSummary,
+        store: [u8; 16],
+        shard: ShardId,
+    ) -> Result<Table> {
+        let pages = u32::try_from(expected.file_bytes / PAGE as u64).unwrap_or(0);
+        let Some(footer_page) = pages.checked_sub(1) else {
+            return Err(Error::Missing { file: name });
+        };
+        let footer_handle = BlockHandle {
+            page: footer_page,
+            pages: 1,
+            kind: BlockKind::Footer,
+        };
+        let bytes = read_part(io, &file, &name, footer_handle, io.frame()).await?;
+        let footer = verify_footer(&bytes, footer_handle, expected, &name, store, shard)?;
+
+        let (filter_page, top_page) = (footer.filter_page.get(), footer.top_page.get());
+        let handle = |page: u32, end: u32, kind| BlockHandle {
+            page,
+            pages: end - page,
+            kind,
+        };
+        let filter_handle = handle(filter_page, top_page, BlockKind::Filter);
+        let top_handle = handle(top_page, footer_page, BlockKind::Top);
+        let heap = |handle: BlockHandle| Buffer::zeroed(handle.pages as usize * PAGE);
+        let filter = read_part(io, &file, &name, filter_handle, heap(filter_handle)).await?;
+        let filter = Filter::verify(filter, filter_handle, expected.id)
+            .map_err(|damage| corrupt(&name, filter_handle, damage))?;
+        let top = read_part(io, &file, &name, top_handle, heap(top_handle)).await?;
+        let top = split_top(io, &top, top_handle, expected.id, filter_page)
+            .map_err(|damage| corrupt(&name, top_handle, damage))?;
+        Ok(Table {
+            file,
+            name,
+            summary: expected.clone(),
+            filter,
+            top,
+            data_pages: filter_page,
+        })
+    }
+
+    /// The hash of a key for `may_contain`, the same for all tables.
+    #[inline]
+    pub fn key_hash(key: &[u8]) -> u64 {
+        filter::key_hash(key)
+    }
+
+    /// False when the table has no version of the key with this hash.
+    #[inline]
+    pub fn may_contain(&self, hash: u64) -> bool {
+        self.filter.may_contain(hash)
+    }
+
+    pub fn id(&self) -> TableId {
+        self.summary.id
+    }
+
+    pub fn file(&self) -> &File {
+        &self.file
+    }
+
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub fn summary(&self) -> &TableSummary {
+        &self.summary
+    }
+
+    pub fn first_key(&self) -> &[u8] {
+        &self.summary.first_key
+    }
+
+    pub fn last_key(&self) -> &[u8] {
+        &self.summary.last_key
+    }
+
+    /// Memory held as long as the table is open.
+    pub fn resident_bytes(&self) -> usize {
+        let top: usize = self
+            .top
+            .iter()
+            .map(|block| block.bytes() + size_of::<Block>())
+            .sum();
+        let summary = self.summary.first_key.len() + self.summary.last_key.len();
+        size_of::<Table>() + self.filter.bytes() + top + summary + self.name.len()
+    }
+
+    /// The newest version of `key` at or below `at`. Does not ask the filter: whoever looks through
+    /// several tables hashes the key once and asks `may_contain` first.
+    #[inline]
+    pub fn find(&self, key: &[u8], at: Version, blocks: &impl BlockSource) -> Found {
+        let Some((top, index)) = self.seek_top(key, at) else {
+            return Found::Absent;
+        };
+        let handle = self.top[top].handle_at(index);
+        let Some(partition) = self.block_in(blocks, handle) else {
+            return Found::Needs(handle);
+        };
+        let index = partition.lower_bound(key, at);
+        if index == partition.count() {
+            return Found::Absent;
+        }
+        let handle = partition.handle_at(index);
+        let Some(block) = self.block_in(blocks, handle) else {
+            return Found::Needs(handle);
+        };
+        let index = block.lower_bound(key, at);
+        if index == block.count() || !block.is_key(index, key) {
+            return Found::Absent;
+        }
+        let entry = block.entry(index);
+        let (version, deleted) = (entry.version, entry.value.is_none());
+        match deleted {
+            true => Found::Tombstone(version),
+            false => Found::Value(ValueRef::new(block, index), version),
+        }
+    }
+
+    /// Verifies a block that was read from `handle`. Damage is an error that names file and offset.
+    pub fn decode_block(&self, handle: BlockHandle, buffer: Buffer) -> Result<Block> {
+        Block::verify(buffer, handle, self.id(), self.data_pages)
+            .map_err(|damage| corrupt(&self.name, handle, damage))
+    }
+
+    /// A block of another kind than its index says is not it: reading it again will say so.
+    #[inline]
+    fn block_in(&self, blocks: &impl BlockSource, handle: BlockHandle) -> Option<Rc<Block>> {
+        let block = blocks.block(self.id(), handle)?;
+        (block.handle() == handle).then_some(block)
+    }
+
+    /// Which top index block, and which entry in it, lead to (`key`, `at`).
+    #[inline]
+    pub(super) fn seek_top(&self, key: &[u8], at: Version) -> Option<(usize, usize)> {
+        let ends_before = |block: &Rc<Block>| block.compare(block.count() - 1, key, at).is_lt();
+        let block = match self.top.len() {
+            1 => 0,
+            _ => self.top.partition_point(ends_before),
+        };
+        let top = self.top.get(block)?;
+        let index = top.lower_bound(key, at);
+        (index < top.count()).then_some((block, index))
+    }
+
+    pub(super) fn top(&self) -> &[Rc<Block>] {
+        &self.top
+    }
+
+    pub(super) fn data_pages(&self) -> u32 {
+        self.data_pages
+    }
+}
+
+fn verify_footer(
+    bytes: &[u8],
+    handle: BlockHandle,
+    expected: &TableSummary,
+    name: &str,
+    store: [u8; 16],
+    shard: ShardId,
+) -> Result<Footer> {
+    let damaged = |at: usize, detail: &str| Err(corrupt(name, handle, Damage::new(at, detail)));
+    let Ok((footer, _)) = Footer::read_from_prefix(bytes) else {
+        return damaged(0, "no room for a footer");
+    };
+    if footer.magic != FOOTER_MAGIC {
+        return damaged(20, "no footer here");
+    }
+    let verified = Identity::verify(bytes, handle, expected.id);
+    // A version that we do not know is only believed of a whole footer.
+    let whole = footer.identity.crc.get() == crate::checksum::crc32c(&bytes[4..]);
+    if whole && footer.identity.format != FORMAT_VERSION {
+        return Err(Error::Version {
+            file: name.into(),
+            found: footer.identity.format.into(),
+            supported: FORMAT_VERSION.into(),
+        });
+    }
+    if whole && (footer.store != store || footer.shard.get() != shard.0) {
+        return Err(Error::Foreign {
+            file: name.into(),
+            detail: format!("it belongs to shard {} of a store", footer.shard),
+        });
+    }
+    verified.map_err(|damage| corrupt(name, handle, damage))?;
+    if footer.identity.crc.get() != expected.footer_crc {
+        return damaged(0, "not the footer that the manifest knows");
+    }
+    let (filter_page, top_page) = (footer.filter_page.get(), footer.top_page.get());
+    if filter_page == 0 || filter_page >= top_page || top_page >= handle.page {
+        return damaged(48, "parts out of order");
+    }
+    Ok(footer)
+}
+
+/// Cuts the top index into its blocks.
+fn split_top(
+    io: &Io,
+    bytes: &[u8],
+    whole: BlockHandle,
+    table: TableId,
+    data_pages: u32,
+) -> std::result::Result<Vec<Rc<Block>>, Damage> {
+    let mut blocks = Vec::new();
+    let mut page = 0;
+    while page < whole.pages as usize {
+        let rest = &bytes[page * PAGE..];
+        let pages = Identity::ref_from_prefix(rest)
+            .map_or(0, |(identity, _)| usize::from(identity.pages.get()));
+        if pages == 0 || pages * PAGE > rest.len() {
+            return Err(Damage::new(
+                page * PAGE,
+                format!("a block of {pages} pages"),
+            ));
+        }
+        let handle = BlockHandle {
+            page: whole.page + page as u32,
+            pages: pages as u32,
+            kind: BlockKind::Top,
+        };
+        let mut buffer = block_buffer(io, pages);
+        buffer.copy_from_slice(&rest[..pages * PAGE]);
+        let block = Block::verify(buffer, handle, table, data_pages)
+            .map_err(|damage| Damage::new(page * PAGE + damage.at, damage.detail))?;
+        blocks.push(Rc::new(block));
+        page += pages;
+    }
+    Ok(blocks)
+}
+
+/// Memory for a block: a frame of the ring where one page is enough.
+pub(super) fn block_buffer(io: &Io, pages: usize) -> Buffer {
+    match pages {
+        1 => io.frame(),
+        _ => Buffer::zeroed(pages * PAGE),
+    }
+}
+
+/// Reads one part whole.
+pub(super) async fn read_part(
+    io: &Io,
+    file: &File,
+    name: &str,
+    handle: BlockHandle,
+    buffer: Buffer,
+) -> Result<Buffer> {
+    let offset = u64::from(handle.page) * PAGE as u64;
+    let completion = io.read(file, offset, buffer).await;
+    let read = completion.result.map_err(|error| Error::io(error, name))?;
+    if read < completion.buffer.len() {
+        return Err(Error::Missing { file: name.into() });
+    }
+    Ok(completion.buffer)
+}
+
+fn corrupt(name: &str, handle: BlockHandle, damage: Damage) -> Error {
+    Error::Corrupt {
+        file: name.into(),
+        offset: u64::from(handle.page) * PAGE as u64 + damage.at as u64,
+        detail: damage.detail,
+    }
+}

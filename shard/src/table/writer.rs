@@ -1,0 +1,274 @@
+//! Builds a table file front to back: entries in order in, chunks of whole pages out. Nothing here
+//! waits; whoever owns the writer writes the chunks, in any order, and syncs once.
+
+use std::collections::VecDeque;
+
+use ringkeep_io::{Buffer, PAGE};
+use zerocopy::IntoBytes;
+
+use super::block_builder::BlockBuilder;
+use super::format::{FOOTER_MAGIC, Footer, Identity, handle_to_bytes, seal};
+use super::{BlockHandle, BlockKind, TableId, TableSummary, filter, separator};
+use crate::limits::{KEY_BYTES_MAX, VALUE_BYTES_MAX};
+use crate::{ShardId, Version};
+
+const CHUNK_BYTES: usize = 256 << 10;
+
+/// A table file in the making.
+pub(crate) struct TableWriter {
+    id: TableId,
+    store: [u8; 16],
+    shard: ShardId,
+    data: BlockBuilder,
+    partition: BlockBuilder,
+    /// Separators of the finished partitions.
+    top: Vec<IndexEntry>,
+    /// The last data block, whose separator depends on the next one's first key.
+    closed: Option<BlockHandle>,
+    last_separator: (Vec<u8>, Version),
+    hashes: Vec<u64>,
+    first_key: Box<[u8]>,
+    last_key: Vec<u8>,
+    last_version: Version,
+    entries: u64,
+    tombstones: u64,
+    oldest: Version,
+    newest: Version,
+    out: Output,
+}
+
+struct IndexEntry {
+    key: Vec<u8>,
+    version: Version,
+    handle: BlockHandle,
+}
+
+impl TableWriter {
+    /// An empty table, which has to get at least one entry before it is finished.
+    pub fn new(id: TableId, store: [u8; 16], shard: ShardId) -> TableWriter {
+        TableWriter {
+            id,
+            store,
+            shard,
+            data: BlockBuilder::default(),
+            partition: BlockBuilder::default(),
+            top: Vec::new(),
+            closed: None,
+            last_separator: (Vec::new(), Version(0)),
+            hashes: Vec::new(),
+            first_key: Box::default(),
+            last_key: Vec::new(),
+            last_version: Version(0),
+            entries: 0,
+            tombstones: 0,
+            oldest: Version(u64::MAX),
+            newest: Version(0),
+            out: Output::default(),
+        }
+    }
+
+    /// Adds the next entry in the order of (key ascending, version descending); no value means
+    /// deleted.
+    pub fn add(&mut self, key: &[u8], version: Version, value: Option<&[u8]>) {
+        assert!(key.len() <= KEY_BYTES_MAX && value.is_none_or(|v| v.len() <= VALUE_BYTES_MAX));
+        let first = self.entries == 0;
+        let order = self
+            .last_key
+            .as_slice()
+            .cmp(key)
+            .then(version.cmp(&self.last_version));
+        assert!(
+            first || order.is_lt(),
+            "entries of a table come in order, each once"
+        );
+        if !self.data.push(key, version, value) {
+            self.close_data();
+            self.index_closed(Some(key));
+            self.data.push(key, version, value);
+        }
+        if first {
+            self.first_key = key.into();
+        }
+        if first || self.last_key != key {
+            self.hashes.push(filter::key_hash(key));
+            self.last_key.clear();
+            self.last_key.extend_from_slice(key);
+        }
+        self.last_version = version;
+        self.entries += 1;
+        self.tombstones += u64::from(value.is_none());
+        self.oldest = self.oldest.min(version);
+        self.newest = self.newest.max(version);
+    }
+
+    /// About what the file would be if it ended here.
+    pub fn bytes(&self) -> u64 {
+        let pending = self.data.bytes() + self.partition.bytes();
+        let filter = filter::pages(self.hashes.len()) * PAGE;
+        u64::from(self.out.next_page) * PAGE as u64 + (pending + filter + 2 * PAGE) as u64
+    }
+
+    /// Entries so far.
+    pub fn entries(&self) -> u64 {
+        self.entries
+    }
+
+    /// A finished chunk: where in the file it belongs, and how much of the buffer is to be written.
+    pub fn pending(&mut self) -> Option<(u64, Buffer, usize)> {
+        self.out.ready.pop_front()
+    }
+
+    /// Ends the file: the chunks that are left, and what the manifest has to know.
+    pub fn finish(mut self) -> (Vec<(u64, Buffer, usize)>, TableSummary) {
+        assert!(self.entries > 0, "a table has entries");
+        self.close_data();
+        self.index_closed(None);
+        self.close_partition();
+
+        let filter_pages = filter::pages(self.hashes.len());
+        let (filter_handle, part) = self.out.part(BlockKind::Filter, filter_pages);
+        filter::build(&self.hashes, filter_handle, self.id, part);
+
+        let top_page = self.out.next_page;
+        let mut top = BlockBuilder::default();
+        for entry in std::mem::take(&mut self.top) {
+            let value = handle_to_bytes(entry.handle);
+            if !top.push(&entry.key, entry.version, Some(&value)) {
+                self.out.close(&mut top, BlockKind::Top, self.id);
+                top.push(&entry.key, entry.version, Some(&value));
+            }
+        }
+        self.out.close(&mut top, BlockKind::Top, self.id);
+
+        let (footer_handle, part) = self.out.part(BlockKind::Footer, 1);
+        let footer = Footer {
+            identity: Identity::new(footer_handle, self.id),
+            magic: FOOTER_MAGIC,
+            store: self.store,
+            shard: self.shard.0.into(),
+            zeros: 0.into(),
+            filter_page: filter_handle.page.into(),
+            top_page: top_page.into(),
+            entries: self.entries.into(),
+            tombstones: self.tombstones.into(),
+            keys: (self.hashes.len() as u64).into(),
+            oldest: self.oldest.0.into(),
+            newest: self.newest.0.into(),
+        };
+        part[..size_of::<Footer>()].copy_from_slice(footer.as_bytes());
+        let footer_crc = seal(part);
+
+        let summary = TableSummary {
+            id: self.id,
+            file_bytes: u64::from(self.out.next_page) * PAGE as u64,
+            entries: self.entries,
+            tombstones: self.tombstones,
+            first_key: self.first_key,
+            last_key: self.last_key.into(),
+            oldest: self.oldest,
+            newest: self.newest,
+            footer_crc,
+        };
+        (self.out.finish(), summary)
+    }
+
+    fn close_data(&mut self) {
+        self.closed = Some(self.out.close(&mut self.data, BlockKind::Data, self.id));
+    }
+
+    /// Lists the last data block in its partition, now that the key behind it is known.
+    fn index_closed(&mut self, next_key: Option<&[u8]>) {
+        let Some(handle) = self.closed.take() else {
+            return;
+        };
+        let separator = match next_key {
+            // The key goes on in the next block: only its version tells the two apart.
+            Some(next) if next == self.last_key => (self.last_key.clone(), self.last_version),
+            Some(next) => (separator::between(&self.last_key, next), Version(0)),
+            None => (self.last_key.clone(), Version(0)),
+        };
+        let value = handle_to_bytes(handle);
+        if !self.partition.push(&separator.0, separator.1, Some(&value)) {
+            self.close_partition();
+            self.partition.push(&separator.0, separator.1, Some(&value));
+        }
+        self.last_separator = separator;
+    }
+
+    fn close_partition(&mut self) {
+        let handle = self
+            .out
+            .close(&mut self.partition, BlockKind::Partition, self.id);
+        let (key, version) = self.last_separator.clone();
+        self.top.push(IndexEntry {
+            key,
+            version,
+            handle,
+        });
+    }
+}
+
+/// Pages in file order, gathered into chunks.
+#[derive(Default)]
+struct Output {
+    next_page: u32,
+    chunk: Option<Chunk>,
+    ready: VecDeque<(u64, Buffer, usize)>,
+}
+
+struct Chunk {
+    offset: u64,
+    buffer: Buffer,
+    filled: usize,
+}
+
+impl Output {
+    /// Writes a block at the end of the file.
+    fn close(
+        &mut self,
+        builder: &mut BlockBuilder,
+        kind: BlockKind,
+        table: TableId,
+    ) -> BlockHandle {
+        let (handle, part) = self.part(kind, builder.pages());
+        builder.close(handle, table, part);
+        handle
+    }
+
+    /// The next `pages` pages of the file, zeroed. What does not fit the chunk begins the next one.
+    fn part(&mut self, kind: BlockKind, pages: usize) -> (BlockHandle, &mut [u8]) {
+        assert!(pages <= usize::from(u16::MAX), "a part is within 256 MiB");
+        let bytes = pages * PAGE;
+        let page = self.next_page;
+        self.next_page = u32::try_from(page as usize + pages).expect("a table is within 16 TiB");
+        let full = |chunk: &Chunk| chunk.filled + bytes > chunk.buffer.len();
+        if self.chunk.as_ref().is_none_or(full) {
+            self.emit();
+        }
+        let chunk = self.chunk.get_or_insert_with(|| Chunk {
+            offset: u64::from(page) * PAGE as u64,
+            buffer: Buffer::zeroed(bytes.max(CHUNK_BYTES)),
+            filled: 0,
+        });
+        let start = chunk.filled;
+        chunk.filled += bytes;
+        let handle = BlockHandle {
+            page,
+            pages: pages as u32,
+            kind,
+        };
+        (handle, &mut chunk.buffer[start..start + bytes])
+    }
+
+    fn emit(&mut self) {
+        if let Some(chunk) = self.chunk.take() {
+            self.ready
+                .push_back((chunk.offset, chunk.buffer, chunk.filled));
+        }
+    }
+
+    fn finish(mut self) -> Vec<(u64, Buffer, usize)> {
+        self.emit();
+        self.ready.into()
+    }
+}
