@@ -1,1 +1,65 @@
-//! ringkeep.
+//! Ringkeep: an embedded key-value database. One shard per core, each with its own files, log, caches
+//! and io_uring; any number of callers, blocking or async.
+//!
+//! ```
+//! # fn main() -> ringkeep::Result<()> {
+//! # let folder = std::env::temp_dir().join(format!("ringkeep-lib-{}", std::process::id()));
+//! # let options = ringkeep::Options { direct: ringkeep::Direct::Optional, ..ringkeep::Options::small() };
+//! use ringkeep::{Batch, Database};
+//!
+//! let db = Database::open(&folder, options)?;
+//! db.put("fruit:apple", "red")?;
+//! let mut batch = Batch::new();
+//! batch.put("fruit:plum", "blue").delete("fruit:apple");
+//! db.write(batch)?;
+//! for entry in db.scan_prefix("fruit:") {
+//!     let (key, value) = entry?;
+//!     assert_eq!((&key[..], &value[..]), (&b"fruit:plum"[..], &b"blue"[..]));
+//! }
+//! db.close()?;
+//! # std::fs::remove_dir_all(&folder).unwrap();
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! A call is checked and routed on its caller's thread (`database`, `batch`, `routing`), travels
+//! through a lane of the owner's inbox (`shards`, `mailbox`), is served by a host thread (`host`), and
+//! is answered in place. This crate never touches a record's bytes on disk; that is `ringkeep-shard`.
+
+mod database;
+
+mod batch;
+mod scan;
+
+mod routing;
+mod shards;
+
+mod desk;
+mod mailbox;
+
+mod host;
+
+mod database_file;
+mod lock;
+mod open;
+mod place;
+mod threads;
+
+mod error;
+pub mod limits;
+mod options;
+mod stats;
+
+#[doc(hidden)]
+pub mod simulation;
+
+pub use batch::Batch;
+pub use database::Database;
+pub use error::{Error, Result};
+pub use options::Options;
+pub use ringkeep_io::{Backend, Direct, IoError};
+pub use ringkeep_shard::{
+    Durability, Error as ShardError, ShardId, ShardOptions, ShardStats, Version,
+};
+pub use scan::{KeyRange, KeyValue, Keys, Scan};
+pub use stats::{HostReport, Stats};

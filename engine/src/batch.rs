@@ -1,0 +1,148 @@
+//! Several changes that happen together or not at all.
+
+use ringkeep_shard::{Op, ShardId};
+
+use crate::limits::{BATCH_BYTES_MAX, BATCH_OPS_MAX, KEY_BYTES_MAX, VALUE_BYTES_MAX};
+use crate::routing::Routing;
+use crate::{Error, Result};
+
+/// Changes to be written together, in order: of two to the same key the later one counts.
+///
+/// ```
+/// # use ringkeep::Batch;
+/// let mut batch = Batch::new();
+/// batch.put("account:1", "70").put("account:2", "30").delete("transfer:9");
+/// assert_eq!(batch.len(), 3);
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Batch {
+    ops: Vec<Op>,
+    bytes: usize,
+}
+
+impl Batch {
+    /// No changes.
+    pub fn new() -> Batch {
+        Batch::default()
+    }
+
+    /// Adds: store `value` under `key`.
+    pub fn put(&mut self, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> &mut Batch {
+        self.push(put(key.as_ref(), value.as_ref()))
+    }
+
+    /// Adds: remove `key`.
+    pub fn delete(&mut self, key: impl AsRef<[u8]>) -> &mut Batch {
+        self.push(delete(key.as_ref()))
+    }
+
+    /// How many changes.
+    pub fn len(&self) -> usize {
+        self.ops.len()
+    }
+
+    /// No changes.
+    pub fn is_empty(&self) -> bool {
+        self.ops.is_empty()
+    }
+
+    /// Bytes of all keys and values.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Back to no changes.
+    pub fn clear(&mut self) {
+        self.ops.clear();
+        self.bytes = 0;
+    }
+
+    fn push(&mut self, op: Op) -> &mut Batch {
+        self.bytes += op.bytes();
+        self.ops.push(op);
+        self
+    }
+
+    /// Each shard's part, in the order in which the shards first occur.
+    pub(crate) fn split(self, routing: &Routing) -> Result<Vec<(ShardId, Vec<Op>)>> {
+        let refuse = |error| Err(error);
+        if self.bytes > BATCH_BYTES_MAX {
+            return refuse(Error::BatchTooLarge {
+                bytes: self.bytes,
+                max: BATCH_BYTES_MAX,
+            });
+        }
+        if self.ops.len() > BATCH_OPS_MAX {
+            return refuse(Error::BatchTooLong {
+                changes: self.ops.len(),
+                max: BATCH_OPS_MAX,
+            });
+        }
+        self.ops.iter().try_for_each(check)?;
+        Ok(grouped(routing, self.ops, Op::key))
+    }
+}
+
+/// Things by the shard that owns their key, in order, by the first occurrence of the shard.
+pub(crate) fn grouped<T>(
+    routing: &Routing,
+    things: Vec<T>,
+    key: impl Fn(&T) -> &[u8],
+) -> Vec<(ShardId, Vec<T>)> {
+    if routing.shards == 1 {
+        return match things.is_empty() {
+            true => Vec::new(),
+            false => vec![(ShardId(0), things)],
+        };
+    }
+    let mut groups: Vec<(ShardId, Vec<T>)> = Vec::new();
+    let mut group_of = vec![usize::MAX; usize::from(routing.shards)];
+    for thing in things {
+        let shard = routing.shard(key(&thing));
+        let group = &mut group_of[usize::from(shard.0)];
+        if *group == usize::MAX {
+            *group = groups.len();
+            groups.push((shard, Vec::new()));
+        }
+        groups[*group].1.push(thing);
+    }
+    groups
+}
+
+pub(crate) fn put(key: &[u8], value: &[u8]) -> Op {
+    Op::Put {
+        key: key.into(),
+        value: value.into(),
+    }
+}
+
+pub(crate) fn delete(key: &[u8]) -> Op {
+    Op::Delete { key: key.into() }
+}
+
+/// Refuses keys and values over the limits.
+pub(crate) fn check(op: &Op) -> Result<()> {
+    check_key(op.key())?;
+    check_value(op.value().unwrap_or_default())
+}
+
+pub(crate) fn check_key(key: &[u8]) -> Result<()> {
+    match key.len() {
+        0 => Err(Error::EmptyKey),
+        bytes if bytes > KEY_BYTES_MAX => Err(Error::KeyTooLong {
+            bytes,
+            max: KEY_BYTES_MAX,
+        }),
+        _ => Ok(()),
+    }
+}
+
+pub(crate) fn check_value(value: &[u8]) -> Result<()> {
+    if value.len() > VALUE_BYTES_MAX {
+        return Err(Error::ValueTooLarge {
+            bytes: value.len(),
+            max: VALUE_BYTES_MAX,
+        });
+    }
+    Ok(())
+}

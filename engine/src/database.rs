@@ -1,0 +1,423 @@
+//! The database as services see it: a handle to clone and to call from any thread, blocking or async.
+//! Checks limits and routes on the caller's thread; everything else happens on the shards.
+
+mod closing;
+
+use std::fmt;
+use std::future::Future;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use ringkeep_shard::{Call, CommitClock, Durability, Op, Pins, Reply, ShardId, Version};
+
+use crate::batch::{check, check_key, check_value, delete, grouped, put};
+use crate::host::{Outcome, Post};
+use crate::open::{self, Opened};
+use crate::options::Options;
+use crate::scan::{KeyRange, Keys, Scan};
+use crate::shards::{Question, Shards};
+use crate::stats::Stats;
+use crate::threads::{Running, Threads};
+use crate::{Batch, Result, desk};
+
+/// An open database. Clones are handles to the same one; the last one dropped closes it without a
+/// flush, and loses nothing that was acknowledged.
+///
+/// Every call that can wait has an `_async` twin, which runs on any executor. A future does nothing
+/// before it is first polled; dropped after that, its call runs its course unheard.
+///
+/// ```
+/// # fn main() -> ringkeep::Result<()> {
+/// # let folder = std::env::temp_dir().join(format!("ringkeep-doc-{}", std::process::id()));
+/// # let options = ringkeep::Options { direct: ringkeep::Direct::Optional, ..ringkeep::Options::small() };
+/// let db = ringkeep::Database::open(&folder, options)?;
+/// db.put("hello", "world")?;
+/// assert_eq!(db.get("hello")?.as_deref(), Some(&b"world"[..]));
+/// db.close()?;
+/// # std::fs::remove_dir_all(&folder).unwrap();
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Database(Arc<Inner>);
+
+/// What the handles share.
+pub(crate) struct Inner {
+    pub(crate) shards: Shards,
+    pub(crate) pins: Arc<Pins>,
+    clock: Arc<CommitClock>,
+    durability: Durability,
+    path: PathBuf,
+    running: Running,
+}
+
+impl Database {
+    /// Opens the database in the folder `path`, or makes one there.
+    pub fn open(path: impl AsRef<Path>, options: Options) -> Result<Database> {
+        let options = options.validated()?;
+        let mut threads = Threads::prepare(path.as_ref(), &options)?;
+        let path = threads.path().to_path_buf();
+        let opened = open::open(&path, &options, open::random_store()?, &mut threads)?;
+        let parts = threads.go(opened);
+        Ok(Database::assemble(path, &options, parts))
+    }
+
+    pub(crate) fn assemble(
+        path: PathBuf,
+        options: &Options,
+        (opened, shards, running): (Opened, Shards, Running),
+    ) -> Database {
+        Database(Arc::new(Inner {
+            shards,
+            pins: opened.pins,
+            clock: opened.clock,
+            durability: options.durability,
+            path,
+            running,
+        }))
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.0.path
+    }
+
+    /// The newest value of a key.
+    pub fn get(&self, key: impl AsRef<[u8]>) -> Result<Option<Vec<u8>>> {
+        let (shard, call) = self.0.get(key.as_ref())?;
+        self.0.shards.ask(shard, call).map(value)
+    }
+
+    /// [`Database::get`] as a future.
+    pub fn get_async(
+        &self,
+        key: impl AsRef<[u8]>,
+    ) -> impl Future<Output = Result<Option<Vec<u8>>>> + Send {
+        let call = self.0.get(key.as_ref());
+        async move {
+            let (shard, call) = call?;
+            self.0.shards.ask_async(shard, call).await.map(value)
+        }
+    }
+
+    /// The values of several keys, in their order, all from the same instant.
+    pub fn multi_get<K: AsRef<[u8]>>(
+        &self,
+        keys: impl IntoIterator<Item = K>,
+    ) -> Result<Vec<Option<Vec<u8>>>> {
+        desk::block_on(self.multi_get_async(keys))
+    }
+
+    /// [`Database::multi_get`] as a future.
+    pub fn multi_get_async<K: AsRef<[u8]>>(
+        &self,
+        keys: impl IntoIterator<Item = K>,
+    ) -> impl Future<Output = Result<Vec<Option<Vec<u8>>>>> + Send {
+        let keys: Vec<Box<[u8]>> = keys.into_iter().map(|key| key.as_ref().into()).collect();
+        async move { self.0.multi_get(keys).await }
+    }
+
+    /// Stores a value; returns the version of the write.
+    pub fn put(&self, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Result<Version> {
+        self.put_with(key, value, self.0.durability)
+    }
+
+    /// [`Database::put`], acknowledged when `durability` says so.
+    pub fn put_with(
+        &self,
+        key: impl AsRef<[u8]>,
+        value: impl AsRef<[u8]>,
+        durability: Durability,
+    ) -> Result<Version> {
+        let (shard, call) = self.0.put(key.as_ref(), value.as_ref(), durability)?;
+        self.0.shards.ask(shard, call).map(written)
+    }
+
+    /// [`Database::put`] as a future.
+    pub fn put_async(
+        &self,
+        key: impl AsRef<[u8]>,
+        value: impl AsRef<[u8]>,
+    ) -> impl Future<Output = Result<Version>> + Send {
+        self.put_with_async(key, value, self.0.durability)
+    }
+
+    /// [`Database::put_with`] as a future.
+    pub fn put_with_async(
+        &self,
+        key: impl AsRef<[u8]>,
+        value: impl AsRef<[u8]>,
+        durability: Durability,
+    ) -> impl Future<Output = Result<Version>> + Send {
+        self.written(self.0.put(key.as_ref(), value.as_ref(), durability))
+    }
+
+    /// Removes a key, there or not; returns the version of the write.
+    pub fn delete(&self, key: impl AsRef<[u8]>) -> Result<Version> {
+        self.delete_with(key, self.0.durability)
+    }
+
+    /// [`Database::delete`], acknowledged when `durability` says so.
+    pub fn delete_with(&self, key: impl AsRef<[u8]>, durability: Durability) -> Result<Version> {
+        let (shard, call) = self.0.delete(key.as_ref(), durability)?;
+        self.0.shards.ask(shard, call).map(written)
+    }
+
+    /// [`Database::delete`] as a future.
+    pub fn delete_async(
+        &self,
+        key: impl AsRef<[u8]>,
+    ) -> impl Future<Output = Result<Version>> + Send {
+        self.delete_with_async(key, self.0.durability)
+    }
+
+    /// [`Database::delete_with`] as a future.
+    pub fn delete_with_async(
+        &self,
+        key: impl AsRef<[u8]>,
+        durability: Durability,
+    ) -> impl Future<Output = Result<Version>> + Send {
+        self.written(self.0.delete(key.as_ref(), durability))
+    }
+
+    /// Writes a batch, all of it or nothing, over however many shards; returns its version.
+    pub fn write(&self, batch: Batch) -> Result<Version> {
+        self.write_with(batch, self.0.durability)
+    }
+
+    /// [`Database::write`], acknowledged when `durability` says so. A batch over several shards is always
+    /// at least [`Durability::Sync`].
+    pub fn write_with(&self, batch: Batch, durability: Durability) -> Result<Version> {
+        match self.0.write(batch, durability)? {
+            Some((shard, call)) => self.0.shards.ask(shard, call).map(written),
+            None => self.0.nothing_written(),
+        }
+    }
+
+    /// [`Database::write`] as a future.
+    pub fn write_async(&self, batch: Batch) -> impl Future<Output = Result<Version>> + Send {
+        self.write_with_async(batch, self.0.durability)
+    }
+
+    /// [`Database::write_with`] as a future.
+    pub fn write_with_async(
+        &self,
+        batch: Batch,
+        durability: Durability,
+    ) -> impl Future<Output = Result<Version>> + Send {
+        let call = self.0.write(batch, durability);
+        async move {
+            match call? {
+                Some((shard, call)) => self.0.shards.ask_async(shard, call).await.map(written),
+                None => self.0.nothing_written(),
+            }
+        }
+    }
+
+    /// The entries of a range of keys, in order: `..`, `"a".."b"`, `"a"..`, and so on.
+    pub fn scan(&self, range: impl KeyRange) -> Scan {
+        Scan::new(Arc::clone(&self.0), range.keys())
+    }
+
+    /// The entries whose keys begin with `prefix`.
+    pub fn scan_prefix(&self, prefix: impl AsRef<[u8]>) -> Scan {
+        self.scan(Keys::prefix(prefix))
+    }
+
+    /// Writes what is in memory out to tables, on every shard.
+    pub fn flush(&self) -> Result<()> {
+        desk::block_on(self.flush_async())
+    }
+
+    /// [`Database::flush`] as a future.
+    pub fn flush_async(&self) -> impl Future<Output = Result<()>> + Send {
+        self.0.on_all_shards(|| Call::Flush)
+    }
+
+    /// Merges the tables of every shard into one run, which drops what was overwritten and removed.
+    pub fn compact(&self) -> Result<()> {
+        desk::block_on(self.compact_async())
+    }
+
+    /// [`Database::compact`] as a future.
+    pub fn compact_async(&self) -> impl Future<Output = Result<()>> + Send {
+        self.0.on_all_shards(|| Call::Compact)
+    }
+
+    /// Counters since the database was opened.
+    pub fn stats(&self) -> Result<Stats> {
+        desk::block_on(self.stats_async())
+    }
+
+    /// [`Database::stats`] as a future.
+    pub fn stats_async(&self) -> impl Future<Output = Result<Stats>> + Send {
+        self.0.stats()
+    }
+
+    /// Lets the calls under way finish, flushes, and stops the threads. Calls from then on are refused with
+    /// [`Error::Closed`](crate::Error::Closed); closing again is fine.
+    pub fn close(&self) -> Result<()> {
+        desk::block_on(self.close_async())
+    }
+
+    /// [`Database::close`] as a future.
+    pub fn close_async(&self) -> impl Future<Output = Result<()>> + Send {
+        self.0.close()
+    }
+
+    fn written(
+        &self,
+        call: Result<(ShardId, Call)>,
+    ) -> impl Future<Output = Result<Version>> + Send {
+        async move {
+            let (shard, call) = call?;
+            self.0.shards.ask_async(shard, call).await.map(written)
+        }
+    }
+}
+
+impl Inner {
+    fn get(&self, key: &[u8]) -> Result<(ShardId, Call)> {
+        check_key(key)?;
+        let call = Call::Get {
+            key: key.into(),
+            at: None,
+        };
+        Ok((self.shards.routing.shard(key), call))
+    }
+
+    fn put(&self, key: &[u8], value: &[u8], durability: Durability) -> Result<(ShardId, Call)> {
+        check_key(key)?;
+        // Before the copy: a value over the limit may be far over it.
+        check_value(value)?;
+        Ok(self.one(put(key, value), durability))
+    }
+
+    fn delete(&self, key: &[u8], durability: Durability) -> Result<(ShardId, Call)> {
+        check_key(key)?;
+        Ok(self.one(delete(key), durability))
+    }
+
+    fn one(&self, op: Op, durability: Durability) -> (ShardId, Call) {
+        debug_assert!(check(&op).is_ok());
+        let shard = self.shards.routing.shard(op.key());
+        let ops = vec![op];
+        (shard, Call::Write { ops, durability })
+    }
+
+    /// The call for a batch; nothing when it has no changes.
+    fn write(&self, batch: Batch, durability: Durability) -> Result<Option<(ShardId, Call)>> {
+        let mut parts = batch.split(&self.shards.routing)?;
+        Ok(match parts.len() {
+            0 => None,
+            1 => parts
+                .pop()
+                .map(|(shard, ops)| (shard, Call::Write { ops, durability })),
+            _ => Some((parts[0].0, Call::Commit { parts })),
+        })
+    }
+
+    fn nothing_written(&self) -> Result<Version> {
+        self.shards.check_open()?;
+        Ok(self.clock.now())
+    }
+
+    async fn multi_get(&self, keys: Vec<Box<[u8]>>) -> Result<Vec<Option<Vec<u8>>>> {
+        self.shards.check_open()?;
+        keys.iter().try_for_each(|key| check_key(key))?;
+        let mut values = vec![None; keys.len()];
+        let places: Vec<(usize, Box<[u8]>)> = keys.into_iter().enumerate().collect();
+        let groups = grouped(&self.shards.routing, places, |(_, key)| key);
+        // One shard answers all its keys from one instant by itself.
+        let pin = (groups.len() > 1).then(|| self.pins.pin());
+        let at = pin.as_ref().map(ringkeep_shard::Pin::version);
+        let mut questions = Vec::with_capacity(groups.len());
+        let mut asked = Vec::with_capacity(groups.len());
+        for (shard, group) in groups {
+            let (places, keys): (Vec<usize>, Vec<_>) = group.into_iter().unzip();
+            questions.push(self.shards.question(shard, Call::MultiGet { keys, at }));
+            asked.push((shard, places));
+        }
+        let outcomes = self.shards.ask_all(questions).await;
+        for ((shard, places), outcome) in asked.into_iter().zip(outcomes) {
+            match self.shards.reply(shard, outcome)? {
+                Reply::Values(found) => {
+                    for (place, value) in places.into_iter().zip(found) {
+                        values[place] = value.map(<[u8]>::into_vec);
+                    }
+                }
+                reply => wrong(&reply),
+            }
+        }
+        Ok(values)
+    }
+
+    /// The same call to every shard; the first error after all have answered.
+    async fn on_all_shards(&self, call: impl Fn() -> Call) -> Result<()> {
+        self.shards.check_open()?;
+        let all = self.shards.routing.shards();
+        let questions: Vec<Question> = all
+            .map(|shard| self.shards.question(shard, call()))
+            .collect();
+        let outcomes = self.shards.ask_all(questions).await;
+        for (shard, outcome) in self.shards.routing.shards().zip(outcomes) {
+            match self.shards.reply(shard, outcome)? {
+                Reply::Done => {}
+                reply => wrong(&reply),
+            }
+        }
+        Ok(())
+    }
+
+    /// Of hosts that have ended it says so; of the rest everything.
+    async fn stats(&self) -> Result<Stats> {
+        self.shards.check_open()?;
+        let shards = self.shards.routing.shards();
+        let mut questions: Vec<Question> = shards
+            .map(|shard| self.shards.question(shard, Call::Stats))
+            .collect();
+        questions.extend(self.shards.question_hosts(Post::Report));
+        let asked: Vec<ShardId> = questions.iter().map(Question::shard).collect();
+        let mut stats = Stats {
+            version: self.clock.now(),
+            pins: self.pins.count(),
+            ..Stats::default()
+        };
+        for (shard, outcome) in asked.into_iter().zip(self.shards.ask_all(questions).await) {
+            match outcome {
+                Ok(Outcome::Reply(Reply::Stats(counters))) => stats.add(shard, *counters),
+                Ok(Outcome::Report(report)) => stats.hosts.push(*report),
+                Ok(outcome) => drop(self.shards.reply(shard, Ok(outcome))?),
+                Err(lost) => drop(self.shards.check_open().map(|()| lost)?),
+            }
+        }
+        stats.stopped = self.shards.any_lost();
+        Ok(stats)
+    }
+}
+
+impl fmt::Debug for Database {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Database")
+            .field("path", &self.0.path)
+            .finish_non_exhaustive()
+    }
+}
+
+fn value(reply: Reply) -> Option<Vec<u8>> {
+    match reply {
+        Reply::Value(value) => value.map(<[u8]>::into_vec),
+        reply => wrong(&reply),
+    }
+}
+
+fn written(reply: Reply) -> Version {
+    match reply {
+        Reply::Written(version) => version,
+        reply => wrong(&reply),
+    }
+}
+
+fn wrong(reply: &Reply) -> ! {
+    unreachable!("a shard gave the answer to another question: {reply:?}")
+}

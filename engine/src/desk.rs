@@ -1,0 +1,93 @@
+//! What each calling thread keeps: its lane, a reply slot that it uses again and again, and the
+//! means to sleep until an answer comes.
+
+use std::cell::Cell;
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
+
+use crossbeam_utils::sync::{Parker, Unparker};
+
+use crate::host::Outcome;
+use crate::mailbox::Idle;
+
+thread_local! {
+    static DESK: Desk = Desk::new();
+    static LANE: usize = NEXT_LANE.fetch_add(1, Ordering::Relaxed);
+}
+
+static NEXT_LANE: AtomicUsize = AtomicUsize::new(0);
+
+struct Desk {
+    parker: Parker,
+    waker: Waker,
+    slot: Cell<Option<Idle<Outcome>>>,
+}
+
+/// Not std's own park: its one token per thread belongs to whatever executor runs on the thread.
+struct Unpark(Unparker);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.0.unpark();
+    }
+}
+
+impl Desk {
+    fn new() -> Desk {
+        let parker = Parker::new();
+        let waker = Waker::from(Arc::new(Unpark(parker.unparker().clone())));
+        Desk {
+            parker,
+            waker,
+            slot: Cell::new(None),
+        }
+    }
+}
+
+/// The lane of this thread: threads spread evenly over the lanes of every inbox.
+pub(crate) fn lane() -> usize {
+    LANE.try_with(|lane| *lane).unwrap_or(0)
+}
+
+/// This thread's reply slot, or a new one while that is in use.
+pub(crate) fn slot() -> Idle<Outcome> {
+    let kept = DESK.try_with(|desk| desk.slot.take()).ok().flatten();
+    kept.unwrap_or_else(Idle::new)
+}
+
+/// Keeps a slot for the next call.
+pub(crate) fn keep(slot: Idle<Outcome>) {
+    let _ = DESK.try_with(|desk| desk.slot.set(Some(slot)));
+}
+
+/// Polls on this thread and sleeps in between.
+pub(crate) fn block_on_poll<R>(mut poll: impl FnMut(&mut Context<'_>) -> Poll<R>) -> R {
+    let mut wait = |desk: &Desk| {
+        let mut context = Context::from_waker(&desk.waker);
+        loop {
+            match poll(&mut context) {
+                Poll::Ready(result) => return result,
+                Poll::Pending => desk.parker.park(),
+            }
+        }
+    };
+    let mut result = None;
+    if DESK.try_with(|desk| result = Some(wait(desk))).is_err() {
+        // The thread is ending and its desk is gone.
+        result = Some(wait(&Desk::new()));
+    }
+    result.expect("one of the two waits has ended")
+}
+
+/// Runs a future on this thread to its end.
+pub(crate) fn block_on<R>(future: impl Future<Output = R>) -> R {
+    let mut future = pin!(future);
+    block_on_poll(|context| future.as_mut().poll(context))
+}

@@ -1,0 +1,305 @@
+//! What can go wrong, each with what the caller can do about it.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use ringkeep_io::IoError;
+use ringkeep_shard::ShardId;
+
+/// The result of everything in this crate.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// A database's typed errors. Each message says what happened, where, and what to do.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum Error {
+    /// Keys have at least one byte.
+    EmptyKey,
+    /// A key is over the limit.
+    KeyTooLong {
+        /// Its length.
+        bytes: usize,
+        /// The limit.
+        max: usize,
+    },
+    /// A value is over the limit.
+    ValueTooLarge {
+        /// Its length.
+        bytes: usize,
+        /// The limit.
+        max: usize,
+    },
+    /// The keys and values of one batch together are over the limit.
+    BatchTooLarge {
+        /// Their length.
+        bytes: usize,
+        /// The limit.
+        max: usize,
+    },
+    /// One batch has too many changes.
+    BatchTooLong {
+        /// How many.
+        changes: usize,
+        /// The limit.
+        max: usize,
+    },
+    /// An option, or the environment variable that overrides it, cannot be used.
+    Option {
+        /// Which.
+        name: &'static str,
+        /// What is wrong with it, and what would be right.
+        detail: String,
+    },
+    /// There is no database here, and none was to be created; or its parent folder is missing.
+    NotFound {
+        /// The missing folder or file.
+        path: PathBuf,
+        /// What to do.
+        advice: &'static str,
+    },
+    /// The path leads to something that is not a folder.
+    NotADirectory {
+        /// What is there.
+        path: PathBuf,
+    },
+    /// The last part of the path is a symbolic link.
+    Symlink {
+        /// The link.
+        path: PathBuf,
+    },
+    /// The folder, or a file in it, may not be read and written.
+    Forbidden {
+        /// Which.
+        path: PathBuf,
+        /// What the operating system said.
+        reason: String,
+    },
+    /// The folder is not empty and holds no database.
+    ForeignDirectory {
+        /// The folder.
+        path: PathBuf,
+        /// One of the things in it.
+        found: String,
+    },
+    /// Another opener holds the database.
+    InUse {
+        /// The folder.
+        path: PathBuf,
+        /// Its process; nothing when it could not be read.
+        pid: Option<u32>,
+    },
+    /// The last opener is gone, but writes of it are still on their way to the device.
+    StillWriting {
+        /// The folder.
+        path: PathBuf,
+        /// How long this opener waited.
+        waited: Duration,
+    },
+    /// The database file is damaged.
+    Corrupt {
+        /// The file.
+        path: PathBuf,
+        /// What was found.
+        detail: String,
+    },
+    /// The database file was written by another format version.
+    Version {
+        /// The file.
+        path: PathBuf,
+        /// The version found.
+        found: u32,
+        /// The version that this build reads and writes.
+        supported: u32,
+    },
+    /// The folder of a shard is gone.
+    MissingShard {
+        /// Which.
+        shard: ShardId,
+        /// Where it should be.
+        path: PathBuf,
+    },
+    /// A limit of this process is too low.
+    Limit {
+        /// The limit, as the shell names it.
+        limit: &'static str,
+        /// What it is.
+        now: u64,
+        /// What is needed.
+        needed: u64,
+    },
+    /// The operating system refused an operation outside of a shard.
+    Io {
+        /// The file or folder concerned.
+        path: PathBuf,
+        /// What it said.
+        error: IoError,
+    },
+    /// A shard refused or failed.
+    Shard {
+        /// Which.
+        shard: ShardId,
+        /// Why.
+        error: ringkeep_shard::Error,
+    },
+    /// The thread that serves a shard has ended by a fault of this program. For a write, its outcome is
+    /// unknown.
+    HostStopped {
+        /// The shard that was asked.
+        shard: ShardId,
+        /// What ended its thread.
+        reason: String,
+    },
+    /// The database was closed.
+    Closed,
+}
+
+impl Error {
+    /// The disk was full: nothing was changed, and the same call can be made again.
+    pub fn is_full(&self) -> bool {
+        use ringkeep_shard::Error as Shard;
+        matches!(
+            self,
+            Error::Shard {
+                error: Shard::Full { .. },
+                ..
+            }
+        )
+    }
+
+    /// Something on disk is damaged, missing or from elsewhere.
+    pub fn is_corruption(&self) -> bool {
+        use ringkeep_shard::Error as Shard;
+        match self {
+            Error::Corrupt { .. } | Error::MissingShard { .. } => true,
+            Error::Shard { error, .. } => matches!(
+                error,
+                Shard::Corrupt { .. }
+                    | Shard::CorruptAcked { .. }
+                    | Shard::Missing { .. }
+                    | Shard::Foreign { .. }
+            ),
+            _ => false,
+        }
+    }
+
+    /// Whether this write was kept shows only after the database is opened again.
+    pub fn is_unknown(&self) -> bool {
+        use ringkeep_shard::Error as Shard;
+        matches!(
+            self,
+            Error::Shard {
+                error: Shard::Unknown { .. },
+                ..
+            } | Error::HostStopped { .. }
+        )
+    }
+}
+
+/// Ties a shard's error to the shard.
+pub(crate) fn of_shard(shard: ShardId, error: ringkeep_shard::Error) -> Error {
+    match error {
+        ringkeep_shard::Error::Closed => Error::Closed,
+        error => Error::Shard { shard, error },
+    }
+}
+
+impl std::error::Error for Error {}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::EmptyKey => f.write_str("the key is empty: keys have at least one byte"),
+            Error::KeyTooLong { bytes, max } => write!(
+                f,
+                "the key has {bytes} bytes, the limit is {max}: shorten it, or store a hash of it and the rest in the value"
+            ),
+            Error::ValueTooLarge { bytes, max } => write!(
+                f,
+                "the value has {bytes} bytes, the limit is {max}: store it in several parts"
+            ),
+            Error::BatchTooLarge { bytes, max } => write!(
+                f,
+                "the batch has {bytes} bytes of keys and values, the limit is {max}: write it as several batches"
+            ),
+            Error::BatchTooLong { changes, max } => write!(
+                f,
+                "the batch has {changes} changes, the limit is {max}: write it as several batches"
+            ),
+            Error::Option { name, detail } => write!(f, "option {name}: {detail}"),
+            Error::NotFound { path, advice } => {
+                write!(f, "{}: not found; {advice}", path.display())
+            }
+            Error::NotADirectory { path } => write!(
+                f,
+                "{} is not a directory: a database is a directory of its own, name another path",
+                path.display()
+            ),
+            Error::Symlink { path } => write!(
+                f,
+                "{} is a symbolic link, which could be turned elsewhere while the database is open: open the directory that it leads to",
+                path.display()
+            ),
+            Error::Forbidden { path, reason } => write!(
+                f,
+                "{} cannot be read and written ({reason}): give this process read and write permission, on a file system that is not mounted read-only",
+                path.display()
+            ),
+            Error::ForeignDirectory { path, found } => write!(
+                f,
+                "{} holds no database but other things ({found}): name an empty or a new directory",
+                path.display()
+            ),
+            Error::InUse {
+                path,
+                pid: Some(pid),
+            } => write!(
+                f,
+                "{} is in use by process {pid}: a database has one opener at a time; close it there, or share the handle",
+                path.display()
+            ),
+            Error::InUse { path, pid: None } => write!(
+                f,
+                "{} is in use by another process: a database has one opener at a time; close it there, or share the handle",
+                path.display()
+            ),
+            Error::StillWriting { path, waited } => write!(
+                f,
+                "{} is still being written to by the last writes of an opener that is gone (waited {} s): look for a stuck device in the kernel log, or try again later",
+                path.display(),
+                waited.as_secs()
+            ),
+            Error::Corrupt { path, detail } => write!(
+                f,
+                "{} is damaged ({detail}): restore it from a backup; it never changes after the database was made, so any older copy of this very database will do",
+                path.display()
+            ),
+            Error::Version {
+                path,
+                found,
+                supported,
+            } => write!(
+                f,
+                "{} has format version {found}, this build reads version {supported}: open it with the matching release",
+                path.display()
+            ),
+            Error::MissingShard { shard, path } => write!(
+                f,
+                "{} of shard {shard} is missing: opening without it would lose its records; restore it from a backup",
+                path.display()
+            ),
+            Error::Limit { limit, now, needed } => write!(
+                f,
+                "the limit \"{limit}\" of this process is {now}, this database needs {needed}: raise it, or open with smaller options"
+            ),
+            Error::Io { path, error } => write!(f, "{}: {error}", path.display()),
+            Error::Shard { shard, error } => write!(f, "shard {shard}: {error}"),
+            Error::HostStopped { shard, reason } => write!(
+                f,
+                "the thread that serves shard {shard} has ended ({reason}): a write under way there may or may not be kept; \
+                 close the database, open it again, and report this as a bug"
+            ),
+            Error::Closed => f.write_str("the database is closed: open it again"),
+        }
+    }
+}

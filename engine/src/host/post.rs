@@ -1,0 +1,56 @@
+//! What travels to a host thread, and what comes back.
+
+use ringkeep_io::Counters;
+use ringkeep_shard::{Call, Letter, Reply, ShardId};
+
+use crate::mailbox;
+
+/// The right to answer one caller.
+pub(crate) type Answer = mailbox::Answer<Outcome>;
+
+/// One piece of mail.
+pub(crate) enum Post {
+    /// A call for a shard.
+    Ask {
+        shard: ShardId,
+        call: Call,
+        answer: Answer,
+    },
+    /// A message from another shard.
+    Letter { to: ShardId, letter: Letter },
+    /// Take no more calls, and say when all those taken are answered.
+    Drain(Answer),
+    /// Say how the host is doing.
+    Report(Answer),
+    /// Another host has ended by a fault.
+    HostGone { host: usize, reason: String },
+}
+
+/// What a caller gets.
+pub(crate) enum Outcome {
+    /// The shard's answer.
+    Reply(Reply),
+    /// To `Drain`.
+    Drained,
+    /// To `Report`.
+    Report(Box<HostReport>),
+    /// Another host that this call needed has ended.
+    HostGone { shard: ShardId, reason: String },
+}
+
+/// One host thread and its door to the kernel.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HostReport {
+    /// Its shards.
+    pub shards: Vec<ShardId>,
+    /// Which door to the kernel, and why that one.
+    pub door: String,
+    /// What went through it.
+    pub io: Counters,
+    /// Turns of its loop.
+    pub turns: u64,
+    /// Calls taken.
+    pub calls: u64,
+    /// Times that it slept.
+    pub parks: u64,
+}

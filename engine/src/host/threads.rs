@@ -1,0 +1,264 @@
+//! The thread of a host: opened step by step from outside, then left to its loop; when it panics, it
+//! goes down alone.
+
+use std::any::Any;
+use std::os::fd::OwnedFd;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use core_affinity::CoreId;
+use ringkeep_io::{Io, IoOptions};
+use ringkeep_shard::ShardId;
+
+use super::{Host, Post};
+use crate::mailbox::{Inbox, Refused};
+use crate::{Error, Result};
+
+/// A host that can be told to take a step: by an order to its thread, or here and now when it is driven
+/// by hand.
+pub(crate) enum Driver {
+    Thread(HostThread),
+    Hand(Box<Host>),
+}
+
+/// A host thread while the database is opened. Dropped without `go`, it ends.
+pub(crate) struct HostThread {
+    index: usize,
+    orders: mpsc::Sender<Order>,
+    thread: JoinHandle<()>,
+    obituaries: Obituaries,
+}
+
+/// What a thread needs to begin.
+pub(crate) struct Setup {
+    pub(crate) index: usize,
+    pub(crate) io: IoOptions,
+    /// A copy of the lock, for the ring to hold.
+    pub(crate) lock: OwnedFd,
+    pub(crate) core: Option<CoreId>,
+    /// How long to look for mail before sleeping.
+    pub(crate) spin: Duration,
+    pub(crate) obituaries: Obituaries,
+}
+
+/// A step under way.
+pub(crate) struct Step<R> {
+    index: usize,
+    result: mpsc::Receiver<R>,
+    obituaries: Obituaries,
+}
+
+enum Order {
+    Run(Box<dyn FnOnce(&mut Host) + Send>),
+    Go(Arc<[Arc<Inbox<Post>>]>),
+}
+
+impl Driver {
+    /// Begins a step. Steps of several hosts run side by side until they are waited for.
+    pub(crate) fn run<R: Send + 'static>(
+        &mut self,
+        step: impl FnOnce(&mut Host) -> R + Send + 'static,
+    ) -> Step<R> {
+        let (sender, result) = mpsc::channel();
+        let (index, obituaries) = match self {
+            Driver::Thread(thread) => {
+                let order = Box::new(move |host: &mut Host| drop(sender.send(step(host))));
+                // A thread that is gone drops the order, and with it the result's sender.
+                drop(thread.orders.send(Order::Run(order)));
+                (thread.index, thread.obituaries.clone())
+            }
+            Driver::Hand(host) => {
+                drop(sender.send(step(host)));
+                (host.index, Obituaries::default())
+            }
+        };
+        Step {
+            index,
+            result,
+            obituaries,
+        }
+    }
+}
+
+impl Driver {
+    /// Leaves the host to its loop; nothing to wait for when it has no thread.
+    pub(crate) fn go(self, peers: &Arc<[Arc<Inbox<Post>>]>) -> Option<JoinHandle<()>> {
+        match self {
+            Driver::Thread(thread) => Some(thread.go(peers)),
+            Driver::Hand(_) => None,
+        }
+    }
+
+    /// Ends a host that was not left to its loop, and waits until its descriptors are closed.
+    pub(crate) fn end(self) {
+        if let Driver::Thread(thread) = self {
+            thread.end();
+        }
+    }
+}
+
+impl<R> Step<R> {
+    /// The step's result.
+    pub(crate) fn wait(self) -> Result<R> {
+        self.result.recv().map_err(|_| Error::HostStopped {
+            shard: ShardId(self.index as u16),
+            reason: self.obituaries.of(self.index).unwrap_or_default(),
+        })
+    }
+}
+
+impl HostThread {
+    /// Starts a thread and opens its door to the kernel.
+    pub(crate) fn start(setup: Setup) -> Result<HostThread> {
+        let (index, obituaries) = (setup.index, setup.obituaries.clone());
+        let (orders, received) = mpsc::channel();
+        let (sender, opened) = mpsc::channel();
+        let thread = std::thread::Builder::new()
+            .name(format!("ringkeep-{index}"))
+            .spawn(move || live(setup, &sender, &received))
+            .map_err(|error| Error::Limit {
+                limit: "threads (ulimit -u)",
+                now: index as u64,
+                needed: error.raw_os_error().map_or(1, |_| index as u64 + 1),
+            })?;
+        let thread = HostThread {
+            index,
+            orders,
+            thread,
+            obituaries,
+        };
+        let step = Step {
+            index,
+            result: opened,
+            obituaries: thread.obituaries.clone(),
+        };
+        match step.wait().flatten() {
+            Ok(()) => Ok(thread),
+            Err(error) => {
+                thread.end();
+                Err(error)
+            }
+        }
+    }
+
+    fn go(self, peers: &Arc<[Arc<Inbox<Post>>]>) -> JoinHandle<()> {
+        drop(self.orders.send(Order::Go(Arc::clone(peers))));
+        self.thread
+    }
+
+    fn end(self) {
+        drop(self.orders);
+        drop(self.thread.join());
+    }
+}
+
+fn live(setup: Setup, opened: &mpsc::Sender<Result<()>>, orders: &mpsc::Receiver<Order>) {
+    if let Some(core) = setup.core {
+        // Refused only where the core was taken from this process since it was listed.
+        core_affinity::set_for_current(core);
+    }
+    let io = match Io::open(&setup.io) {
+        Ok(io) => io,
+        Err(error) => {
+            let path = "io_uring".into();
+            drop(opened.send(Err(Error::Io { path, error })));
+            return;
+        }
+    };
+    io.hold(setup.lock);
+    let mut host = Host::new(io, setup.index);
+    drop(opened.send(Ok(())));
+    let ended = catch_unwind(AssertUnwindSafe(|| {
+        for order in orders {
+            match order {
+                Order::Run(step) => step(&mut host),
+                Order::Go(peers) => {
+                    host.meet(peers);
+                    serve(&mut host, setup.spin);
+                }
+            }
+        }
+        host.finish_writes();
+    }));
+    if let Err(panic) = ended {
+        bury(host, &reason(&*panic), &setup.obituaries);
+    }
+}
+
+/// The loop of a host thread.
+fn serve(host: &mut Host, spin: Duration) {
+    loop {
+        let more = host.turn();
+        if host.is_finished() {
+            return;
+        }
+        if !more && !mail_comes(host, spin) {
+            host.park();
+        }
+    }
+}
+
+fn mail_comes(host: &Host, spin: Duration) -> bool {
+    if spin.is_zero() || !host.was_busy() {
+        return host.has_mail();
+    }
+    let until = Instant::now() + spin;
+    loop {
+        for _ in 0..32 {
+            if host.has_mail() {
+                return true;
+            }
+            std::hint::spin_loop();
+        }
+        if Instant::now() >= until {
+            return false;
+        }
+    }
+}
+
+/// Takes a host down after a panic: first the reason, for whoever finds its call unanswered; then the host,
+/// which leaves all its calls unanswered; then the others learn of it.
+fn bury(host: Host, reason: &str, obituaries: &Obituaries) {
+    let (index, peers) = (host.index, Arc::clone(&host.peers));
+    obituaries.write(index, reason.to_owned());
+    // A shard that was left half way through something may panic again; the first reason is the one to tell.
+    drop(catch_unwind(AssertUnwindSafe(|| drop(host))));
+    // Its own inbox is closed, which `send` says at once.
+    for inbox in peers.iter() {
+        let mut post = Post::HostGone {
+            host: index,
+            reason: reason.to_owned(),
+        };
+        while let Err(Refused::Full(refused)) = inbox.send(index, post) {
+            post = refused;
+            std::thread::yield_now();
+        }
+    }
+}
+
+fn reason(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    format!("it panicked: {}", text.unwrap_or("without a message"))
+}
+
+/// Why hosts ended that should not have.
+#[derive(Clone, Default)]
+pub(crate) struct Obituaries(Arc<Mutex<Vec<(usize, String)>>>);
+
+impl Obituaries {
+    pub(crate) fn of(&self, host: usize) -> Option<String> {
+        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.iter()
+            .find(|(dead, _)| *dead == host)
+            .map(|(_, reason)| reason.clone())
+    }
+
+    fn write(&self, host: usize, reason: String) {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.push((host, reason));
+    }
+}

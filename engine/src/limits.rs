@@ -1,0 +1,48 @@
+//! Every maximum and every interval of the engine, with its reason.
+
+use std::time::Duration;
+
+pub use ringkeep_shard::limits::{BATCH_BYTES_MAX, KEY_BYTES_MAX, SHARDS_MAX, VALUE_BYTES_MAX};
+
+/// Changes in one batch: what a shard's log accepts as one record.
+pub(crate) const BATCH_OPS_MAX: usize = ringkeep_shard::limits::BATCH_OPS_MAX;
+
+/// Items in one lane of an inbox. A sender finds it full only while the host is behind by as much.
+pub(crate) const LANE_ITEMS: usize = 128;
+
+/// Lanes of an inbox for each core: enough that threads that run at the same time seldom share one.
+pub(crate) const LANES_PER_CORE: usize = 4;
+
+/// Items taken from one lane in one turn, so that no lane holds up the others.
+pub(crate) const MAIL_PER_LANE: usize = 32;
+
+/// Calls that one host works on at a time. More wait in their lanes, and their callers with them.
+pub(crate) const CALLS_MAX: usize = 64 << 10;
+
+/// An opener waits this long for the last writes of a process that was killed.
+pub(crate) const STILL_WRITING_WAIT: Duration = Duration::from_secs(10);
+
+/// It looks again this often.
+pub(crate) const STILL_WRITING_POLL: Duration = Duration::from_millis(2);
+
+/// How long a caller polls for its answer before it sleeps, where it may: about twice what waking
+/// a sleeping thread costs.
+pub(crate) const CALLER_SPIN: Duration = Duration::from_micros(20);
+
+/// A page of a scan from one shard: large enough to make the round trip cheap.
+pub(crate) const SCAN_PAGE_BYTES: usize = 64 << 10;
+
+/// Pages of one scan over all shards together, each with one more on its way.
+pub(crate) const SCAN_BYTES: usize = 8 << 20;
+
+/// The smallest page that still makes progress.
+pub(crate) const SCAN_PAGE_BYTES_MIN: usize = 4 << 10;
+
+/// The least memory that one shard can work with: a memtable, a group and a few blocks.
+pub(crate) const SHARD_MEMORY_BYTES_MIN: usize = 1 << 20;
+
+/// Descriptors of a shard at least: its folder, log segments, superblock, manifest, and a few dozen tables.
+pub(crate) const SHARD_DESCRIPTORS: u64 = 32;
+
+/// Descriptors of a host: ring, doorbell, lock, folder, and what is opened for a moment.
+pub(crate) const HOST_DESCRIPTORS: u64 = 8;

@@ -1,0 +1,158 @@
+//! What a user can choose: one plain struct, its defaults beside the fields, checked once at open.
+
+use ringkeep_io::{Backend, Direct, IoOptions};
+use ringkeep_shard::{Durability, ShardOptions};
+
+use crate::limits::{SHARD_MEMORY_BYTES_MIN, SHARDS_MAX, VALUE_BYTES_MAX};
+use crate::{Error, Result};
+
+/// Overrides [`Options::backend`]: `ring` or `portable`.
+const BACKEND_VARIABLE: &str = "RINGKEEP_BACKEND";
+
+/// How to open a database. Start from a preset and change what matters:
+///
+/// ```
+/// # use ringkeep::Options;
+/// let options = Options { memory_bytes: 1 << 30, ..Options::default() };
+/// ```
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Make the database, and the last part of its path, when it is not there.
+    pub create_if_missing: bool,
+    /// Shards of a new database; one for each core when absent. An existing database keeps what it has.
+    pub shards: Option<u16>,
+    /// Threads that serve the shards; one for each core, and never more than shards, when absent.
+    pub threads: Option<usize>,
+    /// Keep each of these threads on one core.
+    pub pin_threads: bool,
+    /// Memtables and caches of all shards together.
+    pub memory_bytes: usize,
+    /// When a write that does not say otherwise may be acknowledged.
+    pub durability: Durability,
+    /// Which door to the kernel. The environment variable `RINGKEEP_BACKEND` (`ring` or `portable`) has the
+    /// last word.
+    pub backend: Backend,
+    /// What to do on file systems where direct I/O is missing or not known to be safe.
+    pub direct: Direct,
+    /// Sizes inside each shard, instead of those derived from `memory_bytes`.
+    pub shard: Option<ShardOptions>,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options {
+            create_if_missing: true,
+            shards: None,
+            threads: None,
+            pin_threads: true,
+            memory_bytes: 256 << 20,
+            durability: Durability::Sync,
+            backend: Backend::Auto,
+            direct: Direct::Required,
+            shard: None,
+        }
+    }
+}
+
+impl Options {
+    /// For tests and small devices: one shard on one thread that goes where the scheduler likes.
+    pub fn small() -> Options {
+        Options {
+            shards: Some(1),
+            pin_threads: false,
+            memory_bytes: 8 << 20,
+            ..Options::default()
+        }
+    }
+
+    /// For a machine that does little else: most of `memory_bytes`, which is what the database may use.
+    pub fn for_memory(memory_bytes: usize) -> Options {
+        Options {
+            memory_bytes,
+            ..Options::default()
+        }
+    }
+
+    /// Checks what can be checked before anything is opened, and applies the environment.
+    pub(crate) fn validated(mut self) -> Result<Options> {
+        let refuse = |name, detail| Err(Error::Option { name, detail });
+        match std::env::var(BACKEND_VARIABLE).as_deref() {
+            Err(std::env::VarError::NotPresent) => {}
+            Ok("ring") => self.backend = Backend::Ring,
+            Ok("portable") => self.backend = Backend::Portable,
+            other => {
+                return refuse(
+                    BACKEND_VARIABLE,
+                    format!("it says {other:?}; use \"ring\" or \"portable\", or unset it"),
+                );
+            }
+        }
+        if let Some(shards) = self.shards
+            && !(1..=SHARDS_MAX).contains(&shards)
+        {
+            return refuse(
+                "shards",
+                format!("{shards} is outside of 1 to {SHARDS_MAX}"),
+            );
+        }
+        if self.threads == Some(0) {
+            return refuse(
+                "threads",
+                "at least one thread has to serve the shards".into(),
+            );
+        }
+        Ok(self)
+    }
+
+    /// Shards of a new database.
+    pub(crate) fn shards_of_new(&self) -> u16 {
+        let cores = cores().min(usize::from(SHARDS_MAX)) as u16;
+        self.shards.unwrap_or(cores)
+    }
+
+    /// Threads for so many shards.
+    pub(crate) fn threads_for(&self, shards: u16) -> usize {
+        self.threads.unwrap_or_else(cores).min(usize::from(shards))
+    }
+
+    /// The sizes of each of so many shards.
+    pub(crate) fn of_each(&self, shards: u16) -> Result<ShardOptions> {
+        if let Some(shard) = &self.shard {
+            return Ok(shard.clone());
+        }
+        let share = self.memory_bytes / usize::from(shards);
+        if share < SHARD_MEMORY_BYTES_MIN {
+            let needed = SHARD_MEMORY_BYTES_MIN * usize::from(shards);
+            let detail = format!(
+                "{} is too little for {shards} shards, which need {needed}",
+                self.memory_bytes
+            );
+            return Err(Error::Option {
+                name: "memory_bytes",
+                detail,
+            });
+        }
+        Ok(ShardOptions::for_budget(share))
+    }
+
+    /// The door of one of so many hosts.
+    pub(crate) fn io(&self, hosts: usize) -> IoOptions {
+        IoOptions {
+            backend: self.backend,
+            direct: self.direct,
+            frames_bytes: self.memory_bytes / 2 / hosts,
+            ..IoOptions::default()
+        }
+    }
+}
+
+/// The largest file that a shard of these sizes writes: a table may overshoot by one entry.
+pub(crate) fn largest_file(each: &ShardOptions) -> u64 {
+    each.segment_bytes
+        .max(each.table_bytes + 2 * VALUE_BYTES_MAX as u64)
+}
+
+/// Cores that this process may use.
+pub(crate) fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}

@@ -1,0 +1,238 @@
+//! The callers' side: knows which shard owns a key and which inbox leads there, asks, and waits.
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use crossbeam_utils::{Backoff, CachePadded};
+use ringkeep_shard::{Call, Reply, ShardId};
+
+use crate::host::{Answer, Obituaries, Outcome, Post, host_of};
+use crate::limits::CALLER_SPIN;
+use crate::mailbox::{Idle, Inbox, Lost, Refused, Waiting};
+use crate::routing::Routing;
+use crate::{Error, Result, desk, error};
+
+/// See the module.
+pub(crate) struct Shards {
+    pub(crate) routing: Routing,
+    inboxes: Arc<[Arc<Inbox<Post>>]>,
+    obituaries: Obituaries,
+    /// Set once; callers read it.
+    closed: AtomicBool,
+    /// Callers that poll for their answer now, and how many may: those that find a core free of hosts.
+    spinning: CachePadded<AtomicUsize>,
+    spinning_max: usize,
+}
+
+/// An outcome, or none.
+pub(crate) type Answered = std::result::Result<Outcome, Lost>;
+
+/// A question, sent when it is first polled. Dropping it before that asks nothing; dropping it later
+/// leaves the call to run its course unheard.
+pub(crate) struct Question {
+    /// Whose answer it is, for the message when there is none.
+    shard: ShardId,
+    host: usize,
+    unsent: Option<Post>,
+    waiting: Waiting<Outcome>,
+}
+
+impl Shards {
+    pub(crate) fn new(
+        routing: Routing,
+        inboxes: Arc<[Arc<Inbox<Post>>]>,
+        obituaries: Obituaries,
+        spinning_max: usize,
+    ) -> Shards {
+        Shards {
+            routing,
+            inboxes,
+            obituaries,
+            closed: AtomicBool::new(false),
+            spinning: CachePadded::new(AtomicUsize::new(0)),
+            spinning_max,
+        }
+    }
+
+    /// Asks and sleeps until the answer is there.
+    pub(crate) fn ask(&self, shard: ShardId, call: Call) -> Result<Reply> {
+        self.check_open()?;
+        let (mut waiting, answer) = desk::slot().ask();
+        let host = host_of(shard, self.inboxes.len());
+        let mut post = Post::Ask {
+            shard,
+            call,
+            answer,
+        };
+        let backoff = Backoff::new();
+        loop {
+            match self.inboxes[host].send(desk::lane(), post) {
+                Ok(()) => break,
+                // What comes back is dropped, answer and all: the waiting below ends at once.
+                Err(Refused::Closed(_)) => break,
+                Err(Refused::Full(refused)) => post = refused,
+            }
+            backoff.snooze();
+        }
+        self.spin(&waiting);
+        let outcome = desk::block_on_poll(|context| waiting.poll(context));
+        if let Some(slot) = waiting.into_idle() {
+            desk::keep(slot);
+        }
+        self.reply(shard, outcome)
+    }
+
+    /// The same as a future.
+    pub(crate) async fn ask_async(&self, shard: ShardId, call: Call) -> Result<Reply> {
+        self.check_open()?;
+        let mut question = self.question(shard, call);
+        let outcome = poll_fn(|context| question.poll(self, context)).await;
+        self.reply(shard, outcome)
+    }
+
+    /// Asks several at once; the answers in the order of the questions.
+    pub(crate) async fn ask_all(&self, mut questions: Vec<Question>) -> Vec<Answered> {
+        let mut outcomes: Vec<_> = questions.iter().map(|_| None).collect();
+        poll_fn(|context| {
+            let mut pending = false;
+            for (question, outcome) in questions.iter_mut().zip(&mut outcomes) {
+                if outcome.is_none() {
+                    match question.poll(self, context) {
+                        Poll::Ready(ready) => *outcome = Some(ready),
+                        Poll::Pending => pending = true,
+                    }
+                }
+            }
+            if pending {
+                Poll::Pending
+            } else {
+                Poll::Ready(())
+            }
+        })
+        .await;
+        outcomes.into_iter().flatten().collect()
+    }
+
+    /// A question for a shard.
+    pub(crate) fn question(&self, shard: ShardId, call: Call) -> Question {
+        let host = host_of(shard, self.inboxes.len());
+        Question::new(shard, host, |answer| Post::Ask {
+            shard,
+            call,
+            answer,
+        })
+    }
+
+    /// The same question for every host.
+    pub(crate) fn question_hosts(&self, post: impl Fn(Answer) -> Post) -> Vec<Question> {
+        let hosts = 0..self.inboxes.len();
+        hosts
+            .map(|host| Question::new(ShardId(host as u16), host, &post))
+            .collect()
+    }
+
+    /// A shard's reply, or why there is none.
+    pub(crate) fn reply(&self, shard: ShardId, outcome: Answered) -> Result<Reply> {
+        match outcome {
+            Ok(Outcome::Reply(Reply::Failed(error))) => Err(error::of_shard(shard, error)),
+            Ok(Outcome::Reply(reply)) => Ok(reply),
+            Ok(Outcome::HostGone { shard, reason }) => Err(Error::HostStopped { shard, reason }),
+            Ok(Outcome::Drained | Outcome::Report(_)) => {
+                unreachable!("a host's answer to a shard's question")
+            }
+            Err(Lost) => Err(self.lost(shard)),
+        }
+    }
+
+    /// Why nobody answers for this shard.
+    pub(crate) fn lost(&self, shard: ShardId) -> Error {
+        match self.obituaries.of(host_of(shard, self.inboxes.len())) {
+            Some(reason) => Error::HostStopped { shard, reason },
+            None => Error::Closed,
+        }
+    }
+
+    /// A host has ended that should not have.
+    pub(crate) fn any_lost(&self) -> Option<Error> {
+        let mut hosts = (0..self.inboxes.len()).map(|host| ShardId(host as u16));
+        hosts.find_map(|shard| match self.lost(shard) {
+            Error::Closed => None,
+            error => Some(error),
+        })
+    }
+
+    pub(crate) fn check_open(&self) -> Result<()> {
+        // Relaxed: a call that runs beside the close may be let in; its host refuses it.
+        if self.closed.load(Ordering::Relaxed) {
+            return Err(Error::Closed);
+        }
+        Ok(())
+    }
+
+    /// Lets no further call in.
+    pub(crate) fn close(&self) {
+        self.closed.store(true, Ordering::Relaxed);
+    }
+
+    /// Asks all hosts to stop without a flush.
+    pub(crate) fn stop(&self) {
+        for inbox in self.inboxes.iter() {
+            inbox.stop();
+        }
+    }
+
+    /// Polls for a short while, if a core is free for it: sleeping and being woken costs more than most
+    /// answers.
+    fn spin(&self, waiting: &Waiting<Outcome>) {
+        if self.spinning_max == 0 {
+            return;
+        }
+        if self.spinning.fetch_add(1, Ordering::Relaxed) < self.spinning_max {
+            let until = Instant::now() + CALLER_SPIN;
+            while !waiting.is_ready() && Instant::now() < until {
+                std::hint::spin_loop();
+            }
+        }
+        self.spinning.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Question {
+    fn new(shard: ShardId, host: usize, post: impl FnOnce(Answer) -> Post) -> Question {
+        let (waiting, answer) = Idle::new().ask();
+        Question {
+            shard,
+            host,
+            unsent: Some(post(answer)),
+            waiting,
+        }
+    }
+
+    /// Whom it is for.
+    pub(crate) fn shard(&self) -> ShardId {
+        self.shard
+    }
+
+    /// Sends it if it is not sent yet and there is room.
+    pub(crate) fn send(&mut self, shards: &Shards) {
+        if let Some(post) = self.unsent.take()
+            && let Err(Refused::Full(post)) = shards.inboxes[self.host].send(desk::lane(), post)
+        {
+            self.unsent = Some(post);
+        }
+    }
+
+    /// Sends it if need be; then the answer, when it is there.
+    pub(crate) fn poll(&mut self, shards: &Shards, context: &mut Context<'_>) -> Poll<Answered> {
+        self.send(shards);
+        if self.unsent.is_some() {
+            // Nothing tells when a lane has room again; the executor gets its turn in between.
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        self.waiting.poll(context)
+    }
+}

@@ -1,0 +1,107 @@
+//! The same database without threads: hosts on a simulated disk, driven by hand on one thread, so that one
+//! seed decides everything. For tests and the simulator; no part of the stable interface.
+
+use std::cell::RefCell;
+use std::path::PathBuf;
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+
+use ringkeep_io::{Io, SimulatedDisk};
+use ringkeep_shard::ShardOptions;
+
+use crate::host::{Driver, Host, Obituaries};
+use crate::open::{self, Hosts};
+use crate::shards::Shards;
+use crate::threads::Running;
+use crate::{Database, Options, Result};
+
+/// The hosts of a database, to be turned by hand. Use the async half of [`Database`] and drive it with
+/// [`ByHand::run`]; the blocking half would wait for ever.
+#[derive(Clone)]
+pub struct ByHand {
+    hosts: Rc<RefCell<Vec<Host>>>,
+}
+
+struct Simulated<'a>(&'a SimulatedDisk);
+
+/// Opens or makes a database in `path` of the disk, with a store id that the caller chooses. `options.threads`
+/// says how many hosts there are.
+pub fn open(
+    disk: &SimulatedDisk,
+    path: &str,
+    options: &Options,
+    store: [u8; 16],
+) -> Result<(Database, ByHand)> {
+    let path = PathBuf::from(path);
+    let mut opened = open::open(&path, options, store, &mut Simulated(disk))?;
+    let mut hosts = Vec::new();
+    for driver in std::mem::take(&mut opened.hosts) {
+        if let Driver::Hand(mut host) = driver {
+            host.meet(opened.inboxes.clone());
+            hosts.push(*host);
+        }
+    }
+    let shards = Shards::new(
+        opened.routing.clone(),
+        opened.inboxes.clone(),
+        Obituaries::default(),
+        0,
+    );
+    let database = Database::assemble(path, options, (opened, shards, Running::by_hand()));
+    let hosts = Rc::new(RefCell::new(hosts));
+    Ok((database, ByHand { hosts }))
+}
+
+impl Hosts for Simulated<'_> {
+    fn start(&mut self, index: usize) -> Result<Driver> {
+        Ok(Driver::Hand(Box::new(Host::new(
+            Io::simulated(self.0),
+            index,
+        ))))
+    }
+
+    fn check(&self, _hosts: usize, _shards: u16, _each: &ShardOptions) -> Result<()> {
+        Ok(())
+    }
+}
+
+impl ByHand {
+    /// One turn of every host; true when one of them has more to do at once.
+    pub fn turn(&self) -> bool {
+        let mut more = false;
+        for host in self.hosts.borrow_mut().iter_mut() {
+            more |= host.turn() | host.has_mail();
+        }
+        more
+    }
+
+    /// Lets time pass until something happens.
+    pub fn park(&self) {
+        let mut hosts = self.hosts.borrow_mut();
+        let deadline = hosts.iter().filter_map(Host::next_deadline).min();
+        // Time is the disk's: whoever sleeps, it passes for all.
+        if let Some(host) = hosts.first_mut() {
+            host.io().park(deadline);
+        }
+    }
+
+    /// Drives a future of the database to its end.
+    pub fn run<R>(&self, future: impl Future<Output = R>) -> R {
+        let mut future = pin!(future);
+        let mut context = Context::from_waker(Waker::noop());
+        loop {
+            if let Poll::Ready(result) = future.as_mut().poll(&mut context) {
+                return result;
+            }
+            if !self.turn() {
+                self.park();
+            }
+        }
+    }
+
+    /// Nothing is left to do on any host: the database was closed.
+    pub fn is_finished(&self) -> bool {
+        self.hosts.borrow().iter().all(Host::is_finished)
+    }
+}

@@ -1,0 +1,112 @@
+//! What a database has done since it was opened, gathered from its shards and hosts.
+
+use std::fmt;
+
+use ringkeep_shard::{ShardId, ShardStats, Version};
+
+use crate::Error;
+pub use crate::host::HostReport;
+
+/// Counters of a whole database. `Display` shows them as a table.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// All shards together.
+    pub total: ShardStats,
+    /// Each shard.
+    pub shards: Vec<(ShardId, ShardStats)>,
+    /// Each host thread and its door to the kernel.
+    pub hosts: Vec<HostReport>,
+    /// The newest version handed out.
+    pub version: Version,
+    /// Versions that scans and the like hold readable.
+    pub pins: usize,
+    /// A host that has ended by a fault, whose shards are missing above.
+    pub stopped: Option<Error>,
+}
+
+impl Stats {
+    pub(crate) fn add(&mut self, shard: ShardId, counters: ShardStats) {
+        for row in ROWS {
+            *(row.cell)(&mut self.total) += *(row.cell)(&mut counters.clone());
+        }
+        self.shards.push((shard, counters));
+    }
+}
+
+/// One counter: its name and where it is.
+struct Row {
+    name: &'static str,
+    cell: fn(&mut ShardStats) -> &mut u64,
+}
+
+macro_rules! rows {
+    ($($name:ident)*) => {
+        const ROWS: &[Row] = &[$(Row { name: stringify!($name), cell: |stats| &mut stats.$name }),*];
+    };
+}
+
+rows! {
+    gets gets_found gets_waited scan_pages
+    writes ops user_bytes commits_coordinated
+    groups log_frames log_bytes log_durable_writes log_syncs log_closing_frames log_segments
+    memtable_bytes flushes flush_bytes
+    compactions compaction_bytes compaction_read_bytes
+    runs tables table_bytes table_entries
+    cache_bytes cache_hits cache_misses filter_negatives resident_bytes
+    shards_full shards_failed recovered_frames
+}
+
+// A counter that is added to a shard is added above.
+const _: () = assert!(size_of::<ShardStats>() == ROWS.len() * size_of::<u64>());
+
+/// More shards than this would make the table wider than a screen; their sums are shown alone.
+const COLUMNS_MAX: usize = 8;
+
+impl fmt::Display for Stats {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let columns = match self.shards.len() {
+            1 => 0,
+            shards if shards > COLUMNS_MAX => 0,
+            shards => shards,
+        };
+        write!(f, "{:<22}{:>16}", "", "total")?;
+        for (shard, _) in &self.shards[..columns] {
+            write!(f, "{:>16}", format!("shard {shard}"))?;
+        }
+        for row in ROWS {
+            let value = |stats: &ShardStats| *(row.cell)(&mut stats.clone());
+            write!(f, "\n{:<22}{:>16}", row.name, value(&self.total))?;
+            for (_, stats) in &self.shards[..columns] {
+                write!(f, "{:>16}", value(stats))?;
+            }
+        }
+        write!(
+            f,
+            "\n{:<22}{:>16}\n{:<22}{:>16}",
+            "version", self.version.0, "pins", self.pins
+        )?;
+        for (index, host) in self.hosts.iter().enumerate() {
+            let io = &host.io;
+            write!(
+                f,
+                "\n\nhost {index}: {} shards, {} calls, {} turns, {} sleeps\n\
+                 reads {} ({} bytes), writes {} ({} bytes), syncs {}, system calls {}\n{}",
+                host.shards.len(),
+                host.calls,
+                host.turns,
+                host.parks,
+                io.reads,
+                io.read_bytes,
+                io.writes,
+                io.write_bytes,
+                io.syncs,
+                io.enters,
+                host.door.trim_end(),
+            )?;
+        }
+        match &self.stopped {
+            Some(error) => write!(f, "\n\n{error}"),
+            None => Ok(()),
+        }
+    }
+}

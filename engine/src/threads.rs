@@ -1,0 +1,128 @@
+//! The hosts of a database on real files: the folder, the lock, and one thread per host.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use core_affinity::CoreId;
+use ringkeep_shard::ShardOptions;
+
+use crate::Result;
+use crate::host::{Driver, HostThread, Obituaries, Setup};
+use crate::limits::CALLER_SPIN;
+use crate::lock::Lock;
+use crate::open::{Hosts, Opened};
+use crate::options::{Options, cores};
+use crate::place::{Place, check_limits};
+use crate::shards::Shards;
+
+/// Everything that threads need to start.
+pub(crate) struct Threads<'a> {
+    options: &'a Options,
+    place: Place,
+    lock: Lock,
+    obituaries: Obituaries,
+    /// Hosts that will be there, as far as one can know before the database file is read.
+    expected: usize,
+    cores: Vec<CoreId>,
+    first_core: usize,
+}
+
+/// The threads of an open database.
+pub(crate) struct Running(Mutex<Option<(Vec<JoinHandle<()>>, Lock)>>);
+
+/// So that several databases of one process do not all begin at the first core.
+static NEXT_CORE: AtomicUsize = AtomicUsize::new(0);
+
+impl<'a> Threads<'a> {
+    /// Finds the folder and takes its lock.
+    pub(crate) fn prepare(path: &Path, options: &'a Options) -> Result<Threads<'a>> {
+        let place = Place::find(path, options.create_if_missing)?;
+        let lock = Lock::take(&place)?;
+        let cores = match options.pin_threads {
+            true => core_affinity::get_core_ids().unwrap_or_default(),
+            false => Vec::new(),
+        };
+        let expected = options.threads_for(options.shards_of_new());
+        Ok(Threads {
+            options,
+            place,
+            lock,
+            obituaries: Obituaries::default(),
+            expected,
+            cores,
+            first_core: NEXT_CORE.fetch_add(expected, Ordering::Relaxed),
+        })
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.place.path
+    }
+
+    /// Leaves the hosts to their loops.
+    pub(crate) fn go(self, mut opened: Opened) -> (Opened, Shards, Running) {
+        let hosts = std::mem::take(&mut opened.hosts);
+        let free = cores().saturating_sub(hosts.len());
+        let shards = Shards::new(
+            opened.routing.clone(),
+            opened.inboxes.clone(),
+            self.obituaries,
+            free,
+        );
+        let threads = hosts
+            .into_iter()
+            .filter_map(|host| host.go(&opened.inboxes))
+            .collect();
+        let running = Running(Mutex::new(Some((threads, self.lock))));
+        (opened, shards, running)
+    }
+}
+
+impl Hosts for Threads<'_> {
+    fn start(&mut self, index: usize) -> Result<Driver> {
+        let core = (self.cores.len() >= self.expected && !self.cores.is_empty())
+            .then(|| self.cores[(self.first_core + index) % self.cores.len()]);
+        let spin = match cores() > self.expected {
+            true => CALLER_SPIN,
+            false => Duration::ZERO,
+        };
+        let setup = Setup {
+            index,
+            io: self.options.io(self.expected),
+            lock: self.lock.copy(&self.place.path)?,
+            core,
+            spin,
+            obituaries: self.obituaries.clone(),
+        };
+        HostThread::start(setup).map(Driver::Thread)
+    }
+
+    fn check(&self, hosts: usize, shards: u16, each: &ShardOptions) -> Result<()> {
+        check_limits(hosts, shards, each)
+    }
+}
+
+impl Running {
+    /// No threads: the hosts are driven by hand.
+    pub(crate) fn by_hand() -> Running {
+        Running(Mutex::new(None))
+    }
+
+    /// Waits until the threads, which were told to stop, have ended. `whole`: none of them was ended by a
+    /// panic, so nothing is in flight any more.
+    pub(crate) fn end(&self, whole: bool) {
+        let mut running = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some((threads, lock)) = running.take() else {
+            return;
+        };
+        for thread in threads {
+            // A panic was caught on the thread itself, and its reason kept.
+            drop(thread.join());
+        }
+        if whole {
+            lock.release();
+        }
+    }
+}
