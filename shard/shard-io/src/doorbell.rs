@@ -28,7 +28,7 @@ impl Doorbell {
     /// Ends the current or the next park. One system call.
     pub fn ring(&self) {
         match &self.0 {
-            // The counter saturates only after 2^64 - 1 rings without a park, and even then the bell is audible.
+            // Blocks only when the counter is full, which takes 2^64 rings without a park.
             Bell::Kernel(eventfd) => drop((&**eventfd).write(&1u64.to_ne_bytes())),
             Bell::Simulated(flag) => flag.store(true, Ordering::Release),
         }

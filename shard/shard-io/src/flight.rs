@@ -141,24 +141,26 @@ impl Flight {
         Some(completion)
     }
 
-    pub fn wait(&mut self, token: Token, waker: &Waker) {
+    /// Remembers whom to wake. Hands back a waker that it replaces, because dropping one may run foreign code.
+    #[must_use]
+    pub fn wait(&mut self, token: Token, waker: &Waker) -> Option<Waker> {
         assert!(!self.is_done(token));
         let slot = &mut self.slots[token.index as usize];
-        match &mut slot.waker {
-            Some(known) => known.clone_from(waker),
-            none => *none = Some(waker.clone()),
+        match &slot.waker {
+            Some(known) if known.will_wake(waker) => None,
+            _ => slot.waker.replace(waker.clone()),
         }
     }
 
-    /// Nobody waits any more; a completion that is there already is the caller's to drop.
-    pub fn abandon(&mut self, token: Token) -> Option<Completion> {
-        let completion = self.take(token);
-        if completion.is_none() {
-            let slot = &mut self.slots[token.index as usize];
-            slot.abandoned = true;
-            slot.waker = None;
+    /// Nobody waits any more. A completion or a waker that is there is the caller's to drop.
+    #[must_use]
+    pub fn abandon(&mut self, token: Token) -> (Option<Completion>, Option<Waker>) {
+        if let Some(completion) = self.take(token) {
+            return (Some(completion), None);
         }
-        completion
+        let slot = &mut self.slots[token.index as usize];
+        slot.abandoned = true;
+        (None, slot.waker.take())
     }
 
     fn slot(&self, token: Token) -> &Slot {
@@ -172,8 +174,8 @@ impl Flight {
 
     fn release(&mut self, token: Token) {
         let slot = &mut self.slots[token.index as usize];
+        debug_assert!(slot.waker.is_none(), "woken or taken before");
         slot.generation = slot.generation.wrapping_add(1);
-        slot.waker = None;
         self.free.push(token.index);
     }
 }

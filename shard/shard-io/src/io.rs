@@ -60,32 +60,42 @@ static NEXT_ID: AtomicU64 = AtomicU64::new(0);
 impl Io {
     /// Opens the door that the options name, after a real probe.
     pub fn open(options: &IoOptions) -> Result<Io> {
+        Io::open_up_to(probe::RUNGS_ALL, options)
+    }
+
+    pub(crate) fn open_up_to(rungs_max: usize, options: &IoOptions) -> Result<Io> {
         let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
         let bell = system::eventfd().map_err(|errno| IoError::new(errno, Doing::Setup))?;
         let bell = Arc::new(bell);
         let forced = options.backend == Backend::Ring;
+        let portable = |bell| match Portable::new(bell) {
+            Ok(portable) => Ok(Door::Portable(portable)),
+            Err(error) => Err(probe::setup_error(error)),
+        };
         let (door, reason, facts) = match options.backend {
             Backend::Portable => (
-                Door::Portable(Portable::new(bell)),
+                portable(bell)?,
                 "asked for".to_owned(),
                 RingFacts::default(),
             ),
-            Backend::Auto | Backend::Ring => match probe::open_ring(id, options, &bell) {
-                Ok((ring, facts)) => (
-                    Door::Ring(ring),
-                    "set up, restricted and tried with a no-op and a read".to_owned(),
-                    facts,
-                ),
-                // Without descriptors no door opens; anything else the portable one does without.
-                Err(error) if forced || matches!(error.errno, libc::EMFILE | libc::ENFILE) => {
-                    return Err(error);
+            Backend::Auto | Backend::Ring => {
+                match probe::open_ring(id, options, &bell, rungs_max) {
+                    Ok((ring, facts)) => (
+                        Door::Ring(ring),
+                        "set up, restricted and tried with a no-op and a read".to_owned(),
+                        facts,
+                    ),
+                    // Without descriptors no door opens; anything else the portable one does without.
+                    Err(error) if forced || matches!(error.errno, libc::EMFILE | libc::ENFILE) => {
+                        return Err(error);
+                    }
+                    Err(error) => (
+                        portable(bell)?,
+                        format!("the ring does not work here: {error}"),
+                        RingFacts::default(),
+                    ),
                 }
-                Err(error) => (
-                    Door::Portable(Portable::new(bell)),
-                    format!("the ring does not work here: {error}"),
-                    RingFacts::default(),
-                ),
-            },
+            }
         };
         Ok(Io::with(
             id,
@@ -315,6 +325,13 @@ impl Io {
             Door::Portable(portable) => portable.hold(lock),
             Door::Simulated(host) => host.hold(lock),
         }
+    }
+}
+
+#[cfg(test)]
+impl Io {
+    pub(crate) fn id(&self) -> u64 {
+        self.0.id
     }
 }
 

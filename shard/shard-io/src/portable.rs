@@ -69,8 +69,9 @@ struct Job {
 unsafe impl Send for Job {}
 
 impl Portable {
-    pub fn new(bell: Arc<File>) -> Portable {
-        Portable {
+    /// Starts the first worker at once, so that a place without threads is found out when opening.
+    pub fn new(bell: Arc<File>) -> std::io::Result<Portable> {
+        let portable = Portable {
             shared: Arc::new(Shared {
                 line: Mutex::default(),
                 work: Condvar::new(),
@@ -84,7 +85,19 @@ impl Portable {
             in_flight: Cell::new(0),
             held: RefCell::default(),
             waits: Cell::new(0),
-        }
+        };
+        portable.start_worker()?;
+        Ok(portable)
+    }
+
+    fn start_worker(&self) -> std::io::Result<()> {
+        let shared = Arc::clone(&self.shared);
+        let worker = std::thread::Builder::new()
+            .name("ringkeep-io".to_owned())
+            .stack_size(64 << 10)
+            .spawn(move || shared.work())?;
+        self.workers.borrow_mut().push(worker);
+        Ok(())
     }
 
     pub fn doorbell(&self) -> Doorbell {
@@ -142,19 +155,11 @@ impl Portable {
             line.jobs.extend(fresh.drain(..));
             line.jobs.len().saturating_sub(line.idle)
         };
-        let mut workers = self.workers.borrow_mut();
-        for _ in 0..missing.min(WORKERS_MAX - workers.len()) {
-            let shared = Arc::clone(&self.shared);
-            let worker = std::thread::Builder::new()
-                .name("ringkeep-io".to_owned())
-                .stack_size(64 << 10)
-                .spawn(move || shared.work());
-            match worker {
-                Ok(worker) => workers.push(worker),
-                Err(error) if workers.is_empty() => {
-                    panic!("no thread for blocking I/O can be started: {error}; raise ulimit -u")
-                }
-                Err(_) => break,
+        let room = WORKERS_MAX - self.workers.borrow().len();
+        for _ in 0..missing.min(room) {
+            // Those that run already do the work, only later.
+            if self.start_worker().is_err() {
+                break;
             }
         }
         match count {

@@ -33,15 +33,20 @@ const LADDER: [&str; 5] = [
     "DEFER_TASKRUN",
 ];
 
+/// Every flag that there is.
+pub(crate) const RUNGS_ALL: usize = LADDER.len();
+
+/// `rungs_max` lets tests be an older kernel.
 pub(crate) fn open_ring(
     io: u64,
     options: &IoOptions,
     bell: &Arc<File>,
+    rungs_max: usize,
 ) -> Result<(Ring, RingFacts)> {
     let failed = |errno| IoError::new(errno, Doing::Setup);
     let mut facts = RingFacts::default();
     let entries = options.ring_entries.clamp(8, 4096).next_power_of_two();
-    let (queues, steps) = climb(entries, &mut facts)?;
+    let (queues, steps) = climb(entries, rungs_max, &mut facts)?;
     let parameters = queues.params();
     if !parameters.is_feature_ext_arg() || !parameters.is_feature_nodrop() {
         return Err(failed(libc::EOPNOTSUPP));
@@ -98,8 +103,8 @@ pub(crate) fn open_ring(
 }
 
 /// Sets the ring up with as many flags as the kernel takes; also says how many of [`LADDER`] those are.
-fn climb(entries: u32, facts: &mut RingFacts) -> Result<(IoUring, usize)> {
-    for steps in (0..=LADDER.len()).rev() {
+fn climb(entries: u32, rungs_max: usize, facts: &mut RingFacts) -> Result<(IoUring, usize)> {
+    for steps in (0..=rungs_max).rev() {
         let mut builder = IoUring::builder();
         builder.dontfork();
         for &step in &LADDER[..steps] {
@@ -127,7 +132,7 @@ fn climb(entries: u32, facts: &mut RingFacts) -> Result<(IoUring, usize)> {
     unreachable!("the last rung returns")
 }
 
-fn setup_error(error: std::io::Error) -> IoError {
+pub(crate) fn setup_error(error: std::io::Error) -> IoError {
     IoError::new(error.raw_os_error().unwrap_or(libc::EIO), Doing::Setup)
 }
 
@@ -158,4 +163,97 @@ fn restrictions() -> Vec<Restriction> {
     let registrations = registrations.into_iter().map(Restriction::register_op);
     let flags = [Restriction::sqe_flags_allowed(FIXED_FILE)];
     operations.chain(registrations).chain(flags).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Backend, BackendKind, Buffer, Direct, Io, OpenMode, PAGE, WriteDurability};
+
+    fn options(backend: Backend) -> IoOptions {
+        IoOptions {
+            backend,
+            direct: Direct::Optional,
+            ..IoOptions::default()
+        }
+    }
+
+    fn ring_works_here() -> bool {
+        Io::open(&options(Backend::Ring))
+            .inspect_err(|error| eprintln!("skipping, no ring here: {error}"))
+            .is_ok()
+    }
+
+    /// A write, a sync and a read through frames, and a park that a bell ends.
+    fn exercise(io: &Io) {
+        let directory = io.directory(&std::env::temp_dir()).unwrap();
+        let name = format!("ringkeep-probe-{}-{}", std::process::id(), io.id());
+        let file = directory.open(&name, OpenMode::CreateNew).unwrap();
+        directory.remove(&name).unwrap();
+        let finish = |mut ticket: crate::Ticket| {
+            loop {
+                io.park(None);
+                if let Some(completion) = ticket.try_take() {
+                    return completion;
+                }
+            }
+        };
+        let mut frame = io.frame();
+        frame.fill(9);
+        let written = finish(io.write(&file, 0, frame, PAGE, WriteDurability::Durable));
+        assert_eq!(written.result, Ok(PAGE));
+        assert_eq!(finish(io.sync(&file)).result, Ok(0));
+        let read = finish(io.read(&file, 0, Buffer::zeroed(PAGE)));
+        assert_eq!(read.result, Ok(PAGE));
+        assert!(read.buffer.iter().all(|&byte| byte == 9));
+        io.doorbell().ring();
+        io.park(None);
+    }
+
+    #[test]
+    fn every_rung_works() {
+        if !ring_works_here() {
+            return;
+        }
+        for rungs in 0..=RUNGS_ALL {
+            let io = Io::open_up_to(rungs, &options(Backend::Ring)).unwrap();
+            let report = io.report();
+            assert_eq!(report.granted[..rungs], LADDER[..rungs]);
+            assert_eq!(report.granted.contains(&"restrictions"), rungs > 0);
+            exercise(&io);
+        }
+    }
+
+    /// Runs on a thread of its own, because a filter binds its thread for ever.
+    fn where_denied(call: u32, errno: i32, check: impl FnOnce() + Send + 'static) {
+        let thread = std::thread::spawn(move || {
+            system::deny(call, errno);
+            check();
+        });
+        thread.join().unwrap();
+    }
+
+    #[test]
+    fn a_denied_ring_is_replaced_or_explained() {
+        if !ring_works_here() {
+            return;
+        }
+        for call in [
+            libc::SYS_io_uring_setup,
+            libc::SYS_io_uring_enter,
+            libc::SYS_io_uring_register,
+        ] {
+            for errno in [libc::EPERM, libc::ENOSYS] {
+                where_denied(call as u32, errno, move || {
+                    let io = Io::open(&options(Backend::Auto)).unwrap();
+                    assert_eq!(io.report().backend, BackendKind::Portable);
+                    exercise(&io);
+                    let error = Io::open(&options(Backend::Ring)).unwrap_err();
+                    assert_eq!(error, IoError::new(errno, Doing::Setup));
+                    assert!(error.to_string().contains("Backend::Portable"), "{error}");
+                    assert!(io.report().reason.contains(&error.to_string()));
+                });
+            }
+        }
+    }
 }

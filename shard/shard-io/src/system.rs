@@ -191,9 +191,10 @@ pub(crate) fn direct_alignment(fd: BorrowedFd<'_>) -> Option<(u32, u32)> {
 }
 
 pub(crate) fn eventfd() -> Answer<File> {
+    // Blocking, because io_uring before 6.0 answers a read of an empty non-blocking one at once instead of waiting.
     // SAFETY: takes no pointer; the descriptor is fresh and owned by nobody else.
     unsafe {
-        let fd = check(libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK))?;
+        let fd = check(libc::eventfd(0, libc::EFD_CLOEXEC))?;
         Ok(File::from_raw_fd(fd))
     }
 }
@@ -245,4 +246,33 @@ pub(crate) fn kernel_release() -> String {
 /// A name for the kernel; EINVAL when it holds a NUL.
 pub(crate) fn c_string(name: impl Into<Vec<u8>>) -> Answer<CString> {
     CString::new(name).map_err(|_| libc::EINVAL)
+}
+
+/// Makes one system call fail on this thread for ever, as container profiles do.
+#[cfg(test)]
+pub(crate) fn deny(call: u32, errno: i32) {
+    const LOAD_WORD: u16 = (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16;
+    const JUMP_EQUAL: u16 = (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16;
+    const RETURN: u16 = (libc::BPF_RET | libc::BPF_K) as u16;
+    let step = |code, k, jt, jf| libc::sock_filter { code, jt, jf, k };
+    // The call's number is the first word of what the filter sees.
+    let mut steps = [
+        step(LOAD_WORD, 0, 0, 0),
+        step(JUMP_EQUAL, call, 0, 1),
+        step(RETURN, libc::SECCOMP_RET_ERRNO | errno as u32, 0, 0),
+        step(RETURN, libc::SECCOMP_RET_ALLOW, 0, 0),
+    ];
+    let program = libc::sock_fprog {
+        len: steps.len() as u16,
+        filter: steps.as_mut_ptr(),
+    };
+    // SAFETY: the program and its steps outlive the calls; the kernel copies them.
+    unsafe {
+        assert_eq!(libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
+        let mode = libc::SECCOMP_MODE_FILTER;
+        assert_eq!(
+            libc::prctl(libc::PR_SET_SECCOMP, mode, &raw const program),
+            0
+        );
+    }
 }

@@ -55,7 +55,9 @@ impl Future for Ticket {
         let token = self.token.expect("a ticket is polled after it was taken");
         let mut flight = self.io.flight.borrow_mut();
         let Some(completion) = flight.take(token) else {
-            flight.wait(token, context.waker());
+            let replaced = flight.wait(token, context.waker());
+            drop(flight);
+            drop(replaced);
             return Poll::Pending;
         };
         drop(flight);
@@ -67,9 +69,9 @@ impl Future for Ticket {
 impl Drop for Ticket {
     fn drop(&mut self) {
         if let Some(token) = self.token {
-            // Bound first: the buffer must be freed after the borrow has ended.
-            let leftover = self.io.flight.borrow_mut().abandon(token);
-            drop(leftover);
+            // Bound first: what is left must be dropped after the borrow has ended.
+            let left = self.io.flight.borrow_mut().abandon(token);
+            drop(left);
         }
     }
 }

@@ -448,10 +448,10 @@ impl Disk {
         }
     }
 
-    /// Moves to the next completion.
-    pub fn run_next(&mut self) {
+    /// Moves to the next completion; false when there is none.
+    pub fn run_next(&mut self) -> bool {
         let Some(Reverse(event)) = self.events.pop() else {
-            return;
+            return false;
         };
         self.now = self.now.max(event.at);
         let request = &event.request;
@@ -478,6 +478,7 @@ impl Disk {
                 pages,
             });
         }
+        true
     }
 
     fn read(&self, request: &Request, fate: Fate) -> (i32, Vec<PageRef>) {

@@ -86,7 +86,7 @@ impl Host {
         let pages = match step {
             Step::Write { .. } => operation.buffer[operation.done..][..length]
                 .chunks_exact(PAGE)
-                .map(|page| Some(Rc::new(page.try_into().expect("a whole page"))))
+                .map(|page| Rc::<[u8]>::from(page).try_into().ok())
                 .collect(),
             Step::Read | Step::Sync => Vec::new(),
         };
@@ -163,7 +163,9 @@ impl Host {
             return;
         };
         while disk.is_alive(self.0.host) && disk.in_flight(self.0.host) > 0 {
-            disk.run_next();
+            if !disk.run_next() {
+                break;
+            }
         }
         disk.end_host(self.0.host);
     }

@@ -142,7 +142,8 @@ impl Inode {
             self.add_version(stamp, index, page.clone());
         }
         let end = ((first + pages.len()) * PAGE) as u64;
-        if end > self.size {
+        let so_far = self.sizes.last().map_or(self.size, |&(_, size)| size);
+        if end > so_far {
             self.sizes.push((stamp, end));
         }
     }
@@ -197,6 +198,9 @@ impl Inode {
 
     /// Leaves what stable storage has, plus what chance adds of the rest.
     pub fn crash(&mut self, survival: &mut Survival) {
+        if self.versions.is_empty() && self.sizes.is_empty() {
+            return;
+        }
         for (index, versions) in std::mem::take(&mut self.versions) {
             let survivor = survival.page(&page(&self.durable, index), &versions);
             put(&mut self.durable, index, survivor);
@@ -209,11 +213,7 @@ impl Inode {
     /// Makes the durable image the only one.
     fn settle(&mut self) {
         self.size = self.durable_size;
-        self.durable.truncate((self.size as usize).div_ceil(PAGE));
-        if let Some(cut) = cut(&self.durable, self.size) {
-            let last = self.durable.len() - 1;
-            self.durable[last] = cut;
-        }
+        trim(&mut self.durable, self.size);
         self.visible.clone_from(&self.durable);
         self.versions.clear();
         self.sizes.clear();
@@ -242,8 +242,15 @@ impl Inode {
 
     /// Cuts every image of the file alike.
     pub fn cut_everywhere(&mut self, size: u64) {
-        self.set_size(0, size);
-        self.sync(Stamp::MAX);
+        self.versions
+            .retain(|&index, _| index * PAGE < size as usize);
+        self.sizes.clear();
+        self.size = size;
+        self.durable_size = size;
+        for image in [&mut self.visible, &mut self.durable] {
+            trim(image, size);
+        }
+        self.set_reserved(whole_pages(size));
     }
 
     pub fn add_bad(&mut self, range: Range<u64>) {
@@ -363,6 +370,14 @@ fn put(pages: &mut Vec<PageRef>, index: usize, page: PageRef) {
         pages.resize(index + 1, None);
     }
     pages[index] = page;
+}
+
+/// Forgets what lies past the end of the file.
+fn trim(pages: &mut Vec<PageRef>, size: u64) {
+    pages.truncate((size as usize).div_ceil(PAGE));
+    if let Some(cut) = cut(pages, size) {
+        pages[size as usize / PAGE] = cut;
+    }
 }
 
 /// The last page with zeros past the end of the file, if it has anything else there.
