@@ -1,5 +1,256 @@
-//! One ordered stream out of several.
+//! One ordered stream out of several: what scans, flushes and compactions read.
+//!
+//! Sources are given newest first. A scan sees each key at its newest version up to one, without
+//! deleted keys, in both directions. A flush or compaction sees the versions that have to be kept,
+//! forward. Nothing is borrowed while it waits for a block.
 
 pub(crate) mod heap;
+mod join;
 #[cfg(test)]
 pub(crate) mod seeded;
+mod source;
+#[cfg(test)]
+mod tests;
+
+use std::cmp::Ordering;
+use std::ops::Bound;
+
+use crate::{Result, Version};
+use source::Held;
+
+pub(crate) use source::Source;
+
+/// A position on an entry of the merged stream, or on none.
+pub(crate) struct MergeCursor {
+    /// Newest first: where two have the very same entry, the first one's counts.
+    sources: Vec<Source>,
+    keep: Keep,
+    backward: bool,
+    /// The sources that are on an entry, as a heap by that entry.
+    heap: Vec<usize>,
+    /// The last key met, shown or not. Forward, sources may still be on entries of it.
+    key: Vec<u8>,
+    version: Version,
+    /// Whether `key` and `version` mean anything.
+    met: bool,
+    /// The value of the entry under the cursor, when there is one.
+    shown: Option<Held>,
+}
+
+#[derive(Clone, Copy)]
+enum Keep {
+    /// Each key's newest version up to `at`, unless it is a deletion.
+    Visible { at: Version },
+    /// All versions above `watermark`, and each key's newest one up to it; of that, deletions only
+    /// where something older may lie below.
+    Needed { watermark: Version, last: bool },
+}
+
+impl MergeCursor {
+    /// What a reader at version `at` sees.
+    pub fn visible(mut sources: Vec<Source>, at: Version) -> MergeCursor {
+        for source in &mut sources {
+            source.only_visible(at);
+        }
+        MergeCursor::new(sources, Keep::Visible { at })
+    }
+
+    /// What has to be kept when nobody will ever read below `watermark`: all versions above it, and
+    /// the newest one of each key up to it. With `last`, nothing older lies below the sources, so a
+    /// deletion up to the watermark has nothing left to hide and goes as well. Forward only.
+    pub fn needed(sources: Vec<Source>, watermark: Version, last: bool) -> MergeCursor {
+        MergeCursor::new(sources, Keep::Needed { watermark, last })
+    }
+
+    fn new(sources: Vec<Source>, keep: Keep) -> MergeCursor {
+        MergeCursor {
+            heap: Vec::with_capacity(sources.len()),
+            sources,
+            keep,
+            backward: false,
+            key: Vec::new(),
+            version: Version(0),
+            met: false,
+            shown: None,
+        }
+    }
+
+    /// To the first entry within the lower bound `from`. Blocks of all sources are read at once.
+    pub async fn seek(&mut self, from: Bound<&[u8]>) -> Result<()> {
+        self.leave(false);
+        join::join_all(self.sources.iter_mut().map(|source| source.seek(from))).await?;
+        self.order();
+        self.show_next().await
+    }
+
+    /// To the last entry within the upper bound `to`. Blocks of all sources are read at once.
+    pub async fn seek_back(&mut self, to: Bound<&[u8]>) -> Result<()> {
+        debug_assert!(
+            matches!(self.keep, Keep::Visible { .. }),
+            "walked forward only"
+        );
+        self.leave(true);
+        join::join_all(self.sources.iter_mut().map(|source| source.seek_back(to))).await?;
+        self.order();
+        self.show_prev().await
+    }
+
+    /// To the following entry.
+    pub async fn next(&mut self) -> Result<()> {
+        if self.shown.is_none() {
+            return Ok(());
+        }
+        if self.backward {
+            let key = std::mem::take(&mut self.key);
+            return self.seek(Bound::Excluded(&key)).await;
+        }
+        self.show_next().await
+    }
+
+    /// To the preceding entry.
+    pub async fn prev(&mut self) -> Result<()> {
+        if self.shown.is_none() {
+            return Ok(());
+        }
+        if !self.backward {
+            let key = std::mem::take(&mut self.key);
+            return self.seek_back(Bound::Excluded(&key)).await;
+        }
+        self.show_prev().await
+    }
+
+    /// The key under the cursor; nothing past either end.
+    #[inline]
+    pub fn key(&self) -> Option<&[u8]> {
+        self.shown.is_some().then_some(&self.key)
+    }
+
+    /// Lets `visit` see the entry under the cursor, where it lies: key, version, value. Nothing past
+    /// either end.
+    #[inline]
+    pub fn visit<R>(&self, visit: impl FnOnce(&[u8], Version, Option<&[u8]>) -> R) -> Option<R> {
+        let (key, version) = (&self.key, self.version);
+        Some(match self.shown.as_ref()? {
+            Held::Deleted => visit(key, version, None),
+            Held::Block(value) => visit(key, version, Some(value)),
+            Held::Memtable(source, address) => {
+                self.sources[*source].visit(*address, |value| visit(key, version, value))
+            }
+        })
+    }
+
+    async fn show_next(&mut self) -> Result<()> {
+        self.shown = None;
+        while let Some(&top) = self.heap.first() {
+            let Some((key, version)) = self.sources[top].position() else {
+                break;
+            };
+            let same_key = self.met && self.key == key;
+            let wanted = match self.keep {
+                Keep::Visible { at } => !same_key && version <= at,
+                // Of one key, what follows a version up to the watermark is hidden by it; and the same
+                // version once more is an older source's.
+                Keep::Needed { watermark, .. } => {
+                    !same_key || (version < self.version && self.version > watermark)
+                }
+            };
+            if !wanted {
+                self.advance(top).await?;
+                continue;
+            }
+            if !same_key {
+                self.key.clear();
+                self.key.extend_from_slice(key);
+            }
+            self.version = version;
+            self.met = true;
+            let held = self.sources[top].hold(top);
+            let gone = match self.keep {
+                Keep::Visible { .. } => true,
+                Keep::Needed { watermark, last } => last && version <= watermark,
+            };
+            if !(gone && matches!(held, Held::Deleted)) {
+                self.shown = Some(held);
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// Versions come oldest first here, so the last one met of a key is the one.
+    async fn show_prev(&mut self) -> Result<()> {
+        self.shown = None;
+        let Keep::Visible { at } = self.keep else {
+            return Ok(());
+        };
+        let mut found: Option<Held> = None;
+        while let Some(&top) = self.heap.first() {
+            let Some((key, version)) = self.sources[top].position() else {
+                break;
+            };
+            if found.is_some() && self.key != key {
+                if !matches!(found, Some(Held::Deleted)) {
+                    break;
+                }
+                found = None;
+            }
+            if version <= at {
+                self.key.clear();
+                self.key.extend_from_slice(key);
+                self.version = version;
+                found = Some(self.sources[top].hold(top));
+            }
+            self.advance(top).await?;
+        }
+        self.shown = found.filter(|held| !matches!(held, Held::Deleted));
+        Ok(())
+    }
+
+    /// Off every entry, so that an error while seeking leaves it there.
+    fn leave(&mut self, backward: bool) {
+        self.heap.clear();
+        self.shown = None;
+        self.met = false;
+        self.backward = backward;
+    }
+
+    fn order(&mut self) {
+        let on_entry = |index: &usize| self.sources[*index].position().is_some();
+        self.heap.extend((0..self.sources.len()).filter(on_entry));
+        let (sources, backward) = (&self.sources, self.backward);
+        heap::heapify(&mut self.heap, |&a, &b| before(sources, a, b, backward));
+    }
+
+    /// Moves the source on top on and finds it its new place. After an error there is nothing more.
+    async fn advance(&mut self, top: usize) -> Result<()> {
+        if let Err(error) = self.sources[top].advance(self.backward).await {
+            self.heap.clear();
+            return Err(error);
+        }
+        let (sources, backward) = (&self.sources, self.backward);
+        let order = |&a: &usize, &b: &usize| before(sources, a, b, backward);
+        match sources[top].position() {
+            Some(_) => heap::sift_down(&mut self.heap, 0, order),
+            None => heap::pop(&mut self.heap, order),
+        }
+        Ok(())
+    }
+}
+
+/// (key ascending, version descending, newest source first), or exactly the reverse.
+#[inline]
+fn before(sources: &[Source], a: usize, b: usize, backward: bool) -> bool {
+    let order = match (sources[a].position(), sources[b].position()) {
+        (Some((key_a, version_a)), Some((key_b, version_b))) => {
+            let order = key_a.cmp(key_b).then_with(|| version_b.cmp(&version_a));
+            order.then(a.cmp(&b))
+        }
+        _ => Ordering::Equal,
+    };
+    order
+        == if backward {
+            Ordering::Greater
+        } else {
+            Ordering::Less
+        }
+}

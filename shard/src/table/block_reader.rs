@@ -67,6 +67,14 @@ impl BlockReader {
         }
     }
 
+    /// The same reader without what it has read.
+    pub(super) fn for_another_table(self) -> BlockReader {
+        match self.cache {
+            Some(cache) => BlockReader::cached(self.io, cache),
+            None => BlockReader::sequential(self.io),
+        }
+    }
+
     pub(super) async fn load(&mut self, table: &Table, handle: BlockHandle) -> Result<Rc<Block>> {
         if let Some(block) = self.cached_block(table, handle) {
             return Ok(block);

@@ -36,6 +36,11 @@ impl TableCursor {
         }
     }
 
+    /// Gives the reader back for another table.
+    pub(super) fn into_reader(self) -> BlockReader {
+        self.reader.for_another_table()
+    }
+
     /// To the first entry within the lower bound `from`.
     pub async fn seek(&mut self, from: Bound<&[u8]>) -> Result<()> {
         let (key, at) = match from {

@@ -13,6 +13,7 @@ mod cursor;
 mod filter;
 mod format;
 mod open_table;
+mod run_cursor;
 mod separator;
 #[cfg(test)]
 mod tests;
@@ -26,6 +27,7 @@ pub(crate) use block::Block;
 pub(crate) use block_reader::BlockReader;
 pub(crate) use cursor::TableCursor;
 pub(crate) use open_table::{Found, Table, ValueRef};
+pub(crate) use run_cursor::RunCursor;
 pub(crate) use writer::TableWriter;
 
 /// Which table of a shard; never used twice.

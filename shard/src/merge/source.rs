@@ -1,0 +1,200 @@
+//! The two kinds of sorted entries that are merged, behind one face.
+
+use std::cell::RefCell;
+use std::ops::Bound;
+use std::rc::Rc;
+
+use crate::memtable::{Address, Memtable, MemtableCursor};
+use crate::table::{BlockReader, RunCursor, Table, ValueRef};
+use crate::{Result, Version};
+
+/// Where a merge gets entries from.
+pub(crate) enum Source {
+    Memtable(MemtableSource),
+    Run(RunCursor),
+}
+
+/// The value of an entry, kept while its source moves on.
+pub(super) enum Held {
+    /// In the memtable of the source with this index.
+    Memtable(usize, Address),
+    Block(ValueRef),
+    Deleted,
+}
+
+/// The entries of a memtable. Borrows it only within a call.
+pub(crate) struct MemtableSource {
+    table: Rc<RefCell<Memtable>>,
+    cursor: MemtableCursor,
+    /// Each key at the newest version up to this one only; otherwise all versions, forward.
+    at: Option<Version>,
+    entry: Option<MemtableEntry>,
+    key: Vec<u8>,
+}
+
+#[derive(Clone, Copy)]
+struct MemtableEntry {
+    version: Version,
+    deleted: bool,
+    address: Address,
+}
+
+impl Source {
+    /// The keys that are in the memtable now.
+    pub fn memtable(table: Rc<RefCell<Memtable>>) -> Source {
+        let cursor = table.borrow_mut().cursor();
+        Source::Memtable(MemtableSource {
+            table,
+            cursor,
+            at: None,
+            entry: None,
+            key: Vec::new(),
+        })
+    }
+
+    /// Tables in key order, none overlapping.
+    pub fn run(tables: Vec<Rc<Table>>, reader: BlockReader) -> Source {
+        Source::Run(RunCursor::new(tables, reader))
+    }
+
+    /// Only what is visible at `at` will be asked for.
+    pub(super) fn only_visible(&mut self, at: Version) {
+        if let Source::Memtable(source) = self {
+            source.at = Some(at);
+        }
+    }
+
+    pub(super) async fn seek(&mut self, from: Bound<&[u8]>) -> Result<()> {
+        match self {
+            Source::Memtable(source) => source.seek(from),
+            Source::Run(run) => run.seek(from).await?,
+        }
+        Ok(())
+    }
+
+    pub(super) async fn seek_back(&mut self, to: Bound<&[u8]>) -> Result<()> {
+        match self {
+            Source::Memtable(source) => source.seek_back(to),
+            Source::Run(run) => run.seek_back(to).await?,
+        }
+        Ok(())
+    }
+
+    /// One entry on, waiting for a block if need be.
+    #[inline]
+    pub(super) async fn advance(&mut self, backward: bool) -> Result<()> {
+        match self {
+            Source::Memtable(source) if backward => source.prev(),
+            Source::Memtable(source) => source.next(),
+            Source::Run(run) if backward => {
+                if !run.prev_in_block() {
+                    run.prev().await?;
+                }
+            }
+            Source::Run(run) => {
+                if !run.next_in_block() {
+                    run.next().await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The key and version that the source is on.
+    #[inline]
+    pub(super) fn position(&self) -> Option<(&[u8], Version)> {
+        match self {
+            Source::Memtable(source) => Some((&source.key, source.entry?.version)),
+            Source::Run(run) => run.position(),
+        }
+    }
+
+    /// The value that the source with this `index` is on.
+    #[inline]
+    pub(super) fn hold(&self, index: usize) -> Held {
+        match self {
+            Source::Memtable(source) => match source.entry {
+                Some(entry) if !entry.deleted => Held::Memtable(index, entry.address),
+                _ => Held::Deleted,
+            },
+            Source::Run(run) => run.value_ref().map_or(Held::Deleted, Held::Block),
+        }
+    }
+
+    /// Lets `visit` see a value that was held from this source.
+    pub(super) fn visit<R>(&self, address: Address, visit: impl FnOnce(Option<&[u8]>) -> R) -> R {
+        match self {
+            Source::Memtable(source) => visit(source.table.borrow().entry(address).1),
+            Source::Run(_) => visit(None),
+        }
+    }
+}
+
+impl MemtableSource {
+    fn seek(&mut self, from: Bound<&[u8]>) {
+        self.cursor.seek(&self.table.borrow(), from);
+        self.enter_key(false);
+    }
+
+    fn seek_back(&mut self, to: Bound<&[u8]>) {
+        self.cursor.seek_back(&self.table.borrow(), to);
+        self.enter_key(true);
+    }
+
+    fn next(&mut self) {
+        let table = self.table.borrow();
+        if let (None, Some(entry)) = (self.at, self.entry)
+            && let Some(older) = table.older(entry.address)
+        {
+            self.entry = Some(MemtableEntry::at(&table, older));
+            return;
+        }
+        self.cursor.next(&table);
+        drop(table);
+        self.enter_key(false);
+    }
+
+    fn prev(&mut self) {
+        debug_assert!(self.at.is_some(), "all versions are walked forward only");
+        self.cursor.prev(&self.table.borrow());
+        self.enter_key(true);
+    }
+
+    /// To the version that is wanted of the key under the cursor, or of the first key further on
+    /// that has one.
+    fn enter_key(&mut self, backward: bool) {
+        let table = self.table.borrow();
+        self.entry = None;
+        while let Some(newest) = self.cursor.newest(&table) {
+            let mut entry = Some(MemtableEntry::at(&table, newest));
+            while let (Some(found), Some(at)) = (entry, self.at)
+                && found.version > at
+            {
+                let older = table.older(found.address);
+                entry = older.map(|older| MemtableEntry::at(&table, older));
+            }
+            if entry.is_some() {
+                self.entry = entry;
+                self.key.clear();
+                self.key
+                    .extend_from_slice(self.cursor.key(&table).unwrap_or_default());
+                return;
+            }
+            match backward {
+                true => self.cursor.prev(&table),
+                false => self.cursor.next(&table),
+            }
+        }
+    }
+}
+
+impl MemtableEntry {
+    fn at(table: &Memtable, address: Address) -> MemtableEntry {
+        let (version, value) = table.entry(address);
+        MemtableEntry {
+            version,
+            deleted: value.is_none(),
+            address,
+        }
+    }
+}

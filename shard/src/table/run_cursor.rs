@@ -1,0 +1,147 @@
+//! Walks a run, tables that do not overlap, as if it were one table. Opens no table before it gets
+//! there.
+
+use std::ops::Bound;
+use std::rc::Rc;
+
+use super::{BlockReader, Table, TableCursor, ValueRef};
+use crate::{Result, Version};
+
+/// A position on an entry of a run, or on none.
+pub(crate) struct RunCursor {
+    /// In key order.
+    tables: Vec<Rc<Table>>,
+    at: usize,
+    state: State,
+}
+
+enum State {
+    /// On no entry of the run.
+    Idle(BlockReader),
+    On(TableCursor),
+    /// Between the two.
+    Moving,
+}
+
+impl RunCursor {
+    /// On no entry yet.
+    pub fn new(tables: Vec<Rc<Table>>, reader: BlockReader) -> RunCursor {
+        RunCursor {
+            tables,
+            at: 0,
+            state: State::Idle(reader),
+        }
+    }
+
+    /// To the first entry within the lower bound `from`.
+    pub async fn seek(&mut self, from: Bound<&[u8]>) -> Result<()> {
+        let at = match from {
+            Bound::Unbounded => 0,
+            Bound::Included(key) => self.tables.partition_point(|t| t.last_key() < key),
+            Bound::Excluded(key) => self.tables.partition_point(|t| t.last_key() <= key),
+        };
+        self.enter(at);
+        if let State::On(cursor) = &mut self.state {
+            cursor.seek(from).await?;
+        }
+        Ok(())
+    }
+
+    /// To the last entry within the upper bound `to`.
+    pub async fn seek_back(&mut self, to: Bound<&[u8]>) -> Result<()> {
+        let end = match to {
+            Bound::Unbounded => self.tables.len(),
+            Bound::Included(key) => self.tables.partition_point(|t| t.first_key() <= key),
+            Bound::Excluded(key) => self.tables.partition_point(|t| t.first_key() < key),
+        };
+        self.enter(end.wrapping_sub(1));
+        if let State::On(cursor) = &mut self.state {
+            cursor.seek_back(to).await?;
+        }
+        Ok(())
+    }
+
+    /// To the following entry.
+    pub async fn next(&mut self) -> Result<()> {
+        let State::On(cursor) = &mut self.state else {
+            return Ok(());
+        };
+        cursor.next().await?;
+        if cursor.position().is_none() {
+            self.enter(self.at + 1);
+            if let State::On(cursor) = &mut self.state {
+                cursor.seek(Bound::Unbounded).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// To the preceding entry.
+    pub async fn prev(&mut self) -> Result<()> {
+        let State::On(cursor) = &mut self.state else {
+            return Ok(());
+        };
+        cursor.prev().await?;
+        if cursor.position().is_none() {
+            self.enter(self.at.wrapping_sub(1));
+            if let State::On(cursor) = &mut self.state {
+                cursor.seek_back(Bound::Unbounded).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// As `TableCursor::next_in_block`.
+    #[inline]
+    pub fn next_in_block(&mut self) -> bool {
+        match &mut self.state {
+            State::On(cursor) => cursor.next_in_block(),
+            _ => false,
+        }
+    }
+
+    /// As `TableCursor::prev_in_block`.
+    #[inline]
+    pub fn prev_in_block(&mut self) -> bool {
+        match &mut self.state {
+            State::On(cursor) => cursor.prev_in_block(),
+            _ => false,
+        }
+    }
+
+    /// The key and version under the cursor; nothing past either end.
+    #[inline]
+    pub fn position(&self) -> Option<(&[u8], Version)> {
+        match &self.state {
+            State::On(cursor) => cursor.position(),
+            _ => None,
+        }
+    }
+
+    /// The value under the cursor, to be kept; nothing where it is a deletion.
+    #[inline]
+    pub fn value_ref(&self) -> Option<ValueRef> {
+        match &self.state {
+            State::On(cursor) => cursor.value_ref(),
+            _ => None,
+        }
+    }
+
+    /// Turns to another table, or to none when `at` is past the ends.
+    fn enter(&mut self, at: usize) {
+        let on_it = at == self.at && matches!(self.state, State::On(_));
+        self.at = at;
+        if on_it {
+            return;
+        }
+        let reader = match std::mem::replace(&mut self.state, State::Moving) {
+            State::Idle(reader) => reader,
+            State::On(cursor) => cursor.into_reader(),
+            State::Moving => return,
+        };
+        self.state = match self.tables.get(at) {
+            Some(table) => State::On(TableCursor::new(Rc::clone(table), reader)),
+            None => State::Idle(reader),
+        };
+    }
+}
