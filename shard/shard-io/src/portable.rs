@@ -178,13 +178,9 @@ impl Portable {
         ready.append(&mut finished);
     }
 
-    /// Waits for everything that workers have, starts nothing, and ends the threads.
+    /// Waits for everything that a turn has submitted, submits nothing more, and ends the threads.
     pub fn close(&self) {
-        {
-            let mut line = self.shared.line();
-            line.jobs.clear();
-            line.closed = true;
-        }
+        self.shared.line().closed = true;
         self.shared.work.notify_all();
         for worker in self.workers.borrow_mut().drain(..) {
             // A worker that panicked has no buffer in use any more.
@@ -211,15 +207,15 @@ impl Shared {
         }
     }
 
-    /// The next job; `None` when the `Io` is closing.
+    /// The next job; `None` when the `Io` is closing and everything is done.
     fn next(&self) -> Option<Job> {
         let mut line = self.line();
         loop {
-            if line.closed {
-                return None;
-            }
             if let Some(job) = line.jobs.pop_front() {
                 return Some(job);
+            }
+            if line.closed {
+                return None;
             }
             line.idle += 1;
             line = self.work.wait(line).unwrap_or_else(PoisonError::into_inner);

@@ -1,4 +1,9 @@
-//! Everything an `Io` promises, on every backend.
+//! Everything an `Io` promises, on every backend, and everything a simulated disk may do to it.
 
 mod conformance;
+mod files;
+mod limits;
+mod model;
 mod rig;
+mod simulated;
+mod waiting;

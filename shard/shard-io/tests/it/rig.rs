@@ -4,15 +4,20 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use ringkeep_io::{
-    Backend, BackendKind, Buffer, Completion, Direct, Directory, Io, IoOptions, SimulatedDisk,
-    SimulatedOptions, Ticket,
+    Backend, BackendKind, Buffer, Completion, Direct, Directory, Io, IoError, IoOptions,
+    SimulatedDisk, SimulatedOptions, Ticket,
 };
 
 pub struct Rig {
     pub io: Io,
     pub directory: Directory,
     pub name: &'static str,
-    _folder: Option<Folder>,
+    place: Place,
+}
+
+enum Place {
+    Folder(Folder, Backend),
+    Disk(SimulatedDisk),
 }
 
 /// A folder of its own, removed in the end.
@@ -46,25 +51,51 @@ pub fn options(backend: Backend) -> IoOptions {
 }
 
 impl Rig {
-    fn real(name: &'static str, io: Io) -> Rig {
-        let folder = Folder::new();
-        let directory = io.directory(&folder.0).expect("the folder exists");
-        Rig {
+    fn real(backend: Backend) -> Result<Rig, IoError> {
+        Rig::on(Folder::new(), backend)
+    }
+
+    fn on(folder: Folder, backend: Backend) -> Result<Rig, IoError> {
+        let io = Io::open(&options(backend))?;
+        Ok(Rig {
+            directory: io.directory(&folder.0).expect("the folder exists"),
+            name: if backend == Backend::Ring {
+                "ring"
+            } else {
+                "portable"
+            },
+            place: Place::Folder(folder, backend),
             io,
-            directory,
-            name,
-            _folder: Some(folder),
-        }
+        })
     }
 
     pub fn simulated() -> Rig {
-        let disk = SimulatedDisk::new(7, SimulatedOptions::default());
+        Rig::on_disk(SimulatedDisk::new(7, SimulatedOptions::default()))
+    }
+
+    fn on_disk(disk: SimulatedDisk) -> Rig {
         let io = Io::simulated(&disk);
         Rig {
             directory: io.directory(Path::new("/db")).expect("made when missing"),
             io,
             name: "simulated",
-            _folder: None,
+            place: Place::Disk(disk),
+        }
+    }
+
+    /// Closes everything and opens it again.
+    pub fn reopen(self) -> Rig {
+        drop((self.io, self.directory));
+        match self.place {
+            Place::Folder(folder, backend) => Rig::on(folder, backend).expect("opened before"),
+            Place::Disk(disk) => Rig::on_disk(disk),
+        }
+    }
+
+    pub fn folder(&self) -> &Folder {
+        match &self.place {
+            Place::Folder(folder, _) => folder,
+            Place::Disk(_) => panic!("a simulated disk has no folder"),
         }
     }
 }
@@ -78,17 +109,17 @@ pub fn every() -> Vec<Rig> {
 
 /// Those that reach a real file system.
 pub fn real() -> Vec<Rig> {
-    let portable =
-        Io::open(&options(Backend::Portable)).expect("the portable backend always opens");
-    let mut rigs = vec![Rig::real("portable", portable)];
-    match Io::open(&options(Backend::Ring)) {
-        Ok(io) => {
-            assert_eq!(io.report().backend, BackendKind::Ring);
-            rigs.push(Rig::real("ring", io));
+    let portable = Rig::real(Backend::Portable).expect("the portable backend always opens");
+    match Rig::real(Backend::Ring) {
+        Ok(ring) => {
+            assert_eq!(ring.io.report().backend, BackendKind::Ring);
+            vec![portable, ring]
         }
-        Err(error) => eprintln!("skipping the ring: {error}"),
+        Err(error) => {
+            eprintln!("skipping the ring: {error}");
+            vec![portable]
+        }
     }
-    rigs
 }
 
 /// Drives the `Io` until the ticket is done.
