@@ -154,7 +154,7 @@ impl BlockBuilder {
     fn worth_growing_to(&self, bytes: usize) -> bool {
         let (now, then) = (self.pages(), bytes.div_ceil(PAGE));
         let wasted = now * PAGE - self.measure.bytes();
-        then <= now || (then <= BLOCK_PAGES_MAX && wasted > now * PAGE / WASTE_PARTS)
+        then <= BLOCK_PAGES_MAX && (then <= now || wasted > now * PAGE / WASTE_PARTS)
     }
 
     /// Writes the finished block into its pages of zeros and starts the next one.

@@ -1,0 +1,192 @@
+//! A simulated disk with tables on it, and a map that says what they should answer.
+
+use std::cell::RefCell;
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::path::Path;
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+
+use ringkeep_io::{Directory, Io, OpenMode, SimulatedDisk, SimulatedOptions, WriteDurability};
+
+use crate::merge::seeded::Seeded;
+use crate::page_cache::PageCache;
+use crate::table::{Found, Table, TableId, TableSummary, TableWriter};
+use crate::{Result, ShardId, Version};
+
+pub(crate) const STORE: [u8; 16] = *b"a store of tests";
+pub(crate) const SHARD: ShardId = ShardId(3);
+
+/// Entries in the order of a table.
+pub(crate) type Model = BTreeMap<(Vec<u8>, Reverse<Version>), Option<Vec<u8>>>;
+
+pub(crate) struct Fixture {
+    pub disk: SimulatedDisk,
+    pub io: Io,
+    pub directory: Directory,
+    pub cache: Rc<RefCell<PageCache>>,
+}
+
+impl Fixture {
+    pub fn new(cache_bytes: usize) -> Fixture {
+        let disk = SimulatedDisk::new(1, SimulatedOptions::default());
+        let io = Io::simulated(&disk);
+        let directory = io.directory(Path::new("/")).unwrap();
+        Fixture {
+            disk,
+            io,
+            directory,
+            cache: Rc::new(RefCell::new(PageCache::new(cache_bytes))),
+        }
+    }
+
+    /// Runs one future, and the disk under it.
+    pub fn run<F: Future>(&self, future: F) -> F::Output {
+        let mut future = pin!(future);
+        let mut context = Context::from_waker(Waker::noop());
+        loop {
+            if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
+                return output;
+            }
+            self.io.park(None);
+        }
+    }
+
+    pub fn write(&self, id: u64, model: &Model) -> TableSummary {
+        let mut writer = TableWriter::new(TableId(id), STORE, SHARD);
+        let file = self.directory.open(&name(id), OpenMode::CreateNew).unwrap();
+        let write = |(offset, buffer, length)| {
+            let durability = WriteDurability::Cached;
+            let done = self.run(self.io.write(&file, offset, buffer, length, durability));
+            assert_eq!(done.result, Ok(length));
+        };
+        for ((key, Reverse(version)), value) in model {
+            writer.add(key, *version, value.as_deref());
+            while let Some(chunk) = writer.pending() {
+                write(chunk);
+            }
+        }
+        let estimate = writer.bytes();
+        let (rest, summary) = writer.finish();
+        rest.into_iter().for_each(write);
+        self.run(self.io.sync(&file)).result.unwrap();
+        assert!(
+            estimate.abs_diff(summary.file_bytes) <= 64 << 10,
+            "{estimate}, {summary:?}"
+        );
+        summary
+    }
+
+    pub fn open(&self, summary: &TableSummary) -> Result<Rc<Table>> {
+        let file = self
+            .directory
+            .open(&name(summary.id.0), OpenMode::Read)
+            .unwrap();
+        let name = name(summary.id.0);
+        let open = Table::open(&self.io, file, name, summary, STORE, SHARD);
+        self.run(open).map(Rc::new)
+    }
+
+    pub fn table(&self, id: u64, model: &Model) -> Rc<Table> {
+        let summary = self.write(id, model);
+        self.open(&summary).unwrap()
+    }
+
+    /// What a read finds: a value, a deletion, or nothing.
+    pub fn find(
+        &self,
+        table: &Table,
+        key: &[u8],
+        at: Version,
+    ) -> Result<Option<(Version, Option<Vec<u8>>)>> {
+        let mut held = Vec::new();
+        loop {
+            let blocks = Blocks {
+                cache: &self.cache,
+                held: &held,
+            };
+            match table.find(key, at, &blocks) {
+                Found::Value(value, version) => return Ok(Some((version, Some(value.to_vec())))),
+                Found::Tombstone(version) => return Ok(Some((version, None))),
+                Found::Absent => return Ok(None),
+                Found::Needs(handle) => {
+                    assert!(held.len() < 2, "a lookup needs a partition and a block");
+                    let buffer =
+                        crate::table::open_table::block_buffer(&self.io, handle.pages as usize);
+                    let read = crate::table::open_table::read_part(
+                        &self.io,
+                        table.file(),
+                        table.name(),
+                        handle,
+                        buffer,
+                    );
+                    let block = Rc::new(table.decode_block(handle, self.run(read)?)?);
+                    self.cache
+                        .borrow_mut()
+                        .insert(table.id(), Rc::clone(&block));
+                    held.push(block);
+                }
+            }
+        }
+    }
+}
+
+struct Blocks<'a> {
+    cache: &'a RefCell<PageCache>,
+    held: &'a [Rc<crate::table::Block>],
+}
+
+impl crate::table::BlockSource for Blocks<'_> {
+    fn block(
+        &self,
+        table: TableId,
+        handle: crate::table::BlockHandle,
+    ) -> Option<Rc<crate::table::Block>> {
+        let held = self.held.iter().find(|block| block.handle() == handle);
+        held.cloned()
+            .or_else(|| self.cache.borrow().get(table, handle))
+    }
+}
+
+pub(crate) fn name(id: u64) -> String {
+    format!("table-{id}")
+}
+
+/// What the model answers to a read.
+pub(crate) fn expected(
+    model: &Model,
+    key: &[u8],
+    at: Version,
+) -> Option<(Version, Option<Vec<u8>>)> {
+    let from = (key.to_vec(), Reverse(at));
+    let ((found, Reverse(version)), value) = model.range(from..).next()?;
+    (found == key).then(|| (*version, value.clone()))
+}
+
+/// Entries of all sorts: shared prefixes, empty keys, deletions, a key with very many versions, and
+/// values from nothing to many pages.
+pub(crate) fn random_model(random: &mut Seeded, entries: usize) -> Model {
+    let mut model = Model::new();
+    let keys = 1 + random.below(2 * entries);
+    let typical = [8, 100, 700, 1500][random.below(4)];
+    let hot = random.key(keys);
+    while model.len() < entries {
+        let key = match random.below(40) {
+            0 => Vec::new(),
+            1..4 => hot.clone(),
+            4 => random.bytes(4096),
+            _ => random.key(keys),
+        };
+        let version = Version(random.next() >> [0, 20, 44, 54][random.below(4)]);
+        let length = match random.below(100) {
+            0 => random.below(40_000),
+            1..20 => random.below(2 * typical),
+            _ => typical,
+        };
+        let value = (!random.one_in(8)).then(|| random.bytes(length));
+        model.insert((key, Reverse(version)), value);
+    }
+    model
+}

@@ -1,0 +1,7 @@
+//! Tables on a simulated disk against ordered maps of the same entries.
+
+mod damage;
+pub(crate) mod fixture;
+mod golden;
+mod model;
+mod size;

@@ -1,0 +1,166 @@
+//! Every read and every walk gives what the map gives.
+
+use std::cmp::Reverse;
+use std::ops::Bound;
+use std::rc::Rc;
+
+use super::fixture::{Fixture, Model, expected, random_model};
+use crate::Version;
+use crate::merge::seeded::{Seeded, with_seeds};
+use crate::table::{BlockReader, Table, TableCursor};
+
+#[test]
+fn finds_every_version_like_a_map() {
+    with_seeds(24, |random| {
+        let fixture = Fixture::new(64 << random.below(12));
+        let entries = 1 + random.below(1500);
+        let model = random_model(random, entries);
+        let table = fixture.table(7, &model);
+        assert_eq!(table.summary().entries, model.len() as u64);
+        assert_eq!(table.first_key(), model.first_key_value().unwrap().0.0);
+        assert_eq!(table.last_key(), model.last_key_value().unwrap().0.0);
+        for ((key, Reverse(version)), _) in &model {
+            assert!(table.may_contain(Table::key_hash(key)));
+            for at in [version.0.saturating_sub(1), version.0, u64::MAX] {
+                let found = fixture.find(&table, key, Version(at)).unwrap();
+                assert_eq!(found, expected(&model, key, Version(at)));
+            }
+            let mut near = key.clone();
+            near.push(random.next() as u8);
+            let found = fixture.find(&table, &near, *version).unwrap();
+            assert_eq!(found, expected(&model, &near, *version));
+        }
+        for _ in 0..200 {
+            let key = random.key(5000);
+            let found = fixture.find(&table, &key, Version(u64::MAX)).unwrap();
+            assert_eq!(found, expected(&model, &key, Version(u64::MAX)));
+        }
+    });
+}
+
+#[test]
+fn cursors_walk_both_ways_like_a_map() {
+    with_seeds(24, |random| {
+        let fixture = Fixture::new(64 << random.below(12));
+        let entries = 1 + random.below(1200);
+        let model = random_model(random, entries);
+        let table = fixture.table(7, &model);
+        let reader = match random.below(2) {
+            0 => BlockReader::sequential(fixture.io.clone()),
+            _ => BlockReader::cached(fixture.io.clone(), Rc::clone(&fixture.cache)),
+        };
+        let mut cursor = TableCursor::new(table, reader);
+        fixture.run(async {
+            cursor.seek(Bound::Unbounded).await.unwrap();
+            for entry in &model {
+                assert_at(&cursor, Some(entry));
+                cursor.next().await.unwrap();
+            }
+            assert_at(&cursor, None);
+            cursor.seek_back(Bound::Unbounded).await.unwrap();
+            for entry in model.iter().rev() {
+                assert_at(&cursor, Some(entry));
+                cursor.prev().await.unwrap();
+            }
+            assert_at(&cursor, None);
+            for _ in 0..150 {
+                walk_a_little(random.next(), &mut cursor, &model).await;
+            }
+        });
+    });
+}
+
+async fn walk_a_little(seed: u64, cursor: &mut TableCursor, model: &Model) {
+    let mut random = Seeded(seed);
+    let entries: Vec<_> = model.iter().collect();
+    let key = match random.below(3) {
+        0 => random.key(2000),
+        _ => entries[random.below(entries.len())].0.0.clone(),
+    };
+    let before =
+        |at: fn(&Vec<u8>, &Vec<u8>) -> bool| entries.partition_point(|(k, _)| at(&k.0, &key));
+    let (less, up_to) = (before(|k, key| k < key), before(|k, key| k <= key));
+    let mut at = match random.below(4) {
+        0 => {
+            cursor.seek(Bound::Included(&key)).await.unwrap();
+            less
+        }
+        1 => {
+            cursor.seek(Bound::Excluded(&key)).await.unwrap();
+            up_to
+        }
+        2 => {
+            cursor.seek_back(Bound::Included(&key)).await.unwrap();
+            up_to.wrapping_sub(1)
+        }
+        _ => {
+            cursor.seek_back(Bound::Excluded(&key)).await.unwrap();
+            less.wrapping_sub(1)
+        }
+    };
+    let forward = random.one_in(2);
+    for _ in 0..random.below(60) {
+        assert_at(cursor, entries.get(at).copied());
+        if at >= entries.len() {
+            return;
+        }
+        if forward != random.one_in(6) {
+            cursor.next().await.unwrap();
+            at += 1;
+        } else {
+            cursor.prev().await.unwrap();
+            at = at.wrapping_sub(1);
+        }
+    }
+}
+
+type Entry<'a> = (&'a (Vec<u8>, Reverse<Version>), &'a Option<Vec<u8>>);
+
+fn assert_at(cursor: &TableCursor, entry: Option<Entry>) {
+    let expected = entry.map(|((key, Reverse(version)), _)| (key.as_slice(), *version));
+    assert_eq!(cursor.position(), expected);
+    assert_eq!(
+        cursor.value(),
+        entry.and_then(|(_, value)| value.as_deref())
+    );
+}
+
+#[test]
+fn a_long_walk_reads_ahead_and_a_repeated_one_reads_nothing() {
+    let fixture = Fixture::new(16 << 20);
+    let model: Model = (0..30_000u64)
+        .map(|key| {
+            (
+                (key.to_be_bytes().to_vec(), Reverse(Version(key))),
+                Some(vec![7; 100]),
+            )
+        })
+        .collect();
+    let table = fixture.table(1, &model);
+    let pages = table.summary().file_bytes / 4096;
+    let walk = |reader| {
+        let before = fixture.io.counters().reads;
+        let mut cursor = TableCursor::new(Rc::clone(&table), reader);
+        fixture.run(async {
+            cursor.seek(Bound::Unbounded).await.unwrap();
+            while cursor.position().is_some() {
+                cursor.next().await.unwrap();
+            }
+        });
+        fixture.io.counters().reads - before
+    };
+    let sequential = walk(BlockReader::sequential(fixture.io.clone()));
+    assert!(
+        sequential <= pages / 32 + 5,
+        "{sequential} reads of {pages} pages"
+    );
+    let cached = || BlockReader::cached(fixture.io.clone(), Rc::clone(&fixture.cache));
+    let first = walk(cached());
+    assert!(first <= pages / 32 + 10, "{first} reads of {pages} pages");
+
+    // Lookups fill the cache; what is in it is not read again.
+    for key in model.keys() {
+        fixture.find(&table, &key.0, Version(u64::MAX)).unwrap();
+    }
+    assert_eq!(walk(cached()), 0);
+}
