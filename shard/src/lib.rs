@@ -9,8 +9,36 @@ mod shard;
 pub mod stats;
 pub mod version;
 
+mod core;
+mod letter;
+mod open;
+mod tasks;
+
+mod commit;
+mod cross_shard;
+mod log;
+mod memtable;
+mod memtables;
+
+mod page_cache;
+mod read_path;
+mod scan;
+mod table;
+mod table_set;
+
+mod compaction;
+mod maintenance;
+mod manifest;
+mod merge;
+mod run_writer;
+mod superblock;
+
+mod checksum;
+mod varint;
+
 pub use call::{Call, Durability, Entry, Op, Reply, ScanCall, ScanPage};
 pub use error::{Error, Result};
-pub use shard::{Identity, InDoubt, Letter, Recovered, Shard, ShardOptions, TransactionId};
+pub use letter::Letter;
+pub use shard::{Identity, InDoubt, Recovered, Shard, ShardOptions, TransactionId};
 pub use stats::ShardStats;
 pub use version::{CommitClock, Pin, Pins, ShardId, Version};

@@ -1,14 +1,21 @@
-//! The shard: takes calls, answers them.
+//! The shard: takes calls and letters, answers them, and spends what is left on maintenance.
 
-use std::collections::BTreeMap;
+use std::fmt;
+use std::rc::Rc;
 use std::sync::Arc;
-use std::vec::Drain;
+use std::vec::IntoIter;
 
 use ringkeep_io::{Directory, Io, Nanos};
 
-use crate::{
-    Call, CommitClock, Error, Op, Pins, Reply, Result, ScanPage, ShardId, ShardStats, Version,
-};
+use crate::call::{Call, Reply};
+use crate::core::Core;
+use crate::error::Result;
+use crate::letter::{Content, Letter, Outcome};
+use crate::open::{block_on, create, open};
+use crate::version::{CommitClock, Pins, ShardId, Version};
+
+/// Tasks polled in one turn: what arrives meanwhile waits no longer than these take.
+const TASKS_PER_TURN: usize = 64;
 
 /// Who a shard is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,15 +29,15 @@ pub struct Identity {
 }
 
 /// Sizes of one shard.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ShardOptions {
-    /// A memtable is written out when it holds this much.
+    /// A memtable of this size is written out.
     pub memtable_bytes: usize,
     /// Cached blocks.
     pub cache_bytes: usize,
-    /// One log segment.
+    /// One log segment. Fixed when the shard is made.
     pub segment_bytes: u64,
-    /// The largest log frame.
+    /// The largest payload of one log frame.
     pub group_bytes: usize,
     /// A table file is ended at about this size.
     pub table_bytes: u64,
@@ -41,7 +48,8 @@ pub struct ShardOptions {
 }
 
 impl ShardOptions {
-    /// Sizes that stay within `memory_bytes` for this shard.
+    /// Sizes that stay within `memory_bytes` for this shard: two memtables take a quarter of it and
+    /// cached blocks half; the rest is for filters, indexes, buffers and merges.
     pub fn for_budget(memory_bytes: usize) -> ShardOptions {
         let memtable_bytes = (memory_bytes / 8).clamp(64 << 10, 64 << 20);
         ShardOptions {
@@ -56,7 +64,7 @@ impl ShardOptions {
     }
 }
 
-/// A cross-shard commit.
+/// A commit over several shards.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub struct TransactionId(pub u64);
 
@@ -69,152 +77,176 @@ pub struct InDoubt {
     pub coordinator: ShardId,
 }
 
-/// A message from shard to shard.
-#[derive(Debug)]
-pub struct Letter {}
-
 /// What recovery found.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Recovered {
     /// Log frames replayed.
     pub frames: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Frames beyond the end were cut: they had been in flight when the power went.
+    pub torn: bool,
+    /// The last frame kept.
+    pub last_sequence: u64,
 }
 
-/// One core's storage.
-pub struct Shard<T> {
-    clock: Arc<CommitClock>,
-    map: BTreeMap<Box<[u8]>, Box<[u8]>>,
-    replies: Vec<(T, Reply)>,
-    letters: Vec<(ShardId, Letter)>,
-    recovered: Recovered,
-    closed: bool,
-}
-
-impl<T> Shard<T> {
-    /// Makes an empty shard in an empty directory.
-    pub fn create(
-        _io: &Io,
-        _directory: &Directory,
-        _identity: &Identity,
-        _options: &ShardOptions,
-    ) -> Result<()> {
+impl fmt::Display for Recovered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Recovered { frames, bytes, .. } = self;
+        write!(f, "{frames} log frames ({bytes} bytes) replayed")?;
+        if self.torn {
+            write!(f, ", a torn tail cut after frame {}", self.last_sequence)?;
+        }
         Ok(())
     }
+}
 
-    /// Recovers a shard.
+/// One core's storage. `T` names who waits for an answer; the shard only hands it back.
+pub struct Shard<T> {
+    core: Rc<Core<T>>,
+    recovered: Recovered,
+}
+
+impl<T: 'static> Shard<T> {
+    /// Makes an empty shard in an empty directory. Waits for the disk.
+    pub fn create(
+        io: &Io,
+        directory: &Directory,
+        identity: &Identity,
+        options: &ShardOptions,
+    ) -> Result<()> {
+        block_on(io, create(io, directory, identity, options))
+    }
+
+    /// Recovers a shard. Waits for the disk.
     pub fn open(
-        _io: &Io,
-        _directory: &Directory,
-        _identity: &Identity,
-        _options: &ShardOptions,
+        io: &Io,
+        directory: &Directory,
+        identity: &Identity,
+        options: &ShardOptions,
         clock: Arc<CommitClock>,
-        _pins: Arc<Pins>,
+        pins: Arc<Pins>,
     ) -> Result<Shard<T>> {
-        Ok(Shard {
-            clock,
-            map: BTreeMap::new(),
-            replies: Vec::new(),
-            letters: Vec::new(),
-            recovered: Recovered::default(),
-            closed: false,
-        })
+        let opening = open(io, directory, identity, options, clock, pins);
+        let (core, recovered) = block_on(io, opening)?;
+        core.start_maintenance();
+        let me = core.identity.shard;
+        let unsettled = core.transactions.borrow().unsettled_decisions();
+        for (transaction, version, participants) in unsettled {
+            for participant in participants {
+                let outcome = Outcome::Committed(version);
+                let content = Content::Outcome {
+                    transaction,
+                    coordinator: me,
+                    outcome,
+                };
+                core.send(participant, content);
+            }
+        }
+        Ok(Shard { core, recovered })
     }
 
-    /// Prepared parts without an outcome.
+    /// Prepared parts whose outcome only their coordinator knows. Each must be resolved before the
+    /// first turn.
     pub fn in_doubt(&self) -> Vec<InDoubt> {
-        Vec::new()
+        self.core.transactions.borrow().in_doubt()
     }
 
-    /// What this coordinator decided.
-    pub fn decision(&self, _transaction: TransactionId) -> Option<Version> {
-        None
+    /// The version at which this coordinator committed a batch; nothing when it did not.
+    pub fn decision(&self, transaction: TransactionId) -> Option<Version> {
+        self.core.transactions.borrow().decision(transaction)
     }
 
-    /// Ends a doubt.
-    pub fn resolve(&mut self, _transaction: TransactionId, _decision: Option<Version>) {}
+    /// Ends a doubt with the coordinator's decision.
+    pub fn resolve(&mut self, transaction: TransactionId, decision: Option<Version>) {
+        let in_doubt = self.in_doubt();
+        let Some(doubt) = in_doubt
+            .iter()
+            .find(|doubt| doubt.transaction == transaction)
+        else {
+            return;
+        };
+        let outcome = decision.map_or(Outcome::Aborted, Outcome::Committed);
+        self.core.settle(transaction, doubt.coordinator, outcome);
+    }
 
     /// What recovery found.
     pub fn recovered(&self) -> &Recovered {
         &self.recovered
     }
 
-    /// Takes a call; the answer comes out of `replies`.
+    /// Takes a call. Never waits; the answer comes out of `replies`, perhaps at once.
     pub fn accept(&mut self, token: T, call: Call) {
-        let reply = match call {
-            Call::Get { key, .. } => Reply::Value(self.map.get(&key).cloned()),
-            Call::MultiGet { keys, .. } => {
-                Reply::Values(keys.iter().map(|k| self.map.get(k).cloned()).collect())
-            }
-            Call::Write { ops, .. } => {
-                self.apply(ops);
-                Reply::Written(self.clock.next())
-            }
-            Call::Commit { parts } => {
-                for (_, ops) in parts {
-                    self.apply(ops);
-                }
-                Reply::Written(self.clock.next())
-            }
-            Call::Scan(scan) => {
-                let range = self
-                    .map
-                    .range((scan.from, scan.to))
-                    .map(|(k, v)| (k.clone(), v.clone()));
-                let entries = if scan.reverse {
-                    range.rev().collect()
-                } else {
-                    range.collect()
-                };
-                Reply::Page(ScanPage {
-                    entries,
-                    done: true,
-                })
-            }
-            Call::Stats => Reply::Stats(Box::default()),
-            Call::Flush | Call::Compact => Reply::Done,
-            Call::Close => {
-                self.closed = true;
-                Reply::Done
-            }
-        };
-        let _: Option<(Error, ShardStats)> = None;
-        self.replies.push((token, reply));
-    }
-
-    fn apply(&mut self, ops: Vec<Op>) {
-        for op in ops {
-            match op {
-                Op::Put { key, value } => self.map.insert(key, value),
-                Op::Delete { key } => self.map.remove(&key),
-            };
+        let core = &self.core;
+        match call {
+            Call::Get { key, at } => core.accept_get(token, key, at),
+            Call::MultiGet { keys, at } => core.accept_multi_get(token, keys, at),
+            Call::Write { ops, durability } => core.accept_write(token, ops, durability),
+            Call::Commit { parts } => core.accept_commit(token, parts),
+            Call::Scan(scan) => core.accept_scan(token, scan),
+            Call::Flush => core.accept_flush(token),
+            Call::Compact => core.accept_compact(token),
+            Call::Stats => core.reply(token, Reply::Stats(Box::new(core.gather_stats()))),
+            Call::Close => core.accept_close(token),
         }
     }
 
-    /// A message from another shard.
-    pub fn deliver(&mut self, _letter: Letter) {}
+    /// Takes a message from another shard.
+    pub fn deliver(&mut self, letter: Letter) {
+        self.core.open_letter(letter);
+    }
 
-    /// One turn of work; true when there is more to do at once.
+    /// Another shard is gone for good and will not answer.
+    pub fn peer_lost(&mut self, peer: ShardId) {
+        self.core
+            .fail_because(&format!("shard {peer} stopped unexpectedly"));
+    }
+
+    /// One turn: acknowledges what is done, starts what can start, runs tasks that are ready. True
+    /// when there is more to do at once; otherwise the next event is a call, a letter, a completion
+    /// or `next_deadline`.
     pub fn turn(&mut self) -> bool {
-        false
+        let core = &self.core;
+        if core.tasks.next_deadline().is_some() {
+            core.tasks.expire(core.io.now());
+        }
+        core.turn_commits();
+        if core.tasks.run(TASKS_PER_TURN) {
+            core.turn_commits();
+            return true;
+        }
+        core.turn_commits();
+        core.tasks.has_ready()
     }
 
     /// Park no longer than this.
     pub fn next_deadline(&self) -> Option<Nanos> {
-        None
+        let commits = self.core.commits.borrow().next_deadline();
+        commits
+            .into_iter()
+            .chain(self.core.tasks.next_deadline())
+            .min()
     }
 
     /// Answers ready to go.
-    pub fn replies(&mut self) -> Drain<'_, (T, Reply)> {
-        self.replies.drain(..)
+    pub fn replies(&mut self) -> IntoIter<(T, Reply)> {
+        std::mem::take(&mut *self.core.replies.borrow_mut()).into_iter()
     }
 
     /// Messages to other shards ready to go.
-    pub fn letters(&mut self) -> Drain<'_, (ShardId, Letter)> {
-        self.letters.drain(..)
+    pub fn letters(&mut self) -> IntoIter<(ShardId, Letter)> {
+        std::mem::take(&mut *self.core.letters.borrow_mut()).into_iter()
     }
 
-    /// `Close` was answered.
+    /// `Close` was answered: everything is flushed and nothing is in flight.
     pub fn is_closed(&self) -> bool {
-        self.closed
+        self.core.closed.get()
+    }
+}
+
+impl<T> Drop for Shard<T> {
+    fn drop(&mut self) {
+        // Tasks hold the core alive, and the core the tasks.
+        self.core.tasks.clear();
     }
 }

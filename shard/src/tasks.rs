@@ -121,6 +121,10 @@ impl Tasks {
         }
     }
 
+    pub fn has_ready(&self) -> bool {
+        !self.ready.is_empty()
+    }
+
     /// Tasks that have not ended.
     pub fn live(&self) -> usize {
         self.live.get()

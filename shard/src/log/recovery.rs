@@ -208,10 +208,9 @@ impl Replay {
             {
                 let agrees = self.previous_crc.is_none_or(|crc| crc == end.crc);
                 if !agrees {
-                    return Err(self.corrupt(
-                        "the last frame is not the recorded one",
-                        self.expected,
-                    ));
+                    return Err(
+                        self.corrupt("the last frame is not the recorded one", self.expected)
+                    );
                 }
                 self.start_piece(self.piece + 1).await?;
                 continue;
@@ -227,7 +226,9 @@ impl Replay {
                 continue;
             }
             if piece.end.is_some() {
-                return Err(self.corrupt("a frame before the recorded end is missing", self.expected));
+                return Err(
+                    self.corrupt("a frame before the recorded end is missing", self.expected)
+                );
             }
             self.refuse_if_acknowledged(&piece).await?;
             return Ok(None);
@@ -245,7 +246,9 @@ impl Replay {
         let follows = header.epoch == piece.epoch
             && header.segment == segment
             && header.sequence == self.expected
-            && self.previous_crc.is_none_or(|crc| crc == header.previous_crc);
+            && self
+                .previous_crc
+                .is_none_or(|crc| crc == header.previous_crc);
         if !follows {
             return Ok(None);
         }

@@ -52,12 +52,7 @@ pub(crate) async fn create_slot(
     outcome
 }
 
-async fn fill_slot(
-    io: &Io,
-    directory: &Directory,
-    name: &str,
-    segment_bytes: u64,
-) -> Result<Slot> {
+async fn fill_slot(io: &Io, directory: &Directory, name: &str, segment_bytes: u64) -> Result<Slot> {
     let to_error = |e| Error::io(e, name);
     let file = directory
         .open(name, OpenMode::CreateNew)

@@ -16,8 +16,8 @@ use crate::shard::Identity;
 use crate::superblock::{self, Superblock, missing_or};
 use crate::tasks::Signal;
 
-pub(crate) use format::{LogPiece, Manifest, PieceEnd, Run};
 use format::{FORMAT_VERSION, Unreadable};
+pub(crate) use format::{LogPiece, Manifest, PieceEnd, Run};
 
 pub(crate) const FILE_NAMES: [&str; 2] = ["manifest-a", "manifest-b"];
 

@@ -1,0 +1,631 @@
+//! The write path: calls wait in line, a group of them becomes one log frame, and all are answered
+//! when it is as durable as each asked.
+//!
+//! Batching is natural: the next group takes whatever came while the device was busy. At most two
+//! frames are in flight, so a group is acknowledged only after every earlier one.
+
+use std::collections::VecDeque;
+
+use ringkeep_io::Nanos;
+
+use crate::call::{Durability, Op, Reply};
+use crate::core::Core;
+use crate::error::Error;
+use crate::letter::{Content, Outcome, Verdict};
+use crate::log::FrameIntent;
+use crate::log::format::{
+    HEADER_BYTES, OP_OVERHEAD, RECORD_OVERHEAD, Record, push_op, push_record,
+};
+use crate::shard::TransactionId;
+use crate::version::{ShardId, Version};
+
+/// What waits for the log, and what is in it unacknowledged.
+pub(crate) struct Commits<T> {
+    pending: VecDeque<Pending<T>>,
+    /// Writes to keys that an undecided cross-shard batch holds.
+    held_up: Vec<Pending<T>>,
+    /// In flight, oldest first.
+    groups: VecDeque<Group<T>>,
+    /// A group that takes more than one frame, with the rest of its payload.
+    large: Option<Large>,
+    /// When a promised periodic sync is due.
+    sync_at: Option<Nanos>,
+    /// When an idle log gets its closing frame.
+    close_at: Option<Nanos>,
+    /// The payload of the group being built, kept for its memory.
+    payload: Vec<u8>,
+}
+
+struct Pending<T> {
+    body: Body,
+    durability: Durability,
+    ack: Ack<T>,
+    /// At most this much payload.
+    bytes: usize,
+}
+
+enum Body {
+    Ops(Vec<Op>),
+    Record(Record),
+}
+
+/// Who hears of it.
+enum Ack<T> {
+    Caller(T),
+    /// The coordinator, that the part is prepared.
+    Vote(TransactionId, ShardId),
+    /// The participants, that the batch is committed; then the caller.
+    Decision(TransactionId, Vec<ShardId>, T),
+    /// The coordinator, that the outcome is durable here.
+    Outcome(TransactionId, ShardId),
+}
+
+struct Group<T> {
+    version: Version,
+    /// `u64::MAX` until the last frame is written.
+    last_sequence: u64,
+    durable: bool,
+    /// The shortest interval asked for.
+    periodic: Option<Nanos>,
+    acks: Vec<Ack<T>>,
+}
+
+struct Large {
+    payload: Vec<u8>,
+    written: usize,
+    version: Version,
+    durable: bool,
+}
+
+impl<T> Default for Commits<T> {
+    fn default() -> Self {
+        Commits {
+            pending: VecDeque::new(),
+            held_up: Vec::new(),
+            groups: VecDeque::new(),
+            large: None,
+            sync_at: None,
+            close_at: None,
+            payload: Vec::new(),
+        }
+    }
+}
+
+impl<T> Commits<T> {
+    /// The version of the oldest group that is not acknowledged.
+    pub fn oldest_in_flight(&self) -> Option<Version> {
+        self.groups.front().map(|group| group.version)
+    }
+
+    /// Every group that began at or before this frame is acknowledged.
+    pub fn are_done(&self, sequence: u64) -> bool {
+        let oldest = self.groups.front();
+        oldest.is_none_or(|group| group.last_sequence > sequence)
+    }
+
+    /// Nothing waits and nothing is in flight.
+    pub fn is_quiet(&self) -> bool {
+        self.pending.is_empty() && self.held_up.is_empty() && self.groups.is_empty()
+    }
+
+    pub fn next_deadline(&self) -> Option<Nanos> {
+        self.sync_at.into_iter().chain(self.close_at).min()
+    }
+
+    fn push(&mut self, body: Body, durability: Durability, ack: Ack<T>) {
+        let bytes = match &body {
+            Body::Ops(ops) => ops_bytes(ops),
+            Body::Record(Record::Prepare { ops, .. } | Record::Decide { ops, .. }) => {
+                RECORD_OVERHEAD + ops_bytes(ops)
+            }
+            Body::Record(_) => RECORD_OVERHEAD,
+        };
+        self.pending.push_back(Pending {
+            body,
+            durability,
+            ack,
+            bytes,
+        });
+    }
+}
+
+fn ops_bytes(ops: &[Op]) -> usize {
+    ops.iter().map(|op| op.bytes() + OP_OVERHEAD).sum()
+}
+
+fn adds_data(ops: &[Op]) -> bool {
+    ops.iter().any(|op| op.value().is_some())
+}
+
+impl<T: 'static> Core<T> {
+    /// A write to this shard alone.
+    pub fn accept_write(&self, token: T, ops: Vec<Op>, durability: Durability) {
+        if let Some(error) = self.refusal(adds_data(&ops)) {
+            return self.reply(token, Reply::Failed(error));
+        }
+        let blocked = self.transactions.borrow().blocks(&ops);
+        let mut commits = self.commits.borrow_mut();
+        commits.push(Body::Ops(ops), durability, Ack::Caller(token));
+        if blocked && let Some(write) = commits.pending.pop_back() {
+            commits.held_up.push(write);
+        }
+    }
+
+    /// Puts a prepared part in the log.
+    pub fn log_prepare(&self, transaction: TransactionId, coordinator: ShardId, ops: Vec<Op>) {
+        let record = Record::Prepare {
+            transaction,
+            coordinator,
+            ops,
+        };
+        let ack = Ack::Vote(transaction, coordinator);
+        let mut commits = self.commits.borrow_mut();
+        commits.push(Body::Record(record), Durability::Sync, ack);
+    }
+
+    /// Puts a decision to commit in the log, with this shard's own part.
+    pub fn log_decision(
+        &self,
+        transaction: TransactionId,
+        participants: Vec<ShardId>,
+        ops: Vec<Op>,
+        token: T,
+    ) {
+        let ack = Ack::Decision(transaction, participants.clone(), token);
+        let record = Record::Decide {
+            transaction,
+            participants,
+            ops,
+        };
+        let mut commits = self.commits.borrow_mut();
+        commits.push(Body::Record(record), Durability::Sync, ack);
+    }
+
+    /// Puts the outcome of a prepared part in the log.
+    pub fn log_outcome(
+        &self,
+        transaction: TransactionId,
+        coordinator: ShardId,
+        version: Option<Version>,
+    ) {
+        let record = Record::Outcome {
+            transaction,
+            version,
+        };
+        let ack = Ack::Outcome(transaction, coordinator);
+        let mut commits = self.commits.borrow_mut();
+        commits.push(Body::Record(record), Durability::Sync, ack);
+    }
+
+    /// Writes that waited for a key's undecided batch get in line.
+    pub fn release_held_up(&self) {
+        let transactions = self.transactions.borrow();
+        let mut commits = self.commits.borrow_mut();
+        let waiting = std::mem::take(&mut commits.held_up);
+        for write in waiting {
+            let blocked = match &write.body {
+                Body::Ops(ops) => transactions.blocks(ops),
+                Body::Record(_) => false,
+            };
+            if blocked {
+                commits.held_up.push(write);
+            } else {
+                commits.pending.push_back(write);
+            }
+        }
+    }
+
+    /// Acknowledges what the log has finished, and starts what may start.
+    pub fn turn_commits(&self) {
+        if self.is_failed() {
+            // What is still in flight has no one left to hear of it.
+            let _ = self.log.borrow_mut().reap();
+            return;
+        }
+        let reaped = self.log.borrow_mut().reap();
+        match reaped {
+            Err(failure) => return self.fail(&failure),
+            Ok(true) => self.finish_groups(),
+            Ok(false) => {}
+        }
+        while self.start_frame() {}
+        self.sync_or_close();
+    }
+
+    fn finish_groups(&self) {
+        let mut published = false;
+        loop {
+            let group = {
+                let log = self.log.borrow();
+                let mut commits = self.commits.borrow_mut();
+                let done = commits.groups.front().is_some_and(|group| {
+                    log.completed() >= group.last_sequence
+                        && (!group.durable || log.durable() >= group.last_sequence)
+                });
+                if !done {
+                    break;
+                }
+                commits.groups.pop_front()
+            };
+            let Some(group) = group else { break };
+            self.publish(group.version);
+            published = true;
+            if let Some(interval) = group.periodic {
+                let due = self.io.now() + interval;
+                let mut commits = self.commits.borrow_mut();
+                commits.sync_at = Some(commits.sync_at.map_or(due, |at| at.min(due)));
+            }
+            for ack in group.acks {
+                self.acknowledge(ack, group.version);
+            }
+        }
+        if published {
+            self.published.raise();
+        }
+    }
+
+    fn acknowledge(&self, ack: Ack<T>, version: Version) {
+        match ack {
+            Ack::Caller(token) => {
+                self.stats.borrow_mut().writes += 1;
+                self.reply(token, Reply::Written(version));
+            }
+            Ack::Vote(transaction, coordinator) => self.send(
+                coordinator,
+                Content::Vote {
+                    transaction,
+                    from: self.identity.shard,
+                    verdict: Verdict::Prepared,
+                },
+            ),
+            Ack::Decision(transaction, participants, token) => {
+                // The letters go out before the answer: whoever asks a participant after hearing of
+                // the commit finds it applied.
+                self.send_outcome(transaction, &participants, &Outcome::Committed(version));
+                self.stats.borrow_mut().writes += 1;
+                self.reply(token, Reply::Written(version));
+            }
+            Ack::Outcome(transaction, coordinator) => {
+                self.transactions.borrow_mut().settled(transaction);
+                self.send(
+                    coordinator,
+                    Content::Settled {
+                        transaction,
+                        from: self.identity.shard,
+                    },
+                );
+            }
+        }
+    }
+
+    /// Writes one frame, if there is something to write, a flight free, and room. True when it did.
+    fn start_frame(&self) -> bool {
+        if !self.log.borrow().has_flight_free() {
+            return false;
+        }
+        if self.commits.borrow().large.is_some() {
+            return self.continue_large_group();
+        }
+        if self.commits.borrow().pending.is_empty() || !self.memory_allows() {
+            return false;
+        }
+        let payload_max = self.log.borrow().payload_max();
+        let (count, bytes) = {
+            let commits = self.commits.borrow();
+            let mut bytes = 0;
+            let fitting = commits.pending.iter().take_while(|write| {
+                bytes += write.bytes;
+                bytes <= payload_max
+            });
+            let count = fitting.count().max(1);
+            let members = commits.pending.iter().take(count);
+            (count, members.map(|write| write.bytes).sum::<usize>())
+        };
+        if !self.log.borrow().has_room(bytes.min(payload_max)) {
+            self.work.raise();
+            if self.is_full() {
+                self.refuse_pending();
+            }
+            return false;
+        }
+        self.start_group(count, payload_max);
+        true
+    }
+
+    /// Seals a full memtable; false while its predecessor is still on the way to a table.
+    fn memory_allows(&self) -> bool {
+        let mut memtables = self.memtables.borrow_mut();
+        if memtables.active().bytes() < self.options.memtable_bytes {
+            return true;
+        }
+        if memtables.sealed_count() == 0 {
+            memtables.seal(self.log.borrow().last_sequence());
+            self.work.raise();
+            return true;
+        }
+        // On a full disk only removals come this far: the log's room bounds them.
+        self.is_full()
+    }
+
+    fn start_group(&self, count: usize, payload_max: usize) {
+        let version = self.clock.next();
+        let (members, mut payload) = {
+            let mut commits = self.commits.borrow_mut();
+            commits.close_at = None;
+            let members: Vec<_> = commits.pending.drain(..count).collect();
+            (members, std::mem::take(&mut commits.payload))
+        };
+        payload.clear();
+        let mut durable = false;
+        let mut periodic: Option<Nanos> = None;
+        for write in &members {
+            match &write.body {
+                Body::Ops(ops) => ops.iter().for_each(|op| push_op(&mut payload, op)),
+                Body::Record(record) => push_record(&mut payload, record),
+            }
+            match write.durability {
+                Durability::Sync => durable = true,
+                Durability::Periodic(every) => {
+                    periodic = Some(periodic.map_or(every, |least| least.min(every)));
+                }
+                Durability::Buffered => {}
+            }
+        }
+        self.stats.borrow_mut().groups += 1;
+
+        // The device first: it works while the memtable is filled. A group larger than a frame gets
+        // its sequence from its last one; its first is the next to be written.
+        let first_sequence = self.log.borrow().last_sequence() + 1;
+        let last_sequence = if payload.len() <= payload_max {
+            let intent = FrameIntent {
+                version,
+                continues: false,
+                closing: false,
+                durable,
+            };
+            let sequence = self.write_frame(&payload, intent);
+            self.commits.borrow_mut().payload = payload;
+            sequence
+        } else {
+            self.commits.borrow_mut().large = Some(Large {
+                payload,
+                written: 0,
+                version,
+                durable,
+            });
+            u64::MAX
+        };
+        let acks = self.apply(members, version, first_sequence);
+        self.commits.borrow_mut().groups.push_back(Group {
+            version,
+            last_sequence,
+            durable,
+            periodic,
+            acks,
+        });
+        if last_sequence == u64::MAX {
+            self.continue_large_group();
+        }
+    }
+
+    fn continue_large_group(&self) -> bool {
+        let mut commits = self.commits.borrow_mut();
+        let Some(mut large) = commits.large.take() else {
+            return false;
+        };
+        let payload_max = self.log.borrow().payload_max();
+        let rest = large.payload.len() - large.written;
+        let part = rest.min(payload_max);
+        if !self.log.borrow().has_room(part) {
+            // Begun is begun: it waits for room even on a full disk.
+            commits.large = Some(large);
+            self.work.raise();
+            return false;
+        }
+        let last = part == rest;
+        let intent = FrameIntent {
+            version: large.version,
+            continues: !last,
+            closing: false,
+            durable: last && large.durable,
+        };
+        let sequence = self.write_frame(&large.payload[large.written..][..part], intent);
+        large.written += part;
+        if last {
+            let group = commits.groups.back_mut();
+            group.expect("a large group is in flight").last_sequence = sequence;
+        } else {
+            commits.large = Some(large);
+        }
+        true
+    }
+
+    fn write_frame(&self, payload: &[u8], intent: FrameIntent) -> u64 {
+        let mut log = self.log.borrow_mut();
+        let mut buffer = log.take_buffer();
+        buffer[HEADER_BYTES..HEADER_BYTES + payload.len()].copy_from_slice(payload);
+        let sequence = log.append(&self.io, buffer, payload.len(), intent);
+        if log.slot_counts().1 == 0 {
+            self.work.raise();
+        }
+        sequence
+    }
+
+    /// Puts the group's changes in the memtable, above what anybody may see yet.
+    fn apply(&self, members: Vec<Pending<T>>, version: Version, sequence: u64) -> Vec<Ack<T>> {
+        let generation = std::rc::Rc::clone(self.memtables.borrow().active());
+        let mut memtable = generation.table.borrow_mut();
+        let mut stats = self.stats.borrow_mut();
+        let mut acks = Vec::with_capacity(members.len());
+        let mut unlocked = false;
+        for write in members {
+            match &write.body {
+                Body::Ops(ops) | Body::Record(Record::Decide { ops, .. }) => {
+                    for op in ops {
+                        memtable.insert(op.key(), version, op.value());
+                        stats.user_bytes += op.bytes() as u64;
+                    }
+                    stats.ops += ops.len() as u64;
+                }
+                Body::Record(_) => {}
+            }
+            let mut transactions = self.transactions.borrow_mut();
+            match &write.body {
+                Body::Record(Record::Prepare { transaction, .. }) => {
+                    transactions.prepare_logged(*transaction, sequence);
+                }
+                Body::Record(Record::Decide {
+                    transaction,
+                    participants,
+                    ..
+                }) => {
+                    transactions.unlock(*transaction);
+                    transactions.decided(*transaction, version, sequence, participants);
+                    unlocked = true;
+                }
+                _ => {}
+            }
+            acks.push(write.ack);
+        }
+        drop((memtable, stats));
+        if unlocked {
+            self.release_held_up();
+            self.retry_prepares();
+        }
+        acks
+    }
+
+    /// With nothing to write: keeps a periodic promise, or closes an idle log.
+    fn sync_or_close(&self) {
+        if self.closed.get() {
+            return;
+        }
+        let mut log = self.log.borrow_mut();
+        let mut commits = self.commits.borrow_mut();
+        let waiting = commits.groups.front().is_some_and(|group| {
+            group.durable
+                && log.completed() >= group.last_sequence
+                && log.durable() < group.last_sequence
+        });
+        if waiting && !log.is_syncing() {
+            return log.start_sync(&self.io);
+        }
+        if let Some(due) = commits.sync_at
+            && !log.is_syncing()
+            && self.io.now() >= due
+        {
+            commits.sync_at = None;
+            return log.start_sync(&self.io);
+        }
+        let idle = commits.pending.is_empty() && commits.groups.is_empty() && log.is_quiet();
+        if !idle || !(log.wants_closing() || log.needs_sync()) {
+            commits.close_at = None;
+            return;
+        }
+        let now = self.io.now();
+        match commits.close_at {
+            None => commits.close_at = Some(now + self.options.idle_close_after),
+            Some(at) if now < at => {}
+            Some(_) if log.needs_sync() => {
+                commits.sync_at = None;
+                log.start_sync(&self.io);
+            }
+            Some(_) => {
+                commits.close_at = None;
+                if log.has_room(0) {
+                    let intent = FrameIntent {
+                        version: self.visible.get(),
+                        continues: false,
+                        closing: true,
+                        durable: true,
+                    };
+                    let buffer = log.take_buffer();
+                    log.append(&self.io, buffer, 0, intent);
+                    log.counters.closing_frames += 1;
+                }
+            }
+        }
+    }
+
+    /// The log has no room and the disk none for more log: what waits is refused, untouched.
+    fn refuse_pending(&self) {
+        let pending = std::mem::take(&mut self.commits.borrow_mut().pending);
+        for write in pending {
+            // The outcome of a batch that is prepared here must not be lost: it waits for room.
+            if matches!(write.body, Body::Record(Record::Outcome { .. })) {
+                self.commits.borrow_mut().pending.push_back(write);
+            } else {
+                let error = self.full_error();
+                self.refuse(write.ack, error);
+            }
+        }
+    }
+
+    /// After a failure: tells everybody who waits.
+    pub fn refuse_everything(&self, reason: &str) {
+        let (groups, pending) = {
+            let mut commits = self.commits.borrow_mut();
+            commits.large = None;
+            commits.sync_at = None;
+            commits.close_at = None;
+            let mut pending: Vec<_> = commits.pending.drain(..).collect();
+            pending.append(&mut commits.held_up);
+            (std::mem::take(&mut commits.groups), pending)
+        };
+        for ack in groups.into_iter().flat_map(|group| group.acks) {
+            let reason = reason.to_string();
+            self.refuse(ack, Error::Unknown { reason });
+        }
+        for write in pending {
+            let reason = reason.to_string();
+            self.refuse(write.ack, Error::Failed { reason });
+        }
+    }
+
+    fn refuse(&self, ack: Ack<T>, error: Error) {
+        match ack {
+            Ack::Caller(token) => self.reply(token, Reply::Failed(error)),
+            Ack::Vote(transaction, coordinator) => {
+                self.forget_prepared(transaction);
+                self.send(
+                    coordinator,
+                    Content::Vote {
+                        transaction,
+                        from: self.identity.shard,
+                        verdict: Verdict::Refused(error),
+                    },
+                );
+            }
+            Ack::Decision(transaction, participants, token) => {
+                // Written and failed: nobody knows. Not written: nothing happened.
+                let outcome = match &error {
+                    Error::Unknown { reason } => Outcome::Lost(reason.clone()),
+                    _ => Outcome::Aborted,
+                };
+                self.release_locks(transaction);
+                self.send_outcome(transaction, &participants, &outcome);
+                self.reply(token, Reply::Failed(error));
+            }
+            // Recovery asks the coordinator again.
+            Ack::Outcome(..) => {}
+        }
+    }
+
+    fn send_outcome(
+        &self,
+        transaction: TransactionId,
+        participants: &[ShardId],
+        outcome: &Outcome,
+    ) {
+        for participant in participants {
+            self.send(
+                *participant,
+                Content::Outcome {
+                    transaction,
+                    coordinator: self.identity.shard,
+                    outcome: outcome.clone(),
+                },
+            );
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! The parts of a shard, shared by its turn and its tasks, and what all of them need.
+//!
+//! Everything is single-threaded: a borrow never outlives the statement or block that took it, and
+//! none is held across an `await`.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use ringkeep_io::{Directory, Io};
+
+use crate::call::Reply;
+use crate::commit::Commits;
+use crate::cross_shard::Transactions;
+use crate::error::Error;
+use crate::letter::{Content, Letter};
+use crate::log::{Log, LogFailure};
+use crate::manifest::ManifestStore;
+use crate::memtables::Memtables;
+use crate::page_cache::PageCache;
+use crate::shard::{Identity, ShardOptions};
+use crate::stats::ShardStats;
+use crate::table_set::TableSet;
+use crate::tasks::{Signal, Tasks};
+use crate::version::{CommitClock, Pins, ShardId, Version};
+
+pub(crate) struct Core<T> {
+    // Constant after opening.
+    pub io: Io,
+    pub directory: Directory,
+    pub identity: Identity,
+    pub options: ShardOptions,
+    pub clock: Arc<CommitClock>,
+    pub pins: Arc<Pins>,
+
+    // The data path.
+    pub log: RefCell<Log>,
+    pub commits: RefCell<Commits<T>>,
+    pub transactions: RefCell<Transactions>,
+    pub memtables: RefCell<Memtables>,
+    pub tables: RefCell<Rc<TableSet>>,
+    pub cache: Rc<RefCell<PageCache>>,
+    pub manifest: ManifestStore,
+    pub next_table: Cell<u64>,
+    /// Reads of the present see versions up to this one: the newest whose group is as durable as was
+    /// asked.
+    pub visible: Cell<Version>,
+    /// The newest version that a cross-shard commit applied here; `visible` follows as soon as the
+    /// groups in flight below it are done.
+    pub committed_elsewhere: Cell<Version>,
+    /// Why no write is taken until the shard is opened again.
+    pub failure: RefCell<Option<String>>,
+    /// A set of `Starved`: what adds data is refused, what removes data goes on.
+    pub starved: Cell<u8>,
+
+    // Tasks, and what they wait for.
+    pub tasks: Tasks,
+    /// Raised when `visible` moves, a transaction ends, or writes stop.
+    pub published: Signal,
+    /// Raised when there may be something to flush, merge or allocate.
+    pub work: Signal,
+    /// Somebody asked for one run.
+    pub compact_all: Cell<bool>,
+
+    // What goes out.
+    pub replies: RefCell<Vec<(T, Reply)>>,
+    pub letters: RefCell<Vec<(ShardId, Letter)>>,
+    pub stats: RefCell<ShardStats>,
+    pub closing: Cell<bool>,
+    pub closed: Cell<bool>,
+}
+
+/// Who found the disk full, and tries again until it is not.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Starved {
+    Log = 1,
+    Flush = 2,
+    Compaction = 4,
+}
+
+impl<T: 'static> Core<T> {
+    pub fn reply(&self, token: T, reply: Reply) {
+        self.replies.borrow_mut().push((token, reply));
+    }
+
+    pub fn send(&self, to: ShardId, content: Content) {
+        self.letters.borrow_mut().push((to, Letter(content)));
+    }
+
+    pub fn is_failed(&self) -> bool {
+        self.failure.borrow().is_some()
+    }
+
+    pub fn is_full(&self) -> bool {
+        self.starved.get() != 0
+    }
+
+    /// Why a write cannot be taken now, if it cannot. `adds` tells whether it adds data.
+    pub fn refusal(&self, adds: bool) -> Option<Error> {
+        if self.closing.get() {
+            return Some(Error::Closed);
+        }
+        if let Some(reason) = self.failure.borrow().clone() {
+            return Some(Error::Failed { reason });
+        }
+        (adds && self.is_full()).then(|| self.full_error())
+    }
+
+    pub fn full_error(&self) -> Error {
+        Error::Full {
+            free_bytes: self.directory.free_bytes().unwrap_or(0),
+        }
+    }
+
+    /// The disk is full, or not any more, for one who writes to it.
+    pub fn mark_starved(&self, who: Starved, full: bool) {
+        let others = self.starved.get() & !(who as u8);
+        self.starved
+            .set(if full { others | who as u8 } else { others });
+    }
+
+    /// Stops all writes for good.
+    pub fn fail(&self, failure: &LogFailure) {
+        self.fail_because(&format!("{}: {}", failure.file, failure.error));
+    }
+
+    pub fn fail_because(&self, reason: &str) {
+        if self.is_failed() {
+            return;
+        }
+        *self.failure.borrow_mut() = Some(reason.to_string());
+        self.refuse_everything(reason);
+        self.published.raise();
+        self.work.raise();
+    }
+
+    /// Moves `visible` up to what is acknowledged.
+    pub fn publish(&self, version: Version) {
+        self.visible.set(self.visible.get().max(version));
+        let elsewhere = self.committed_elsewhere.get();
+        let in_flight = self.commits.borrow().oldest_in_flight();
+        if in_flight.is_none_or(|oldest| oldest > elsewhere) {
+            self.visible.set(self.visible.get().max(elsewhere));
+        }
+    }
+
+    /// The version that a read sees: the pinned one, or the newest visible one. After a failure, what
+    /// was in flight is seen by nobody.
+    pub fn read_version(&self, at: Option<Version>) -> Version {
+        match at {
+            Some(at) if self.is_failed() => at.min(self.visible.get()),
+            Some(at) => at,
+            None => self.visible.get(),
+        }
+    }
+
+    /// A read at this version sees all that it must: nothing at or below it is undecided.
+    pub fn is_settled(&self, at: Option<Version>) -> bool {
+        if self.is_failed() {
+            return true;
+        }
+        let Some(at) = at else {
+            return self.committed_elsewhere.get() <= self.visible.get();
+        };
+        let in_flight = self.commits.borrow().oldest_in_flight();
+        let undecided = self.transactions.borrow().oldest_undecided();
+        in_flight.is_none_or(|oldest| oldest > at) && undecided.is_none_or(|oldest| oldest > at)
+    }
+}

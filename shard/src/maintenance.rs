@@ -1,0 +1,309 @@
+//! What a shard does for itself: memtables become tables, runs are merged, the log gets room.
+//!
+//! Three tasks that live as long as the shard. Each waits for work, does one piece of it in slices,
+//! and waits again. A full disk makes a piece of work wait and try again; any other failure of it
+//! stops the shard's writes, since a shard that cannot shed data must not take more.
+
+use std::ops::Bound;
+use std::rc::Rc;
+
+use crate::call::Reply;
+use crate::core::{Core, Starved};
+use crate::error::{Error, Result};
+use crate::log::segments::create_slot;
+use crate::manifest::{Manifest, PieceEnd};
+use crate::memtables::Generation;
+use crate::merge::{MergeCursor, Source};
+use crate::open::drop_dead_pieces;
+use crate::run_writer::RunWriter;
+use crate::stats::ShardStats;
+use crate::table::Table;
+use crate::table_set::TableRun;
+use crate::tasks::yield_now;
+
+/// A full disk is asked again this often.
+const RETRY_FULL_AFTER: u64 = 100_000_000;
+
+impl<T: 'static> Core<T> {
+    pub fn start_maintenance(self: &Rc<Self>) {
+        let core = Rc::clone(self);
+        self.tasks.spawn(async move { core.keep_log_room().await });
+        let core = Rc::clone(self);
+        self.tasks.spawn(async move { core.keep_flushing().await });
+        let core = Rc::clone(self);
+        self.tasks.spawn(async move { core.keep_merging().await });
+    }
+
+    /// Runs one piece of work until it succeeds. False when the shard failed instead.
+    pub async fn persist<R>(
+        &self,
+        who: Starved,
+        mut piece: impl AsyncFnMut() -> Result<R>,
+    ) -> Option<R> {
+        loop {
+            if self.is_failed() {
+                return None;
+            }
+            match piece().await {
+                Ok(result) => {
+                    self.mark_starved(who, false);
+                    return Some(result);
+                }
+                Err(Error::Io { error, .. }) if error.is_full() => {
+                    self.mark_starved(who, true);
+                    let again = self.io.now() + RETRY_FULL_AFTER;
+                    self.tasks.sleep_until(again).await;
+                }
+                Err(error) => {
+                    self.fail_because(&error.to_string());
+                    return None;
+                }
+            }
+        }
+    }
+
+    /// Keeps a free log slot ready, so that a commit never waits for one to be zeroed.
+    async fn keep_log_room(self: Rc<Self>) {
+        loop {
+            self.work
+                .wait_until(|| self.log.borrow().slot_counts().1 == 0)
+                .await;
+            let added = self
+                .persist(Starved::Log, async || self.add_log_slot().await)
+                .await;
+            if added.is_none() {
+                return;
+            }
+        }
+    }
+
+    /// Adds a slot: its file first, then the manifest that counts it, then its use.
+    pub async fn add_log_slot(&self) -> Result<()> {
+        let (index, segment_bytes) = self
+            .manifest
+            .with(|manifest| (manifest.log_slots as usize, manifest.segment_bytes));
+        let slot = create_slot(&self.io, &self.directory, index, segment_bytes).await?;
+        let count = |manifest: &mut Manifest| manifest.log_slots = index as u32 + 1;
+        self.commit_manifest(count).await?;
+        self.log.borrow_mut().add_slot(slot);
+        Ok(())
+    }
+
+    /// Edits the manifest; a full disk delays it, since the edit cannot be taken back.
+    pub async fn commit_manifest(&self, edit: impl FnOnce(&mut Manifest)) -> Result<()> {
+        let mut outcome = self.manifest.commit(edit).await;
+        while let Err(Error::Io { error, .. }) = &outcome
+            && error.is_full()
+        {
+            let again = self.io.now() + RETRY_FULL_AFTER;
+            self.tasks.sleep_until(again).await;
+            outcome = self.manifest.commit_again().await;
+        }
+        outcome
+    }
+
+    async fn keep_flushing(self: Rc<Self>) {
+        loop {
+            self.work
+                .wait_until(|| self.memtables.borrow().sealed_count() > 0)
+                .await;
+            let oldest = self.memtables.borrow().oldest_sealed().cloned();
+            let Some(generation) = oldest else { continue };
+            // Only what is acknowledged may become a table.
+            let last_sequence = generation.last_sequence.get();
+            self.published
+                .wait_until(|| self.is_failed() || self.commits.borrow().are_done(last_sequence))
+                .await;
+            let Some(tables) = self
+                .persist(Starved::Flush, async || {
+                    self.write_tables(&generation).await
+                })
+                .await
+            else {
+                return;
+            };
+            if let Err(error) = self.install_flushed(&generation, tables).await {
+                return self.fail_because(&error.to_string());
+            }
+        }
+    }
+
+    async fn install_flushed(&self, flushed: &Generation, tables: Vec<Rc<Table>>) -> Result<()> {
+        let run = TableRun::new(tables);
+        // Frames that unfinished batches need stay, and so do those behind them.
+        let needed = self
+            .transactions
+            .borrow()
+            .oldest_needed()
+            .min(self.memtables.borrow().needs_from_after_flush());
+        let replay_after = flushed.last_sequence.get().min(needed.saturating_sub(1));
+        let next_table = self.next_table.get();
+        let (newest, record) = (flushed.newest(), run.record());
+        let edit = move |manifest: &mut Manifest| {
+            manifest.next_table = manifest.next_table.max(next_table);
+            manifest.newest = manifest.newest.max(newest);
+            manifest.replay_after = manifest.replay_after.max(replay_after);
+            drop_dead_pieces(manifest);
+            if !record.tables.is_empty() {
+                manifest.runs.insert(0, record);
+            }
+        };
+        self.commit_manifest(edit).await?;
+        let bytes = run.bytes;
+        let with_run = self.tables.borrow().with_newest(run);
+        *self.tables.borrow_mut() = Rc::new(with_run);
+        self.memtables.borrow_mut().drop_oldest();
+        let replay_after = self.manifest.with(|manifest| manifest.replay_after);
+        self.log.borrow_mut().release(replay_after);
+        let mut stats = self.stats.borrow_mut();
+        stats.flushes += 1;
+        stats.flush_bytes += bytes;
+        drop(stats);
+        self.published.raise();
+        self.work.raise();
+        Ok(())
+    }
+
+    async fn write_tables(&self, generation: &Generation) -> Result<Vec<Rc<Table>>> {
+        let sources = vec![Source::memtable(Rc::clone(&generation.table))];
+        let last = self.tables.borrow().runs.is_empty();
+        self.write_run(MergeCursor::needed(sources, self.pins.oldest(), last))
+            .await
+    }
+
+    /// Writes what a merge gives as one run; gives the space back when that fails.
+    pub async fn write_run(&self, mut merge: MergeCursor) -> Result<Vec<Rc<Table>>> {
+        let mut writer = RunWriter::new(self);
+        let copy = async {
+            merge.seek(Bound::Unbounded).await?;
+            writer.add_all(&mut merge).await?;
+            writer.finish().await
+        };
+        let outcome = copy.await;
+        if outcome.is_err() {
+            writer.abandon().await;
+        }
+        outcome
+    }
+
+    /// Writes the memtables out, the one that takes writes included, and answers when they are tables.
+    pub fn accept_flush(self: &Rc<Self>, token: T) {
+        let core = Rc::clone(self);
+        self.tasks.spawn(async move {
+            let reply = match core.flush().await {
+                Ok(()) => Reply::Done,
+                Err(error) => Reply::Failed(error),
+            };
+            core.reply(token, reply);
+        });
+    }
+
+    pub async fn flush(&self) -> Result<()> {
+        // One generation is on its way at a time: seal behind it.
+        let stopped = || self.is_failed() || self.is_full();
+        self.published
+            .wait_until(|| stopped() || self.memtables.borrow().sealed_count() == 0)
+            .await;
+        if let Some(error) = self.refusal_of_work() {
+            return Err(error);
+        }
+        let sealed = {
+            let mut memtables = self.memtables.borrow_mut();
+            if memtables.active().is_empty() {
+                return Ok(());
+            }
+            memtables.seal(self.log.borrow().last_sequence())
+        };
+        self.work.raise();
+        self.published
+            .wait_until(|| {
+                let memtables = self.memtables.borrow();
+                let waiting = memtables
+                    .newest_first()
+                    .any(|other| Rc::ptr_eq(other, &sealed));
+                stopped() || !waiting
+            })
+            .await;
+        self.refusal_of_work().map_or(Ok(()), Err)
+    }
+
+    pub fn refusal_of_work(&self) -> Option<Error> {
+        if let Some(reason) = self.failure.borrow().clone() {
+            return Some(Error::Failed { reason });
+        }
+        self.is_full().then(|| self.full_error())
+    }
+
+    /// Finishes what was accepted, writes the memtables out, ends the log, and stops.
+    pub fn accept_close(self: &Rc<Self>, token: T) {
+        self.closing.set(true);
+        let core = Rc::clone(self);
+        self.tasks.spawn(async move {
+            let reply = match core.close().await {
+                Ok(()) => Reply::Done,
+                Err(error) => Reply::Failed(error),
+            };
+            core.closed.set(true);
+            core.reply(token, reply);
+        });
+    }
+
+    async fn close(&self) -> Result<()> {
+        self.published
+            .wait_until(|| {
+                let quiet =
+                    self.commits.borrow().is_quiet() && self.transactions.borrow().is_idle();
+                self.is_failed() || quiet
+            })
+            .await;
+        self.flush().await?;
+        // The log ends here, on record: the next open has nothing to look for.
+        self.log.borrow_mut().start_sync(&self.io);
+        while !self.log.borrow().is_quiet() && !self.is_failed() {
+            yield_now().await;
+        }
+        let end = {
+            let log = self.log.borrow();
+            PieceEnd {
+                sequence: log.last_sequence(),
+                crc: log.last_crc(),
+            }
+        };
+        let next_table = self.next_table.get();
+        self.commit_manifest(move |manifest| {
+            manifest.next_table = manifest.next_table.max(next_table);
+            if let Some(last) = manifest.pieces.last_mut() {
+                last.end = Some(end);
+            }
+            drop_dead_pieces(manifest);
+        })
+        .await
+    }
+
+    pub fn gather_stats(&self) -> ShardStats {
+        let mut stats = self.stats.borrow().clone();
+        let log = self.log.borrow();
+        stats.log_frames = log.counters.frames;
+        stats.log_bytes = log.counters.bytes;
+        stats.log_durable_writes = log.counters.durable_writes;
+        stats.log_syncs = log.counters.syncs;
+        stats.log_closing_frames = log.counters.closing_frames;
+        stats.log_segments = log.slot_counts().0 as u64;
+        let tables = self.tables.borrow();
+        stats.runs = tables.runs.len() as u64;
+        for table in tables.tables() {
+            stats.tables += 1;
+            stats.table_bytes += table.summary().file_bytes;
+            stats.table_entries += table.summary().entries;
+            stats.resident_bytes += table.resident_bytes() as u64;
+        }
+        stats.memtable_bytes = self.memtables.borrow().bytes() as u64;
+        let cache = self.cache.borrow();
+        stats.cache_bytes = cache.bytes() as u64;
+        stats.cache_hits = cache.hits();
+        stats.cache_misses = cache.misses();
+        stats.shards_full = u64::from(self.is_full());
+        stats.shards_failed = u64::from(self.is_failed());
+        stats
+    }
+}

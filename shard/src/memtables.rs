@@ -1,0 +1,102 @@
+//! The generations of the memtable: one that takes writes, and those on their way to tables.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::rc::Rc;
+
+use crate::memtable::Memtable;
+use crate::version::Version;
+
+/// One memtable and the stretch of log that it stands for.
+pub(crate) struct Generation {
+    pub table: Rc<RefCell<Memtable>>,
+    /// Frames up to this one are in this generation or an older one. Set when sealed.
+    pub last_sequence: Cell<u64>,
+    /// The oldest prepare frame whose changes were applied here: recovery needs it for as long as
+    /// this generation is not in tables.
+    pub needs_from: Cell<u64>,
+}
+
+impl Generation {
+    fn new() -> Rc<Generation> {
+        Rc::new(Generation {
+            table: Rc::new(RefCell::new(Memtable::new())),
+            last_sequence: Cell::new(u64::MAX),
+            needs_from: Cell::new(u64::MAX),
+        })
+    }
+
+    pub fn bytes(&self) -> usize {
+        self.table.borrow().bytes()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.table.borrow().is_empty()
+    }
+
+    /// The newest version in here.
+    pub fn newest(&self) -> Version {
+        self.table.borrow().newest().unwrap_or_default()
+    }
+}
+
+/// All of them.
+pub(crate) struct Memtables {
+    active: Rc<Generation>,
+    /// Oldest first.
+    sealed: VecDeque<Rc<Generation>>,
+}
+
+impl Memtables {
+    pub fn new() -> Memtables {
+        Memtables {
+            active: Generation::new(),
+            sealed: VecDeque::new(),
+        }
+    }
+
+    pub fn active(&self) -> &Rc<Generation> {
+        &self.active
+    }
+
+    /// Newest first, as a read must look at them.
+    pub fn newest_first(&self) -> impl Iterator<Item = &Rc<Generation>> {
+        std::iter::once(&self.active).chain(self.sealed.iter().rev())
+    }
+
+    pub fn oldest_sealed(&self) -> Option<&Rc<Generation>> {
+        self.sealed.front()
+    }
+
+    pub fn sealed_count(&self) -> usize {
+        self.sealed.len()
+    }
+
+    /// Ends the active generation at `last_sequence` and starts another.
+    pub fn seal(&mut self, last_sequence: u64) -> Rc<Generation> {
+        let sealed = std::mem::replace(&mut self.active, Generation::new());
+        sealed.last_sequence.set(last_sequence);
+        self.sealed.push_back(Rc::clone(&sealed));
+        sealed
+    }
+
+    /// Forgets the oldest sealed generation: its content is in tables.
+    pub fn drop_oldest(&mut self) {
+        self.sealed.pop_front();
+    }
+
+    /// The oldest prepare frame that generations not yet in tables need, but for the oldest sealed
+    /// one, which is about to be.
+    pub fn needs_from_after_flush(&self) -> u64 {
+        let rest = self.sealed.iter().skip(1);
+        let generations = rest.chain(std::iter::once(&self.active));
+        generations
+            .map(|g| g.needs_from.get())
+            .min()
+            .unwrap_or(u64::MAX)
+    }
+
+    pub fn bytes(&self) -> usize {
+        self.newest_first().map(|g| g.bytes()).sum()
+    }
+}

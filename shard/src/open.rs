@@ -1,0 +1,261 @@
+//! Making a shard, and bringing one back: superblock, manifest, tables, log.
+
+use std::cell::{Cell, RefCell};
+use std::future::Future;
+use std::pin::pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use ringkeep_io::{Directory, Io};
+
+use crate::call::Op;
+use crate::core::{Core, Starved};
+use crate::cross_shard::Transactions;
+use crate::error::{Error, Result};
+use crate::log::format::{HEADER_BYTES, Next, Record, take_next};
+use crate::log::recovery::{Replay, ReplayedGroup};
+use crate::log::segments::{create_slot, slot_index, slot_name};
+use crate::manifest::{self, Manifest, ManifestStore};
+use crate::memtable::Memtable;
+use crate::memtables::Memtables;
+use crate::page_cache::PageCache;
+use crate::shard::{Identity, Recovered, ShardOptions};
+use crate::table_set::{TableSet, table_number};
+use crate::tasks::{Signal, Tasks};
+use crate::version::{CommitClock, Pins, Version};
+
+/// One takes frames while the next is made ready.
+const SLOTS_AT_FIRST: usize = 2;
+
+/// Drives one future and the I/O that it waits for, with nothing else running.
+pub(crate) fn block_on<R>(io: &Io, future: impl Future<Output = R>) -> R {
+    let mut future = pin!(future);
+    loop {
+        if let Poll::Ready(result) = future
+            .as_mut()
+            .poll(&mut Context::from_waker(Waker::noop()))
+        {
+            return result;
+        }
+        if io.turn() == 0 {
+            io.park(None);
+        }
+    }
+}
+
+/// Makes an empty shard: its log files first, the superblock that makes it valid last.
+pub(crate) async fn create(
+    io: &Io,
+    directory: &Directory,
+    identity: &Identity,
+    options: &ShardOptions,
+) -> Result<()> {
+    for index in 0..SLOTS_AT_FIRST {
+        create_slot(io, directory, index, options.segment_bytes).await?;
+    }
+    let manifest = Manifest {
+        next_table: 1,
+        log_slots: SLOTS_AT_FIRST as u32,
+        segment_bytes: options.segment_bytes,
+        ..Manifest::default()
+    };
+    ManifestStore::create(io, directory, identity, manifest).await
+}
+
+/// Recovers a shard. Nothing is written before the whole log is read and judged.
+pub(crate) async fn open<T: 'static>(
+    io: &Io,
+    directory: &Directory,
+    identity: &Identity,
+    options: &ShardOptions,
+    clock: Arc<CommitClock>,
+    pins: Arc<Pins>,
+) -> Result<(Rc<Core<T>>, Recovered)> {
+    let store = ManifestStore::open(io, directory, identity).await?;
+    let manifest = store.with(Manifest::clone);
+    let tables = TableSet::open(io, directory, identity, &manifest.runs).await?;
+    let mut replay = Replay::open(io, directory, identity, &manifest).await?;
+    let mut state = Replayed {
+        memtables: Memtables::new(),
+        transactions: Transactions::default(),
+        newest: manifest.newest,
+        committed_elsewhere: Version::default(),
+    };
+    while let Some(group) = replay.next_group().await? {
+        state.apply(&group)?;
+        if state.memtables.active().bytes() >= options.memtable_bytes {
+            state.memtables.seal(group.last_sequence);
+        }
+    }
+    let recovered = Recovered {
+        frames: replay.frames,
+        bytes: replay.bytes,
+        torn: replay.torn,
+        last_sequence: replay.end().sequence,
+    };
+
+    sweep(directory, &manifest)?;
+    replay.make_durable().await?;
+    let (end, piece) = (replay.end(), replay.next_piece());
+    let edit = |manifest: &mut Manifest| {
+        if let Some(last) = manifest.pieces.last_mut() {
+            last.end.get_or_insert(end);
+        }
+        drop_dead_pieces(manifest);
+        manifest.pieces.push(piece);
+    };
+    store.commit(edit).await?;
+    let frame_bytes_max = options.group_bytes + HEADER_BYTES;
+    let log = replay.into_log(piece, frame_bytes_max.next_multiple_of(ringkeep_io::PAGE));
+
+    clock.raise_to(state.newest);
+    let core = Core {
+        io: io.clone(),
+        directory: directory.clone(),
+        identity: identity.clone(),
+        options: options.clone(),
+        clock,
+        pins,
+        log: RefCell::new(log),
+        commits: RefCell::default(),
+        transactions: RefCell::new(state.transactions),
+        memtables: RefCell::new(state.memtables),
+        tables: RefCell::new(Rc::new(tables)),
+        cache: Rc::new(RefCell::new(PageCache::new(options.cache_bytes))),
+        next_table: Cell::new(manifest.next_table),
+        manifest: store,
+        visible: Cell::new(state.newest),
+        committed_elsewhere: Cell::new(state.committed_elsewhere),
+        failure: RefCell::new(None),
+        starved: Cell::new(0),
+        tasks: Tasks::default(),
+        published: Signal::default(),
+        work: Signal::default(),
+        compact_all: Cell::new(false),
+        replies: RefCell::default(),
+        letters: RefCell::default(),
+        stats: RefCell::default(),
+        closing: Cell::new(false),
+        closed: Cell::new(false),
+    };
+    core.stats.borrow_mut().recovered_frames = recovered.frames;
+    if core.log.borrow().slot_counts().1 == 0 {
+        match core.add_log_slot().await {
+            // Reads need no log: the shard opens, and refuses what adds data until there is space.
+            Err(Error::Io { error, .. }) if error.is_full() => {
+                core.mark_starved(Starved::Log, true);
+            }
+            other => other?,
+        }
+    }
+    Ok((Rc::new(core), recovered))
+}
+
+/// Forgets the epochs of the log whose frames are all in tables.
+pub(crate) fn drop_dead_pieces(manifest: &mut Manifest) {
+    let replay_after = manifest.replay_after;
+    let dead = |end: manifest::PieceEnd| end.sequence <= replay_after;
+    manifest.pieces.retain(|piece| !piece.end.is_some_and(dead));
+}
+
+/// What the log's groups add up to.
+struct Replayed {
+    memtables: Memtables,
+    transactions: Transactions,
+    newest: Version,
+    committed_elsewhere: Version,
+}
+
+impl Replayed {
+    fn apply(&mut self, group: &ReplayedGroup) -> Result<()> {
+        self.newest = self.newest.max(group.version);
+        let generation = Rc::clone(self.memtables.active());
+        let mut memtable = generation.table.borrow_mut();
+        let insert = |memtable: &mut Memtable, ops: &[Op], version| {
+            for op in ops {
+                memtable.insert(op.key(), version, op.value());
+            }
+        };
+        let mut rest = group.payload.as_slice();
+        while !rest.is_empty() {
+            let next = take_next(&mut rest).ok_or_else(|| Error::CorruptAcked {
+                file: slot_name(0),
+                offset: 0,
+                detail: format!(
+                    "frame {} has a good checksum but does not parse",
+                    group.last_sequence
+                ),
+            })?;
+            match next {
+                Next::Change { key, value } => memtable.insert(key, group.version, value),
+                Next::Record(Record::Op(op)) => insert(&mut memtable, &[op], group.version),
+                Next::Record(Record::Prepare {
+                    transaction,
+                    coordinator,
+                    ops,
+                }) => self.transactions.replay_prepare(
+                    transaction,
+                    coordinator,
+                    ops,
+                    group.first_sequence,
+                    group.version,
+                ),
+                Next::Record(Record::Decide {
+                    transaction,
+                    participants,
+                    ops,
+                }) => {
+                    insert(&mut memtable, &ops, group.version);
+                    self.transactions.decided(
+                        transaction,
+                        group.version,
+                        group.first_sequence,
+                        &participants,
+                    );
+                }
+                Next::Record(Record::Outcome {
+                    transaction,
+                    version,
+                }) => {
+                    let part = self.transactions.take_prepared(transaction);
+                    if let (Some((ops, sequence)), Some(version)) = (part, version) {
+                        insert(&mut memtable, &ops, version);
+                        self.newest = self.newest.max(version);
+                        let needs_from = generation.needs_from.get().min(sequence);
+                        generation.needs_from.set(needs_from);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Removes files that the manifest does not name: what a crash left half made.
+fn sweep(directory: &Directory, manifest: &Manifest) -> Result<()> {
+    let names = directory
+        .list()
+        .map_err(|e| Error::io(e, "the shard's directory"))?;
+    let named = |number: u64| {
+        let mut tables = manifest.runs.iter().flat_map(|run| &run.tables);
+        tables.any(|table| table.id.0 == number)
+    };
+    let mut removed = false;
+    for name in names {
+        let stale = slot_index(&name).is_some_and(|slot| slot >= manifest.log_slots as usize)
+            || table_number(&name).is_some_and(|number| !named(number));
+        if stale {
+            directory
+                .remove(&name)
+                .map_err(|e| Error::io(e, name.as_str()))?;
+            removed = true;
+        }
+    }
+    if removed {
+        directory
+            .sync()
+            .map_err(|e| Error::io(e, "the shard's directory"))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,200 @@
+//! Reads: memtables, then runs, newest first. What is in memory is answered at once; a block that is
+//! not makes the read a task that fetches it and looks again.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use ringkeep_io::{Buffer, PAGE};
+
+use crate::call::Reply;
+use crate::core::Core;
+use crate::error::{Error, Result};
+use crate::page_cache::PageCache;
+use crate::table::{Block, BlockHandle, BlockSource, Found, Table, TableId};
+use crate::version::Version;
+
+type Value = Option<Box<[u8]>>;
+
+/// What a look at memory found.
+enum Looked {
+    Here(Value),
+    Needs(Rc<Table>, BlockHandle),
+}
+
+/// The cache, and the blocks that one waiting read has fetched: those stay in memory until it is done,
+/// however hard the cache is pressed.
+struct Blocks<'a> {
+    cache: &'a RefCell<PageCache>,
+    held: &'a [(TableId, Rc<Block>)],
+}
+
+impl BlockSource for Blocks<'_> {
+    fn block(&self, table: TableId, handle: BlockHandle) -> Option<Rc<Block>> {
+        let held = self.held.iter();
+        let found = held
+            .filter(|(id, block)| *id == table && block.handle() == handle)
+            .map(|(_, block)| Rc::clone(block))
+            .next();
+        found.or_else(|| self.cache.borrow().get(table, handle))
+    }
+}
+
+impl<T: 'static> Core<T> {
+    pub fn accept_get(self: &Rc<Self>, token: T, key: Box<[u8]>, at: Option<Version>) {
+        if self.is_settled(at)
+            && let Looked::Here(value) = self.look(&key, self.read_version(at), &[])
+        {
+            self.count_get(&value);
+            return self.reply(token, Reply::Value(value));
+        }
+        self.stats.borrow_mut().gets_waited += 1;
+        let core = Rc::clone(self);
+        self.tasks.spawn(async move {
+            match core.get(&key, at).await {
+                Ok(value) => core.reply(token, Reply::Value(value)),
+                Err(error) => core.reply(token, Reply::Failed(error)),
+            }
+        });
+    }
+
+    pub fn accept_multi_get(self: &Rc<Self>, token: T, keys: Vec<Box<[u8]>>, at: Option<Version>) {
+        let settled = self.is_settled(at);
+        let version = self.read_version(at);
+        let mut values: Vec<Value> = vec![None; keys.len()];
+        let mut missing = Vec::new();
+        for (index, key) in keys.into_iter().enumerate() {
+            match settled.then(|| self.look(&key, version, &[])) {
+                Some(Looked::Here(value)) => {
+                    self.count_get(&value);
+                    values[index] = value;
+                }
+                _ => missing.push((index, key)),
+            }
+        }
+        if missing.is_empty() {
+            return self.reply(token, Reply::Values(values));
+        }
+        // One task a key: the device works on all of them at once.
+        self.stats.borrow_mut().gets_waited += missing.len() as u64;
+        let gathering = Rc::new(RefCell::new(Gathering {
+            values,
+            missing: missing.len(),
+            token: Some(token),
+        }));
+        for (index, key) in missing {
+            let (core, gathering) = (Rc::clone(self), Rc::clone(&gathering));
+            self.tasks.spawn(async move {
+                let value = core.get(&key, at).await;
+                core.gather(&gathering, index, value);
+            });
+        }
+    }
+
+    fn gather(&self, gathering: &RefCell<Gathering<T>>, index: usize, value: Result<Value>) {
+        let mut gathering = gathering.borrow_mut();
+        gathering.missing -= 1;
+        match value {
+            Ok(value) => gathering.values[index] = value,
+            Err(error) => {
+                if let Some(token) = gathering.token.take() {
+                    self.reply(token, Reply::Failed(error));
+                }
+            }
+        }
+        if gathering.missing == 0
+            && let Some(token) = gathering.token.take()
+        {
+            let values = std::mem::take(&mut gathering.values);
+            self.reply(token, Reply::Values(values));
+        }
+    }
+
+    async fn get(&self, key: &[u8], at: Option<Version>) -> Result<Value> {
+        self.published.wait_until(|| self.is_settled(at)).await;
+        let mut held = Vec::new();
+        loop {
+            // The present is asked anew each time: a version seen before the wait may be merged away.
+            match self.look(key, self.read_version(at), &held) {
+                Looked::Here(value) => {
+                    self.count_get(&value);
+                    return Ok(value);
+                }
+                Looked::Needs(table, handle) => {
+                    let block = self.load_block(&table, handle).await?;
+                    held.push((table.id(), block));
+                }
+            }
+        }
+    }
+
+    fn count_get(&self, value: &Value) {
+        let mut stats = self.stats.borrow_mut();
+        stats.gets += 1;
+        stats.gets_found += u64::from(value.is_some());
+    }
+
+    /// Looks through everything that is in memory, newest first: the first version found is the one.
+    fn look(&self, key: &[u8], at: Version, held: &[(TableId, Rc<Block>)]) -> Looked {
+        for generation in self.memtables.borrow().newest_first() {
+            if let Some(value) = generation.table.borrow().get(key, at) {
+                return Looked::Here(value.map(Box::from));
+            }
+        }
+        let blocks = Blocks {
+            cache: &self.cache,
+            held,
+        };
+        let hash = Table::key_hash(key);
+        for run in &self.tables.borrow().runs {
+            let Some(table) = run.table_for(key) else {
+                continue;
+            };
+            if !table.may_contain(hash) {
+                self.stats.borrow_mut().filter_negatives += 1;
+                continue;
+            }
+            match table.find(key, at, &blocks) {
+                Found::Value(value, _) => return Looked::Here(Some(Box::from(&*value))),
+                Found::Tombstone(_) => return Looked::Here(None),
+                Found::Absent => {}
+                Found::Needs(handle) => return Looked::Needs(Rc::clone(table), handle),
+            }
+        }
+        Looked::Here(None)
+    }
+
+    /// Reads one block into the cache.
+    pub async fn load_block(&self, table: &Table, handle: BlockHandle) -> Result<Rc<Block>> {
+        let offset = u64::from(handle.page) * PAGE as u64;
+        let buffer = match handle.pages {
+            1 => self.io.frame(),
+            pages => Buffer::zeroed(pages as usize * PAGE),
+        };
+        let mut done = self.io.read(table.file(), offset, buffer).await;
+        if done.result.is_err() {
+            // Once more: a path to the device that hiccuped is not a damaged block.
+            done = self.io.read(table.file(), offset, done.buffer).await;
+        }
+        let read = done.result.map_err(|e| Error::io(e, table.name()))?;
+        if read < handle.pages as usize * PAGE {
+            return Err(Error::Corrupt {
+                file: table.name().into(),
+                offset,
+                detail: "the file ends inside this block".into(),
+            });
+        }
+        let block = Rc::new(table.decode_block(handle, done.buffer)?);
+        self.cache
+            .borrow_mut()
+            .insert(table.id(), Rc::clone(&block));
+        Ok(block)
+    }
+}
+
+/// A multi-get that waits for blocks.
+struct Gathering<T> {
+    values: Vec<Value>,
+    missing: usize,
+    /// Taken by whoever answers.
+    token: Option<T>,
+}

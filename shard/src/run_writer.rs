@@ -1,0 +1,168 @@
+//! Writing a sorted run: entries in, table files out. Shared by flush and merge.
+
+use std::collections::VecDeque;
+use std::rc::Rc;
+
+use ringkeep_io::{Buffer, File, OpenMode, Ticket, WriteDurability};
+
+use crate::core::Core;
+use crate::error::{Error, Result};
+use crate::merge::MergeCursor;
+use crate::table::{Table, TableId, TableWriter};
+use crate::table_set::table_name;
+use crate::tasks::yield_now;
+
+/// Chunks on their way to the device. More would only hold memory.
+const CHUNKS_IN_FLIGHT: usize = 3;
+
+/// Entries between two looks at what else there is to do: well under 100 us.
+const ENTRIES_PER_SLICE: usize = 256;
+
+/// Cuts a stream of entries into tables of about `table_bytes`.
+pub(crate) struct RunWriter<'a, T> {
+    core: &'a Core<T>,
+    current: Option<Output>,
+    last_key: Vec<u8>,
+    done: Vec<Rc<Table>>,
+    names: Vec<String>,
+}
+
+struct Output {
+    writer: TableWriter,
+    stream: Stream,
+}
+
+/// A file being written from front to back.
+struct Stream {
+    file: File,
+    name: String,
+    in_flight: VecDeque<Ticket>,
+}
+
+impl<'a, T> RunWriter<'a, T> {
+    pub fn new(core: &'a Core<T>) -> RunWriter<'a, T> {
+        RunWriter {
+            core,
+            current: None,
+            last_key: Vec::new(),
+            done: Vec::new(),
+            names: Vec::new(),
+        }
+    }
+
+    /// Adds everything that the cursor passes, in slices that let others run.
+    pub async fn add_all(&mut self, merge: &mut MergeCursor) -> Result<()> {
+        let mut entries = 0;
+        while let Some(key) = merge.key() {
+            let full = self.current.as_ref().is_some_and(|output| {
+                // All versions of a key stay in one table.
+                output.writer.bytes() >= self.core.options.table_bytes && key != self.last_key
+            });
+            if full {
+                self.finish_table().await?;
+            }
+            let output = match &mut self.current {
+                Some(output) => output,
+                none => none.insert(start_table(self.core, &mut self.names)?),
+            };
+            merge.visit(|key, version, value| {
+                output.writer.add(key, version, value);
+                self.last_key.clear();
+                self.last_key.extend_from_slice(key);
+            });
+            while let Some(chunk) = output.writer.pending() {
+                output.stream.write(self.core, chunk).await?;
+            }
+            merge.next().await?;
+            entries += 1;
+            if entries % ENTRIES_PER_SLICE == 0 {
+                yield_now().await;
+            }
+        }
+        Ok(())
+    }
+
+    async fn finish_table(&mut self) -> Result<()> {
+        let Some(output) = self.current.take() else {
+            return Ok(());
+        };
+        let core = self.core;
+        let (chunks, summary) = output.writer.finish();
+        let mut stream = output.stream;
+        for chunk in chunks {
+            stream.write(core, chunk).await?;
+        }
+        stream.drain(0).await?;
+        let synced = core.io.sync(&stream.file).await;
+        synced
+            .result
+            .map_err(|e| Error::io(e, stream.name.as_str()))?;
+        let Stream { file, name, .. } = stream;
+        let (store, shard) = (core.identity.store, core.identity.shard);
+        let table = Table::open(&core.io, file, name, &summary, store, shard).await?;
+        self.done.push(Rc::new(table));
+        Ok(())
+    }
+
+    /// Ends the run: every table is on stable storage and has a durable name.
+    pub async fn finish(&mut self) -> Result<Vec<Rc<Table>>> {
+        self.finish_table().await?;
+        if !self.done.is_empty() {
+            let synced = self.core.directory.sync();
+            synced.map_err(|e| Error::io(e, "the shard's directory"))?;
+        }
+        Ok(std::mem::take(&mut self.done))
+    }
+
+    /// Gives the space of an unfinished run back.
+    pub async fn abandon(mut self) {
+        if let Some(output) = &mut self.current {
+            let _ = output.stream.drain(0).await;
+        }
+        self.current = None;
+        self.done.clear();
+        for name in &self.names {
+            let _ = self.core.directory.remove(name);
+        }
+    }
+}
+
+fn start_table<T>(core: &Core<T>, names: &mut Vec<String>) -> Result<Output> {
+    let id = TableId(core.next_table.get());
+    core.next_table.set(id.0 + 1);
+    let name = table_name(id);
+    let file = core
+        .directory
+        .open(&name, OpenMode::CreateNew)
+        .map_err(|e| Error::io(e, name.as_str()))?;
+    names.push(name.clone());
+    Ok(Output {
+        writer: TableWriter::new(id, core.identity.store, core.identity.shard),
+        stream: Stream {
+            file,
+            name,
+            in_flight: VecDeque::new(),
+        },
+    })
+}
+
+impl Stream {
+    async fn write<T>(&mut self, core: &Core<T>, chunk: (u64, Buffer, usize)) -> Result<()> {
+        let (offset, buffer, length) = chunk;
+        let cached = WriteDurability::Cached;
+        let ticket = core.io.write(&self.file, offset, buffer, length, cached);
+        self.in_flight.push_back(ticket);
+        self.drain(CHUNKS_IN_FLIGHT).await
+    }
+
+    /// Waits until no more than `most` chunks are in flight.
+    async fn drain(&mut self, most: usize) -> Result<()> {
+        while self.in_flight.len() > most
+            && let Some(ticket) = self.in_flight.pop_front()
+        {
+            let done = ticket.await;
+            done.result.map_err(|e| Error::io(e, self.name.as_str()))?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,117 @@
+//! Scans, a page at a time. Each page seeks anew: between pages the shard keeps nothing, and what the
+//! pinned version can see stays in the tables.
+
+use std::ops::Bound;
+use std::rc::Rc;
+
+use crate::call::{Entry, Reply, ScanCall, ScanPage};
+use crate::core::Core;
+use crate::error::Result;
+use crate::merge::{MergeCursor, Source};
+use crate::table::BlockReader;
+use crate::table_set::TableRun;
+use crate::tasks::yield_now;
+
+/// Entries between two looks at what else there is to do.
+const ENTRIES_PER_SLICE: usize = 512;
+
+impl<T: 'static> Core<T> {
+    pub fn accept_scan(self: &Rc<Self>, token: T, scan: ScanCall) {
+        let core = Rc::clone(self);
+        self.tasks.spawn(async move {
+            core.published
+                .wait_until(|| core.is_settled(Some(scan.at)))
+                .await;
+            match core.scan_page(&scan).await {
+                Ok(page) => {
+                    core.stats.borrow_mut().scan_pages += 1;
+                    core.reply(token, Reply::Page(page));
+                }
+                Err(error) => core.reply(token, Reply::Failed(error)),
+            }
+        });
+    }
+
+    async fn scan_page(&self, scan: &ScanCall) -> Result<ScanPage> {
+        let at = self.read_version(Some(scan.at));
+        let mut merge = MergeCursor::visible(self.sources(), at);
+        let (from, to) = (as_bytes(&scan.from), as_bytes(&scan.to));
+        if scan.reverse {
+            merge.seek_back(to).await?;
+        } else {
+            merge.seek(from).await?;
+        }
+        let mut page = ScanPage::default();
+        let mut bytes = 0;
+        while let Some(key) = merge.key() {
+            let inside = if scan.reverse {
+                is_above(key, from)
+            } else {
+                is_below(key, to)
+            };
+            if !inside {
+                break;
+            }
+            if bytes >= scan.page_bytes {
+                return Ok(page);
+            }
+            let keep = |key: &[u8], _, value: Option<&[u8]>| -> Entry {
+                let value = value.filter(|_| !scan.keys_only).unwrap_or_default();
+                (key.into(), value.into())
+            };
+            if let Some(entry) = merge.visit(keep) {
+                bytes += entry.0.len() + entry.1.len();
+                page.entries.push(entry);
+            }
+            if page.entries.len() % ENTRIES_PER_SLICE == 0 {
+                yield_now().await;
+            }
+            if scan.reverse {
+                merge.prev().await?;
+            } else {
+                merge.next().await?;
+            }
+        }
+        page.done = true;
+        Ok(page)
+    }
+
+    /// Everything there is, newest first.
+    fn sources(&self) -> Vec<Source> {
+        let memtables = self.memtables.borrow();
+        let tables = self.tables.borrow();
+        let generations = memtables
+            .newest_first()
+            .filter(|generation| !generation.is_empty())
+            .map(|generation| Source::memtable(Rc::clone(&generation.table)));
+        let run = |run: &Rc<TableRun>| {
+            let reader = BlockReader::cached(self.io.clone(), Rc::clone(&self.cache));
+            Source::run(run.tables.clone(), reader)
+        };
+        generations.chain(tables.runs.iter().map(run)).collect()
+    }
+}
+
+fn as_bytes(bound: &Bound<Box<[u8]>>) -> Bound<&[u8]> {
+    match bound {
+        Bound::Included(key) => Bound::Included(key),
+        Bound::Excluded(key) => Bound::Excluded(key),
+        Bound::Unbounded => Bound::Unbounded,
+    }
+}
+
+fn is_below(key: &[u8], to: Bound<&[u8]>) -> bool {
+    match to {
+        Bound::Included(end) => key <= end,
+        Bound::Excluded(end) => key < end,
+        Bound::Unbounded => true,
+    }
+}
+
+fn is_above(key: &[u8], from: Bound<&[u8]>) -> bool {
+    match from {
+        Bound::Included(start) => key >= start,
+        Bound::Excluded(start) => key > start,
+        Bound::Unbounded => true,
+    }
+}

@@ -1,0 +1,212 @@
+//! Faults one at a time, each with what must come of it.
+
+use ringkeep_io::{Crash, Doing, SimulatedOptions, Times};
+use ringkeep_shard::{Call, Durability, Error, Op, Reply};
+
+use crate::world::{World, tiny_options};
+
+const EIO: i32 = 5;
+
+fn world() -> World {
+    World::new(3, tiny_options(), SimulatedOptions::default())
+}
+
+fn fill(world: &mut World, keys: std::ops::Range<u32>) {
+    for number in keys {
+        let token = world.put(
+            &number.to_be_bytes(),
+            &[number as u8; 100],
+            Durability::Sync,
+        );
+        assert!(matches!(world.wait(token), Reply::Written(_)));
+    }
+}
+
+#[test]
+fn after_a_failed_log_write_nothing_is_written_and_reads_go_on() {
+    let mut world = world();
+    fill(&mut world, 0..10);
+    world.disk.fail_next(Doing::Write, EIO, Times::Once);
+    let failed = world.put(b"lost?", b"x", Durability::Sync);
+    assert!(matches!(
+        world.wait(failed),
+        Reply::Failed(Error::Unknown { .. })
+    ));
+    assert_eq!(
+        world.get(b"lost?"),
+        Ok(None),
+        "nobody was told that it is there"
+    );
+    let later = world.put(b"later", b"x", Durability::Sync);
+    assert!(matches!(
+        world.wait(later),
+        Reply::Failed(Error::Failed { .. })
+    ));
+    assert_eq!(world.get(&3u32.to_be_bytes()), Ok(Some(vec![3; 100])));
+    world.lose_power(Crash::Random);
+    world.open().expect("opens again");
+    world.check("after a failed write");
+    fill(&mut world, 20..30);
+}
+
+#[test]
+fn a_failed_sync_stops_writes_although_the_next_one_would_succeed() {
+    let mut world = world();
+    let token = world.put(b"buffered", b"x", Durability::Buffered);
+    world.wait(token);
+    world.disk.fail_next(Doing::Sync, EIO, Times::Once);
+    let synced = world.put(b"synced", b"x", Durability::Sync);
+    assert!(matches!(
+        world.wait(synced),
+        Reply::Failed(Error::Unknown { .. })
+    ));
+    let later = world.put(b"later", b"x", Durability::Sync);
+    assert!(matches!(
+        world.wait(later),
+        Reply::Failed(Error::Failed { .. })
+    ));
+    world.lose_power(Crash::LoseAll);
+    world.open().expect("opens again");
+    world.check("after a failed sync");
+}
+
+#[test]
+fn a_full_disk_refuses_puts_keeps_deletes_and_reads_and_heals_by_itself() {
+    let mut world = world();
+    fill(&mut world, 0..50);
+    world.run(1000);
+    let used: u64 = world.disk.files().iter().map(|(_, bytes)| bytes).sum();
+    world.disk.set_capacity_bytes(used);
+    let mut refused = 0;
+    for number in 50..2000u32 {
+        let token = world.put(&number.to_be_bytes(), &[1; 100], Durability::Sync);
+        match world.wait(token) {
+            Reply::Written(_) => {}
+            Reply::Failed(Error::Full { .. }) => refused += 1,
+            other => panic!("{other:?}"),
+        }
+        if refused > 20 {
+            break;
+        }
+    }
+    assert!(refused > 20, "the disk never filled");
+    assert_eq!(world.get(&7u32.to_be_bytes()), Ok(Some(vec![7; 100])));
+    let key = 7u32.to_be_bytes();
+    let delete = world.write(vec![Op::Delete { key: key.into() }], Durability::Sync);
+    assert!(
+        matches!(world.wait(delete), Reply::Written(_)),
+        "deletes go on"
+    );
+    world.check("full");
+    world.disk.set_capacity_bytes(1 << 40);
+    let mut answered = false;
+    for _ in 0..100 {
+        let token = world.put(b"again", b"x", Durability::Sync);
+        answered = matches!(world.wait(token), Reply::Written(_));
+        if answered {
+            break;
+        }
+        world.run(20);
+    }
+    assert!(answered, "writes resume when space returns");
+    world.lose_power(Crash::Random);
+    world.open().expect("opens");
+    world.check("after the full disk");
+}
+
+#[test]
+fn rot_in_acknowledged_log_is_refused_by_name_and_a_torn_tail_is_cut() {
+    let mut world = world();
+    fill(&mut world, 0..10);
+    world.lose_power(Crash::LoseAll);
+    // The third frame of the first segment: seven later ones say that it was durable.
+    world.disk.flip_bit("/shard/log-0000", 2 * 4096 + 100, 3);
+    match world.open() {
+        Err(Error::CorruptAcked { file, offset, .. }) => {
+            assert_eq!((file.as_str(), offset), ("log-0000", 2 * 4096));
+        }
+        other => panic!("{other:?}"),
+    }
+    world.disk.flip_bit("/shard/log-0000", 2 * 4096 + 100, 3);
+    // The last frame has no witness: it counts as torn.
+    world.disk.flip_bit("/shard/log-0000", 9 * 4096 + 100, 3);
+    world.open().expect("a torn tail is no damage");
+    assert_eq!(world.get(&8u32.to_be_bytes()), Ok(Some(vec![8; 100])));
+    assert_eq!(world.get(&9u32.to_be_bytes()), Ok(None));
+}
+
+#[test]
+fn an_idle_logs_last_frame_has_a_witness() {
+    let mut world = world();
+    fill(&mut world, 0..10);
+    world.run(1000);
+    world.lose_power(Crash::LoseAll);
+    world.disk.flip_bit("/shard/log-0000", 9 * 4096 + 100, 3);
+    assert!(matches!(world.open(), Err(Error::CorruptAcked { .. })));
+}
+
+#[test]
+fn records_cut_off_never_come_back_behind_new_ones() {
+    // Two frames in flight; the second reaches the disk, the first does not. The tail is cut, and
+    // the frame written in place of the lost one must not make the old second valid again.
+    for seed in 0..200 {
+        let mut world = World::new(seed, tiny_options(), SimulatedOptions::default());
+        fill(&mut world, 0..3);
+        for round in 0..3u8 {
+            for number in 10..14u32 {
+                world.put(&number.to_be_bytes(), &[round; 300], Durability::Sync);
+            }
+            world.run(2);
+            world.lose_power(Crash::Writes);
+            world.open().expect("opens");
+            world.check(&format!("seed {seed} round {round}"));
+        }
+    }
+}
+
+#[test]
+fn lost_truncated_and_foreign_files_have_typed_errors() {
+    let expect = |break_it: &dyn Fn(&mut World), expected: &dyn Fn(&Error) -> bool| {
+        let mut world = world();
+        fill(&mut world, 0..10);
+        world.done(Call::Flush).expect("flushes");
+        fill(&mut world, 10..20);
+        world.lose_power(Crash::LoseAll);
+        break_it(&mut world);
+        let error = world.open().expect_err("a broken shard");
+        assert!(expected(&error), "{error:?}");
+    };
+    let missing = |name: &'static str| move |e: &Error| matches!(e, Error::Missing { file } if file.starts_with(name));
+    let table = |world: &World| {
+        let files = world.disk.files();
+        let table = files.iter().find(|(path, _)| path.contains("table-"));
+        table.expect("a table").0.clone()
+    };
+    expect(
+        &|w| w.disk.remove("/shard/superblock"),
+        &missing("superblock"),
+    );
+    expect(&|w| w.disk.remove("/shard/log-0001"), &missing("log-0001"));
+    expect(
+        &|w| w.disk.truncate("/shard/log-0000", 8192),
+        &missing("log-0000"),
+    );
+    expect(&|w| w.disk.remove(&table(w)), &missing("table-"));
+    expect(&|w| w.disk.truncate(&table(w), 4096), &missing("table-"));
+    for copy in 0..3 {
+        let mut world = world();
+        world.lose_power(Crash::LoseAll);
+        for damaged in 0..=copy {
+            world
+                .disk
+                .flip_bit("/shard/superblock", damaged * (64 << 10) + 40, 0);
+        }
+        world
+            .open()
+            .expect("one good copy is enough when none disagrees");
+    }
+    expect(
+        &|w| (0..4).for_each(|c| w.disk.flip_bit("/shard/superblock", c * (64 << 10) + 40, 0)),
+        &|e| matches!(e, Error::Corrupt { file, .. } if file == "superblock"),
+    );
+}

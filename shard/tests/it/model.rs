@@ -1,0 +1,123 @@
+//! Random operations, crashes and reopenings against an ordered map.
+
+use ringkeep_io::{Crash, SimulatedOptions};
+use ringkeep_shard::{Call, Durability, Op};
+
+use crate::random::Random;
+use crate::world::{World, tiny_options};
+
+/// More: `RINGKEEP_SEEDS=100000 cargo test -p ringkeep-shard --test it model`. One: `RINGKEEP_SEED=7`.
+fn seeds() -> std::ops::Range<u64> {
+    let read = |name: &str| std::env::var(name).ok()?.parse::<u64>().ok();
+    match read("RINGKEEP_SEED") {
+        Some(seed) => seed..seed + 1,
+        None => 0..read("RINGKEEP_SEEDS").unwrap_or(150),
+    }
+}
+
+/// A value that tells key, number and length, with every byte depending on them.
+fn value(key: &[u8], number: u64, length: usize) -> Vec<u8> {
+    let mut random = Random::new(number ^ (key.len() as u64) << 32 ^ u64::from(key[0]));
+    (0..length).map(|_| random.next() as u8).collect()
+}
+
+fn random_ops(random: &mut Random, number: u64) -> Vec<Op> {
+    let count = if random.chance(150) {
+        1 + random.below(12)
+    } else {
+        1
+    };
+    (0..count)
+        .map(|_| {
+            let key = format!("key{:03}", random.below(120)).into_bytes();
+            if random.chance(200) {
+                return Op::Delete { key: key.into() };
+            }
+            // Mostly small; sometimes a block of its own; seldom a group of several frames.
+            let length = match random.below(100) {
+                0 => 20_000 + random.below(40_000),
+                1..4 => 3_000 + random.below(6_000),
+                _ => random.below(200),
+            };
+            let value = value(&key, number, length as usize);
+            Op::Put {
+                key: key.into(),
+                value: value.into(),
+            }
+        })
+        .collect()
+}
+
+fn live(seed: u64) {
+    let mut random = Random::new(seed);
+    let mut options = tiny_options();
+    options.memtable_bytes = 4096 << random.below(7);
+    options.table_bytes = 16384 << random.below(3);
+    options.cache_bytes = (random.below(3) as usize) * (32 << 10);
+    options.runs_max = 1 + random.below(4) as usize;
+    let mut disk = SimulatedOptions::default();
+    if random.chance(500) {
+        disk.probabilities.short = 0.05;
+    }
+    let mut world = World::new(seed, options, disk);
+    for number in 0..400 {
+        let story = format!("seed {seed}, step {number}");
+        match random.below(100) {
+            0..70 => {
+                let durability = match random.below(10) {
+                    0..6 => Durability::Sync,
+                    6..8 => Durability::Buffered,
+                    _ => Durability::Periodic(200_000),
+                };
+                let ops = random_ops(&mut random, number);
+                let token = world.write(ops, durability);
+                if random.chance(500) {
+                    world.wait(token);
+                }
+            }
+            70..85 => {
+                let key = format!("key{:03}", random.below(120)).into_bytes();
+                let possible = world.possible(&key);
+                let found = world.get(&key).expect("a get");
+                let newer = world.possible(&key);
+                assert!(
+                    possible.contains(&found) || newer.contains(&found),
+                    "{story}: a get gave a value that nobody could have left there"
+                );
+            }
+            85..88 => world.check(&story),
+            88..90 => drop(world.call(Call::Flush)),
+            90..91 => drop(world.call(Call::Compact)),
+            91..94 => world.run(random.below(200) as usize),
+            94..96 => {
+                world.kill();
+                world.open().expect(&story);
+                world.check(&story);
+            }
+            96..97 => {
+                world.done(Call::Close).expect(&story);
+                world.shard = None;
+                world.open().expect(&story);
+                world.check(&story);
+            }
+            _ => {
+                world.lose_power(Crash::Random);
+                world.open().unwrap_or_else(|e| panic!("{story}: {e}"));
+                world.check(&story);
+            }
+        }
+    }
+}
+
+#[test]
+fn whatever_happens_a_shard_holds_the_first_n_writes() {
+    for seed in seeds() {
+        let outcome = std::panic::catch_unwind(|| live(seed));
+        if let Err(panic) = outcome {
+            eprintln!(
+                "replay with: RINGKEEP_SEED={seed} cargo test -p ringkeep-shard --test it model"
+            );
+            std::panic::resume_unwind(panic);
+        }
+    }
+}

@@ -1,0 +1,366 @@
+//! One shard on a simulated disk, and what it must hold.
+//!
+//! A shard commits writes in the order in which it took them. So whatever happens, what it holds is
+//! the first `n` of them for some `n`: at least all that were acknowledged, at most all that were
+//! submitted. The model keeps every write and checks that such an `n` exists.
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+use std::path::Path;
+use std::sync::Arc;
+
+use ringkeep_io::{Crash, Directory, Io, SimulatedDisk, SimulatedOptions};
+use ringkeep_shard::{
+    Call, CommitClock, Durability, Error, Identity, Op, Pin, Pins, Reply, Result, ScanCall,
+    ScanPage, Shard, ShardId, ShardOptions, Version,
+};
+
+pub type Map = BTreeMap<Vec<u8>, Vec<u8>>;
+
+pub struct World {
+    pub disk: SimulatedDisk,
+    pub options: ShardOptions,
+    pub shard: Option<Shard<u64>>,
+    pub io: Io,
+    pins: Option<Arc<Pins>>,
+    next_token: u64,
+    replies: BTreeMap<u64, Reply>,
+    /// Every write taken, in order.
+    history: Vec<Write>,
+    /// The map after the first `base.0` writes.
+    base: (usize, Map),
+}
+
+struct Write {
+    token: u64,
+    ops: Vec<Op>,
+    synced: bool,
+    fate: Fate,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Fate {
+    Open,
+    Acknowledged,
+    /// Refused untouched: must never show.
+    Refused,
+    Unknown,
+}
+
+pub fn identity() -> Identity {
+    Identity {
+        store: *b"a simulated one!",
+        shard: ShardId(0),
+        shards: 1,
+    }
+}
+
+pub fn tiny_options() -> ShardOptions {
+    ShardOptions {
+        memtable_bytes: 32 << 10,
+        cache_bytes: 64 << 10,
+        segment_bytes: 64 << 10,
+        group_bytes: 16 << 10,
+        table_bytes: 32 << 10,
+        runs_max: 3,
+        idle_close_after: 1_000_000,
+    }
+}
+
+impl World {
+    pub fn new(seed: u64, options: ShardOptions, disk: SimulatedOptions) -> World {
+        let disk = SimulatedDisk::new(seed, disk);
+        let io = Io::simulated(&disk);
+        let mut world = World {
+            disk,
+            options,
+            shard: None,
+            io,
+            pins: None,
+            next_token: 0,
+            replies: BTreeMap::new(),
+            history: Vec::new(),
+            base: (0, Map::new()),
+        };
+        let root = world.io.directory(Path::new("/")).expect("a root");
+        root.create_directory("shard").expect("room for a folder");
+        let directory = world.directory();
+        Shard::<u64>::create(&world.io, &directory, &identity(), &world.options)
+            .expect("a new shard");
+        root.sync().expect("a durable folder");
+        world.open().expect("a fresh shard opens");
+        world
+    }
+
+    pub fn directory(&self) -> Directory {
+        self.io.directory(Path::new("/shard")).expect("the folder")
+    }
+
+    pub fn open(&mut self) -> Result<()> {
+        let clock = Arc::new(CommitClock::default());
+        let pins = Pins::new(Arc::clone(&clock));
+        let directory = self.directory();
+        let (io, options) = (&self.io, &self.options);
+        let shard = Shard::open(
+            io,
+            &directory,
+            &identity(),
+            options,
+            clock,
+            Arc::clone(&pins),
+        )?;
+        self.shard = Some(shard);
+        self.pins = Some(pins);
+        Ok(())
+    }
+
+    /// Power loss: whatever was not durable is kept or lost by seed.
+    pub fn lose_power(&mut self, crash: Crash) {
+        self.shard = None;
+        self.disk.crash_with(crash);
+        self.after_death(true);
+    }
+
+    /// SIGKILL: what the device was given, it has.
+    pub fn kill(&mut self) {
+        self.shard = None;
+        self.disk.kill();
+        self.after_death(false);
+    }
+
+    fn after_death(&mut self, power_loss: bool) {
+        self.io = Io::simulated(&self.disk);
+        self.replies.clear();
+        for write in &mut self.history {
+            let kept = write.fate == Fate::Acknowledged && (write.synced || !power_loss);
+            if write.fate != Fate::Refused && !kept {
+                write.fate = Fate::Unknown;
+            }
+        }
+    }
+
+    pub fn shard(&mut self) -> &mut Shard<u64> {
+        self.shard.as_mut().expect("the shard is open")
+    }
+
+    pub fn call(&mut self, call: Call) -> u64 {
+        self.next_token += 1;
+        let token = self.next_token;
+        self.shard().accept(token, call);
+        token
+    }
+
+    pub fn write(&mut self, ops: Vec<Op>, durability: Durability) -> u64 {
+        let call = Call::Write {
+            ops: ops.clone(),
+            durability,
+        };
+        let token = self.call(call);
+        self.history.push(Write {
+            token,
+            ops,
+            synced: durability == Durability::Sync,
+            fate: Fate::Open,
+        });
+        token
+    }
+
+    pub fn put(&mut self, key: &[u8], value: &[u8], durability: Durability) -> u64 {
+        let op = Op::Put {
+            key: key.into(),
+            value: value.into(),
+        };
+        self.write(vec![op], durability)
+    }
+
+    /// One turn of the host loop, without parking.
+    pub fn turn(&mut self) -> bool {
+        self.io.turn();
+        let Some(shard) = self.shard.as_mut() else {
+            return false;
+        };
+        let more = shard.turn();
+        for (token, reply) in shard.replies() {
+            if let Some(write) = self.history.iter_mut().rev().find(|w| w.token == token) {
+                write.fate = match &reply {
+                    Reply::Written(_) => Fate::Acknowledged,
+                    Reply::Failed(Error::Unknown { .. }) => Fate::Unknown,
+                    _ => Fate::Refused,
+                };
+            }
+            self.replies.insert(token, reply);
+        }
+        more
+    }
+
+    /// Turns until idle or `most` turns.
+    pub fn run(&mut self, most: usize) {
+        for _ in 0..most {
+            if self.turn() {
+                continue;
+            }
+            let deadline = self.shard().next_deadline();
+            if self.io.in_flight() == 0 && deadline.is_none() {
+                return;
+            }
+            self.io.park(deadline);
+        }
+    }
+
+    pub fn wait(&mut self, token: u64) -> Reply {
+        for _ in 0..1_000_000 {
+            if let Some(reply) = self.replies.remove(&token) {
+                return reply;
+            }
+            self.run(1);
+        }
+        panic!("call {token} is never answered");
+    }
+
+    pub fn get(&mut self, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        let call = Call::Get {
+            key: key.into(),
+            at: None,
+        };
+        let token = self.call(call);
+        match self.wait(token) {
+            Reply::Value(value) => Ok(value.map(Vec::from)),
+            Reply::Failed(error) => Err(error),
+            other => panic!("{other:?} is no answer to a get"),
+        }
+    }
+
+    /// Everything at a pinned version, by scan pages in the given direction.
+    pub fn scan(&mut self, pin: &Pin, reverse: bool, page_bytes: usize) -> Result<Map> {
+        let mut found = Map::new();
+        let (mut from, mut to) = (Bound::Unbounded, Bound::Unbounded);
+        loop {
+            let page =
+                self.scan_page(from.clone(), to.clone(), reverse, pin.version(), page_bytes)?;
+            let last = page.entries.last().map(|(key, _)| key.clone());
+            for (key, value) in page.entries {
+                let known = found.insert(key.to_vec(), value.to_vec());
+                assert!(known.is_none(), "{key:?} came twice");
+            }
+            match last {
+                _ if page.done => return Ok(found),
+                None => panic!("an empty page that is not the last"),
+                Some(key) if reverse => to = Bound::Excluded(key),
+                Some(key) => from = Bound::Excluded(key),
+            }
+        }
+    }
+
+    pub fn scan_page(
+        &mut self,
+        from: Bound<Box<[u8]>>,
+        to: Bound<Box<[u8]>>,
+        reverse: bool,
+        at: Version,
+        page_bytes: usize,
+    ) -> Result<ScanPage> {
+        let token = self.call(Call::Scan(ScanCall {
+            from,
+            to,
+            reverse,
+            at,
+            page_bytes,
+            keys_only: false,
+        }));
+        match self.wait(token) {
+            Reply::Page(page) => Ok(page),
+            Reply::Failed(error) => Err(error),
+            other => panic!("{other:?} is no answer to a scan"),
+        }
+    }
+
+    pub fn done(&mut self, call: Call) -> Result<()> {
+        let token = self.call(call);
+        match self.wait(token) {
+            Reply::Done => Ok(()),
+            Reply::Failed(error) => Err(error),
+            other => panic!("{other:?} is no answer"),
+        }
+    }
+
+    pub fn stats(&mut self) -> ringkeep_shard::ShardStats {
+        let token = self.call(Call::Stats);
+        match self.wait(token) {
+            Reply::Stats(stats) => *stats,
+            other => panic!("{other:?} is no answer"),
+        }
+    }
+
+    /// The newest value of `key` that a read may give now, and every one that was written since.
+    pub fn possible(&self, key: &[u8]) -> Vec<Option<Vec<u8>>> {
+        let mut possible = vec![self.base.1.get(key).cloned()];
+        for write in &self.history[self.base.0..] {
+            if write.fate == Fate::Refused {
+                continue;
+            }
+            let ops = write.ops.iter().filter(|op| op.key() == key);
+            let last = ops.last().map(|op| op.value().map(<[u8]>::to_vec));
+            if let Some(value) = last {
+                if write.fate == Fate::Acknowledged {
+                    possible.clear();
+                }
+                possible.push(value);
+            }
+        }
+        possible
+    }
+
+    /// Finds the `n` whose first `n` writes are what the shard holds, and goes on from there.
+    pub fn check(&mut self, story: &str) {
+        let pin = self.pins.as_ref().expect("open").pin();
+        let found = self.scan(&pin, false, 4096).expect("a scan");
+        let acknowledged = self
+            .history
+            .iter()
+            .rposition(|w| w.fate == Fate::Acknowledged);
+        let least = acknowledged.map_or(self.base.0, |index| (index + 1).max(self.base.0));
+        let mut map = self.base.1.clone();
+        let mut n = self.base.0;
+        let matched = loop {
+            if n >= least && map == found {
+                break true;
+            }
+            let Some(write) = self.history.get(n) else {
+                break false;
+            };
+            if write.fate != Fate::Refused {
+                apply(&mut map, &write.ops);
+            }
+            n += 1;
+        };
+        assert!(
+            matched,
+            "{story}: what is there is not the first n writes for any n from {least} to {}: \
+             it has {} keys",
+            self.history.len(),
+            found.len()
+        );
+        // Writes of which nothing shows may still be on their way, unless the shard was reopened.
+        if self.history[n..]
+            .iter()
+            .all(|write| write.fate != Fate::Open)
+        {
+            self.history.truncate(n);
+        }
+        self.base = (n, map);
+        let backwards = self.scan(&pin, true, 700).expect("a scan");
+        assert!(
+            backwards == self.base.1,
+            "{story}: backwards is another map"
+        );
+    }
+}
+
+fn apply(map: &mut Map, ops: &[Op]) {
+    for op in ops {
+        match op.value() {
+            Some(value) => map.insert(op.key().to_vec(), value.to_vec()),
+            None => map.remove(op.key()),
+        };
+    }
+}
