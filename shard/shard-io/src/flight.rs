@@ -66,6 +66,18 @@ impl Flight {
         self.pending
     }
 
+    /// Every operation that is pending.
+    pub fn tokens(&self) -> impl Iterator<Item = Token> {
+        let pending = |slot: &Slot| matches!(slot.state, State::Pending(_));
+        let slots = (0..)
+            .zip(&self.slots)
+            .filter(move |(_, slot)| pending(slot));
+        slots.map(|(index, slot)| Token {
+            index,
+            generation: slot.generation,
+        })
+    }
+
     pub fn insert(&mut self, operation: Operation) -> Token {
         self.pending += 1;
         let index = match self.free.pop() {

@@ -1,119 +1,28 @@
-//! The event queue of a simulated disk: virtual time, latency, completion, crash.
+//! The handle of a simulated disk: what a test does to it and asks of it.
 
-use std::cell::{BorrowMutError, Cell, RefCell, RefMut};
-use std::cmp::Reverse;
-use std::collections::{BinaryHeap, VecDeque};
+use std::cell::{BorrowMutError, RefCell, RefMut};
 use std::ops::Range;
 use std::rc::Rc;
 
-use super::faults::{Fate, Faults, Times};
-use super::inode::{Inode, InodeRef, PageRef, Stamp, Survival, compose};
+use super::device::{Disk, DiskCounters};
+use super::faults::{Fate, Times};
+use super::inode::InodeRef;
 use super::namespace::{DirectoryRef, Node};
-use super::random::Random;
-use super::trace::{Trace, fold};
-use super::{Crash, SECTOR, SimulatedOptions};
-use crate::flight::Token;
-use crate::operation::Step;
-use crate::{Doing, Nanos, PAGE};
+use super::{Crash, SimulatedOptions};
+use crate::{Doing, Nanos};
 
 /// A seeded disk with virtual time; clones share it. Give it hosts with [`Io::simulated`](crate::Io::simulated).
 #[derive(Clone)]
 pub struct SimulatedDisk(Rc<RefCell<Disk>>);
 
-/// What a simulated disk has done; exact, for assertions.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct DiskCounters {
-    /// Reads that arrived.
-    pub reads: u64,
-    /// Bytes that reads asked for.
-    pub read_bytes: u64,
-    /// Writes that arrived, durable or not.
-    pub writes: u64,
-    /// Bytes that they carried.
-    pub write_bytes: u64,
-    /// Durable writes among them.
-    pub durable_writes: u64,
-    /// File syncs.
-    pub syncs: u64,
-    /// Directory syncs.
-    pub directory_syncs: u64,
-}
-
-pub(super) struct Disk {
-    pub options: SimulatedOptions,
-    pub now: Nanos,
-    latency: Random,
-    chance: Random,
-    fortune: Random,
-    events: BinaryHeap<Reverse<Event>>,
-    stuck: Vec<Request>,
-    sequence: u64,
-    stamp: Stamp,
-    hosts: Vec<HostState>,
-    pub root: DirectoryRef,
-    inodes: u64,
-    used: Rc<Cell<u64>>,
-    pub faults: Faults,
-    pub trace: Trace,
-    pub counters: DiskCounters,
-}
-
-struct HostState {
-    alive: bool,
-    in_flight: usize,
-    answers: VecDeque<Answer>,
-}
-
-/// A completion on its way to a host, with the pages that a read brings.
-pub(super) struct Answer {
-    pub token: Token,
-    pub answer: i32,
-    pub pages: Vec<PageRef>,
-}
-
-/// One operation in flight.
-pub(super) struct Request {
-    pub host: usize,
-    pub token: Token,
-    pub step: Step,
-    pub inode: InodeRef,
-    pub offset: u64,
-    pub length: usize,
-    /// What a write carries; copied when asked for, because a crash needs it when the host is gone.
-    pub pages: Vec<PageRef>,
-}
-
-struct Event {
-    at: Nanos,
-    /// Equal times are in no order that a caller could rely on.
-    shuffle: u64,
-    sequence: u64,
-    covered: Stamp,
-    fate: Fate,
-    request: Request,
-}
-
 impl SimulatedDisk {
     /// An empty disk.
     pub fn new(seed: u64, options: SimulatedOptions) -> SimulatedDisk {
-        SimulatedDisk(Rc::new(RefCell::new(Disk {
-            options,
-            now: 0,
-            latency: Random::new(seed, 1),
-            chance: Random::new(seed, 2),
-            fortune: Random::new(seed, 3),
-            events: BinaryHeap::new(),
-            stuck: Vec::new(),
-            sequence: 0,
-            stamp: 0,
-            hosts: Vec::new(),
-            root: DirectoryRef::default(),
-            inodes: 0,
-            used: Rc::default(),
-            faults: Faults::default(),
-            trace: Trace::default(),
-            counters: DiskCounters::default(),
-        })))
+        SimulatedDisk::of(Disk::new(seed, options))
+    }
+
+    fn of(disk: Disk) -> SimulatedDisk {
+        SimulatedDisk(Rc::new(RefCell::new(disk)))
     }
 
     pub(super) fn disk(&self) -> RefMut<'_, Disk> {
@@ -135,11 +44,31 @@ impl SimulatedDisk {
         self.disk().crash(crash);
     }
 
+    /// Cuts the power when `spared` more operations have been asked for and the next one is under way: 0 is the next
+    /// one. Blocking calls count too, see [`operations`](Self::operations).
+    pub fn crash_at(&self, spared: u64, crash: Crash) {
+        self.disk().crash_at(spared, crash);
+    }
+
+    /// What this disk would be after a crash now, drawn with another seed; this one goes on undisturbed. So one
+    /// run can be cut at one point in many ways.
+    pub fn crashed_copy(&self, seed: u64, crash: Crash) -> SimulatedDisk {
+        SimulatedDisk::of(self.disk().crashed_copy(seed, crash))
+    }
+
+    /// Operations asked for so far: reads, writes, syncs, and the blocking calls on files and directories.
+    pub fn operations(&self) -> u64 {
+        self.disk().operations
+    }
+
+    /// How often the power was cut so far.
+    pub fn crashes(&self) -> u64 {
+        self.disk().crashes
+    }
+
     /// Kills every host's process. Nothing is lost: what is in flight still lands, each write in its time.
     pub fn kill(&self) {
-        let mut disk = self.disk();
-        disk.trace.note("kill", &[]);
-        disk.hosts.iter_mut().for_each(HostState::die);
+        self.disk().kill();
     }
 
     /// Fails the next operations of a kind.
@@ -188,10 +117,7 @@ impl SimulatedDisk {
 
     /// Lets stuck operations go on.
     pub fn unstick(&self) {
-        let mut disk = self.disk();
-        for request in std::mem::take(&mut disk.stuck) {
-            disk.schedule(request, Fate::Normal);
-        }
+        self.disk().unstick();
     }
 
     /// Forgets every fault that was injected and has not struck yet.
@@ -327,306 +253,3 @@ fn collect(directory: &DirectoryRef, path: &str, files: &mut Vec<(String, u64)>)
         }
     }
 }
-
-impl Disk {
-    pub fn add_host(&mut self) -> usize {
-        self.hosts.push(HostState {
-            alive: true,
-            in_flight: 0,
-            answers: VecDeque::new(),
-        });
-        self.hosts.len() - 1
-    }
-
-    pub fn is_alive(&self, host: usize) -> bool {
-        self.hosts[host].alive
-    }
-
-    /// The host's `Io` is gone.
-    pub fn end_host(&mut self, host: usize) {
-        self.hosts[host].die();
-    }
-
-    pub fn in_flight(&self, host: usize) -> usize {
-        let stuck = self.stuck.iter().filter(|request| request.host == host);
-        self.hosts[host].in_flight - stuck.count()
-    }
-
-    pub fn new_inode(&mut self) -> InodeRef {
-        self.inodes += 1;
-        Rc::new(RefCell::new(Inode::new(self.inodes, Rc::clone(&self.used))))
-    }
-
-    pub fn next_stamp(&mut self) -> Stamp {
-        self.stamp += 1;
-        self.stamp
-    }
-
-    pub fn free_bytes(&self) -> u64 {
-        self.options.capacity_bytes.saturating_sub(self.used.get())
-    }
-
-    /// An injected error of a blocking call.
-    pub fn strike(&mut self, doing: Doing, inode: Option<u64>) -> Result<(), i32> {
-        match self.faults.strike(doing, inode) {
-            Some(Fate::Fail(errno)) => Err(errno),
-            _ => Ok(()),
-        }
-    }
-
-    pub fn submit(&mut self, request: Request) {
-        let inode = request.inode.borrow().id;
-        let bytes = request.length as u64;
-        let (doing, tag) = match request.step {
-            Step::Read => {
-                self.counters.reads += 1;
-                self.counters.read_bytes += bytes;
-                (Doing::Read, 0)
-            }
-            Step::Write { dsync } => {
-                self.counters.writes += 1;
-                self.counters.write_bytes += bytes;
-                self.counters.durable_writes += u64::from(dsync);
-                (Doing::Write, 1 + u64::from(dsync))
-            }
-            Step::Sync => {
-                self.counters.syncs += 1;
-                (Doing::Sync, 3)
-            }
-        };
-        let data = request.pages.iter().flatten().fold(0u64, |hash, page| {
-            hash.rotate_left(7) ^ fold(page.as_slice())
-        });
-        let values = [
-            tag,
-            request.host as u64,
-            inode,
-            request.offset,
-            bytes,
-            data,
-            self.now,
-        ];
-        self.trace.note("submit", &values);
-        self.hosts[request.host].in_flight += 1;
-        let pages = request.length / PAGE;
-        let probabilities = &self.options.probabilities;
-        match self
-            .faults
-            .fate(doing, inode, pages, probabilities, &mut self.chance)
-        {
-            Fate::Stuck => self.stuck.push(request),
-            fate => self.schedule(request, fate),
-        }
-    }
-
-    fn schedule(&mut self, request: Request, fate: Fate) {
-        let latency = &self.options.latency;
-        let spread = latency.most.saturating_sub(latency.least) + 1;
-        let mut takes = latency.least + self.latency.below(spread);
-        if self.latency.chance(latency.tail_probability) {
-            takes *= latency.tail_factor.max(1);
-        }
-        self.sequence += 1;
-        self.events.push(Reverse(Event {
-            at: self.now + takes,
-            shuffle: self.latency.next(),
-            sequence: self.sequence,
-            covered: self.stamp,
-            fate,
-            request,
-        }));
-    }
-
-    pub fn next_event(&self) -> Option<Nanos> {
-        self.events.peek().map(|Reverse(event)| event.at)
-    }
-
-    /// Completes what has fallen due.
-    pub fn run_due(&mut self) {
-        while self.next_event().is_some_and(|at| at <= self.now) {
-            self.run_next();
-        }
-    }
-
-    /// Moves to the next completion; false when there is none.
-    pub fn run_next(&mut self) -> bool {
-        let Some(Reverse(event)) = self.events.pop() else {
-            return false;
-        };
-        self.now = self.now.max(event.at);
-        let request = &event.request;
-        let (answer, pages) = match request.step {
-            Step::Read => self.read(request, event.fate),
-            Step::Write { dsync } => (self.write(request, event.fate, dsync), Vec::new()),
-            Step::Sync => (self.sync(request, event.fate, event.covered), Vec::new()),
-        };
-        let inode = request.inode.borrow().id;
-        let values = [
-            request.host as u64,
-            inode,
-            request.offset,
-            answer as u64,
-            self.now,
-        ];
-        self.trace.note("complete", &values);
-        let host = &mut self.hosts[request.host];
-        host.in_flight -= 1;
-        if host.alive {
-            host.answers.push_back(Answer {
-                token: request.token,
-                answer,
-                pages,
-            });
-        }
-        true
-    }
-
-    fn read(&self, request: &Request, fate: Fate) -> (i32, Vec<PageRef>) {
-        let length = match fate {
-            Fate::Fail(errno) => return (-errno, Vec::new()),
-            Fate::Short(pages) => pages * PAGE,
-            _ => request.length,
-        };
-        match request.inode.borrow().read(request.offset, length) {
-            Some((bytes, pages)) => (bytes as i32, pages),
-            None => (-libc::EIO, Vec::new()),
-        }
-    }
-
-    fn write(&mut self, request: &Request, fate: Fate, durable: bool) -> i32 {
-        let mut inode = request.inode.borrow_mut();
-        let stamp = self.next_stamp();
-        let mut first = request.offset as usize / PAGE;
-        let mut count = request.pages.len();
-        if let Fate::Short(pages) = fate {
-            count = pages;
-        }
-        // As much as there is room for, like the kernel.
-        while inode.growth(((first + count) * PAGE) as u64) > self.free_bytes() {
-            count -= 1;
-            if count == 0 {
-                return -libc::ENOSPC;
-            }
-        }
-        let pages = &request.pages[..count];
-        let bytes = (count * PAGE) as i32;
-        let end = ((first + count) * PAGE) as u64;
-        match fate {
-            Fate::Fail(errno) => {
-                // Any part of it may have been done.
-                let torn = (first..).zip(pages).map(|(index, page)| {
-                    let (before, done) = (inode.page(index), self.chance.next());
-                    compose(|sector| {
-                        if done >> sector & 1 == 1 {
-                            page
-                        } else {
-                            &before
-                        }
-                    })
-                });
-                let torn = torn.collect::<Vec<_>>();
-                // Nothing past the old end became part of the file.
-                let inside = (inode.size() as usize / PAGE)
-                    .saturating_sub(first)
-                    .min(count);
-                inode.write(stamp, first, &torn[..inside], false);
-                return -errno;
-            }
-            Fate::Lost => {
-                inode.extend(stamp, end, durable);
-                return bytes;
-            }
-            Fate::Misdirected => {
-                let size = inode.size() as usize / PAGE;
-                inode.extend(stamp, end, durable);
-                let places = size.max(first + count) - count + 1;
-                if places == 1 {
-                    // A file with no other place for it: then it is lost.
-                    return bytes;
-                }
-                let other = self.chance.below(places as u64 - 1) as usize;
-                first = if other >= first { other + 1 } else { other };
-            }
-            _ => {}
-        }
-        inode.write(stamp, first, pages, durable);
-        bytes
-    }
-
-    fn sync(&mut self, request: &Request, fate: Fate, covered: Stamp) -> i32 {
-        let mut inode = request.inode.borrow_mut();
-        match fate {
-            Fate::Fail(errno) => {
-                inode.fail_sync(covered);
-                -errno
-            }
-            // A sync that lies.
-            Fate::Lost | Fate::Misdirected => 0,
-            _ => {
-                inode.sync(covered);
-                0
-            }
-        }
-    }
-
-    /// What has completed for a host since it last asked.
-    pub fn answers(&mut self, host: usize) -> VecDeque<Answer> {
-        std::mem::take(&mut self.hosts[host].answers)
-    }
-
-    pub fn has_answers(&self, host: usize) -> bool {
-        !self.hosts[host].answers.is_empty()
-    }
-
-    fn crash(&mut self, crash: Crash) {
-        self.trace.note("crash", &[self.now]);
-        self.hosts.iter_mut().for_each(HostState::die);
-        let in_flight = std::mem::take(&mut self.events).into_sorted_vec();
-        let in_flight = in_flight.into_iter().map(|Reverse(event)| event.request);
-        let in_flight = in_flight.rev().chain(std::mem::take(&mut self.stuck));
-        for request in in_flight.collect::<Vec<_>>() {
-            self.hosts[request.host].in_flight = 0;
-            let stamp = self.next_stamp();
-            let first = request.offset as usize / PAGE;
-            let mut inode = request.inode.borrow_mut();
-            inode.write_in_flight(stamp, first, &request.pages);
-        }
-        let mut survival = Survival::new(crash, &mut self.fortune);
-        self.root.borrow_mut().crash(&mut survival);
-    }
-}
-
-impl HostState {
-    fn die(&mut self) {
-        self.alive = false;
-        self.answers.clear();
-    }
-}
-
-impl PartialEq for Event {
-    fn eq(&self, other: &Event) -> bool {
-        self.key() == other.key()
-    }
-}
-
-impl Eq for Event {}
-
-impl PartialOrd for Event {
-    fn partial_cmp(&self, other: &Event) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Event {
-    fn cmp(&self, other: &Event) -> std::cmp::Ordering {
-        self.key().cmp(&other.key())
-    }
-}
-
-impl Event {
-    fn key(&self) -> (Nanos, u64, u64) {
-        (self.at, self.shuffle, self.sequence)
-    }
-}
-
-const _: () = assert!(PAGE.is_multiple_of(SECTOR));

@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::disk::{Disk, Request};
+use super::device::{Disk, Request};
 use super::inode::InodeRef;
 use super::namespace::{DirectoryRef, Node};
 use super::trace::fold;
@@ -17,7 +17,8 @@ use crate::flight::{Flight, Token};
 use crate::operation::{Operation, Step};
 use crate::{Doing, Doorbell, IoError, Nanos, OpenMode, PAGE, Result, SimulatedDisk};
 
-/// One `Io` on a simulated disk. Dead after a crash: what was in flight never completes, what comes later is EIO.
+/// One `Io` on a simulated disk. Dead after a crash: then what was in flight has no answer, and what comes later is EIO. Only
+/// a park answers what was in flight with EIO, so that code that blocks gets out.
 #[derive(Clone)]
 pub(crate) struct Host(Rc<Seat>);
 
@@ -118,7 +119,12 @@ impl Host {
         ready: &mut Vec<(Token, i32)>,
     ) {
         let rung = self.0.bell.swap(false, Ordering::Acquire);
-        if self.is_alive() && !rung {
+        if !self.is_alive() {
+            self.0.refused.take();
+            let flight = flight.borrow();
+            return ready.extend(flight.tokens().map(|token| (token, -libc::EIO)));
+        }
+        if !rung {
             let mut disk = self.0.disk.disk();
             disk.run_due();
             if !disk.has_answers(self.0.host) {
@@ -207,11 +213,14 @@ impl Host {
         call: impl FnOnce(&mut Disk) -> std::result::Result<T, i32>,
     ) -> Result<T> {
         let disk = &mut *self.0.disk.disk();
-        let outcome = if disk.is_alive(self.0.host) {
-            disk.strike(doing, inode).and_then(|()| call(disk))
-        } else {
-            Err(libc::EIO)
-        };
+        let mut outcome = Err(libc::EIO);
+        if disk.is_alive(self.0.host) {
+            outcome = disk.strike(doing, inode).and_then(|()| call(disk));
+            disk.count_operation();
+            if !disk.is_alive(self.0.host) {
+                outcome = Err(libc::EIO);
+            }
+        }
         let code = outcome.as_ref().map_or_else(|&errno| errno as u64, |_| 0);
         let values = [self.0.host as u64, inode.unwrap_or(0), code];
         disk.trace.note(&doing.to_string(), &values);

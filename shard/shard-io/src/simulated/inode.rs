@@ -37,6 +37,7 @@ pub(super) struct Inode {
     bad: Vec<Range<u64>>,
 }
 
+#[derive(Clone)]
 struct Version {
     stamp: Stamp,
     page: PageRef,
@@ -56,6 +57,23 @@ impl Inode {
             reserved: 0,
             used,
             bad: Vec::new(),
+        }
+    }
+
+    /// The same file on another disk.
+    pub fn copy(&self, used: &Rc<Cell<u64>>) -> Inode {
+        used.set(used.get() + self.reserved);
+        Inode {
+            id: self.id,
+            visible: self.visible.clone(),
+            size: self.size,
+            durable: self.durable.clone(),
+            durable_size: self.durable_size,
+            versions: self.versions.clone(),
+            sizes: self.sizes.clone(),
+            reserved: self.reserved,
+            used: Rc::clone(used),
+            bad: self.bad.clone(),
         }
     }
 

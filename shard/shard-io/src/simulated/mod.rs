@@ -2,7 +2,8 @@
 //!
 //! ```text
 //!   host.rs       what an `Io`, a file and a directory are on this disk
-//!   disk.rs       the event queue: virtual time, latency, completion, crash
+//!   disk.rs       what a test does to the disk and asks of it
+//!   device.rs     the event queue: virtual time, latency, completion, crash
 //!   faults.rs     what goes wrong next
 //!   inode.rs      one file: what reads see, what is durable, what lies between
 //!   namespace.rs  names: what lookups see, what is durable, what lies between
@@ -13,6 +14,7 @@
 //! a durable write flushes nothing but itself, a sync covers only writes that had completed when it was asked for,
 //! and names survive only by a sync of their directory.
 
+mod device;
 mod disk;
 mod faults;
 mod host;
@@ -22,7 +24,8 @@ mod options;
 mod random;
 mod trace;
 
-pub use disk::{DiskCounters, SimulatedDisk};
+pub use device::DiskCounters;
+pub use disk::SimulatedDisk;
 pub use faults::Times;
 pub(crate) use host::{Host, SimulatedDirectory, SimulatedFile};
 pub use options::{Crash, Latency, Probabilities, SimulatedOptions};

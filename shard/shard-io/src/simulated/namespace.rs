@@ -1,7 +1,7 @@
 //! Names: what lookups see, what is durable, and the changes between the two.
 
-use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 
 use super::inode::{InodeRef, Survival};
@@ -95,6 +95,67 @@ impl Change {
         }
         if let Some((name, node)) = &self.add {
             names.insert(name.clone(), node.clone());
+        }
+    }
+}
+
+/// Copies a tree of names with its files, each file and directory once.
+pub(super) struct Copies {
+    used: Rc<Cell<u64>>,
+    files: HashMap<u64, InodeRef>,
+    directories: HashMap<*const RefCell<DirectoryNode>, DirectoryRef>,
+}
+
+impl Copies {
+    pub fn new(used: &Rc<Cell<u64>>) -> Copies {
+        Copies {
+            used: Rc::clone(used),
+            files: HashMap::new(),
+            directories: HashMap::new(),
+        }
+    }
+
+    /// The copy of a file, if a name led to it.
+    pub fn known(&self, inode: &InodeRef) -> Option<&InodeRef> {
+        self.files.get(&inode.borrow().id)
+    }
+
+    pub fn directory(&mut self, directory: &DirectoryRef) -> DirectoryRef {
+        if let Some(copy) = self.directories.get(&Rc::as_ptr(directory)) {
+            return Rc::clone(copy);
+        }
+        let original = directory.borrow();
+        let change = |change: &Change| Change {
+            remove: change.remove.clone(),
+            add: change
+                .add
+                .as_ref()
+                .map(|(name, node)| (name.clone(), self.node(node))),
+        };
+        let pending = original.pending.iter().map(change).collect();
+        let copy = Rc::new(RefCell::new(DirectoryNode {
+            visible: self.names(&original.visible),
+            durable: self.names(&original.durable),
+            pending,
+        }));
+        self.directories
+            .insert(Rc::as_ptr(directory), Rc::clone(&copy));
+        copy
+    }
+
+    fn names(&mut self, names: &BTreeMap<String, Node>) -> BTreeMap<String, Node> {
+        let copy = |(name, node): (&String, &Node)| (name.clone(), self.node(node));
+        names.iter().map(copy).collect()
+    }
+
+    fn node(&mut self, node: &Node) -> Node {
+        match node {
+            Node::Directory(directory) => Node::Directory(self.directory(directory)),
+            Node::File(inode) => {
+                let id = inode.borrow().id;
+                let copy = || Rc::new(RefCell::new(inode.borrow().copy(&self.used)));
+                Node::File(Rc::clone(self.files.entry(id).or_insert_with(copy)))
+            }
         }
     }
 }
