@@ -156,7 +156,21 @@ mod tests {
             .iter()
             .map(|byte| format!("{byte:02x}"))
             .collect();
-        assert_eq!(hex, "GOLDEN");
+        let golden = concat!(
+            "52494e474b454550",
+            "01000000",
+            "00",
+            "01",
+            "01",
+            "00",
+            "000102030405060708090a0b0c0d0e0f",
+            "0100000000000000",
+            "0200",
+            "000000000000",
+            "b7b3d89937daf03c",
+            "cf24ee1e9d16c6d2",
+        );
+        assert_eq!(hex, golden);
         assert!(bytes[64..4096 + 2 * 8192].iter().all(|byte| *byte == 0));
         assert_eq!(bytes[4096 + 2 * 8192..4096 + 2 * 8192 + 2], [1, 0]);
     }

@@ -3,11 +3,13 @@
 #[cfg(loom)]
 pub(crate) use loom::{
     cell::UnsafeCell,
+    hint::spin_loop,
     sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering, fence},
     sync::{Arc, Mutex},
 };
 #[cfg(not(loom))]
 pub(crate) use std::{
+    hint::spin_loop,
     sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering, fence},
     sync::{Arc, Mutex},
 };

@@ -23,7 +23,7 @@
 
 use std::task::{Context, Poll, Waker};
 
-use super::atomics::{Arc, AtomicU32, Ordering, UnsafeCell};
+use super::atomics::{Arc, AtomicU32, Ordering, UnsafeCell, spin_loop};
 
 const WAITING: u32 = 0;
 const REGISTERING: u32 = 1;
@@ -95,6 +95,7 @@ impl<R: Send> Waiting<R> {
         }
         if state == WAKING {
             // The answerer is between two stores and has our previous waker, not this one.
+            spin_loop();
             context.waker().wake_by_ref();
             return Poll::Pending;
         }
