@@ -1,1 +1,323 @@
+//! Merged streams against one ordered map of all writes.
 
+use std::cell::RefCell;
+use std::cmp::Reverse;
+use std::ops::Bound;
+use std::rc::Rc;
+
+use super::seeded::{Seeded, with_seeds};
+use super::*;
+use crate::memtable::Memtable;
+use crate::table::tests::fixture::{Fixture, Model, expected};
+use crate::table::{BlockReader, Table};
+
+/// What a shard has: memtables, newest first, then runs of tables, newest first.
+struct Stack {
+    fixture: Fixture,
+    memtables: Vec<Rc<RefCell<Memtable>>>,
+    runs: Vec<Vec<Rc<Table>>>,
+    /// All that was ever written, and what of it is below the memtables' lowest version.
+    all: Model,
+    keys: usize,
+    newest: u64,
+}
+
+impl Stack {
+    /// Writes layer after layer, oldest first, versions rising.
+    fn new(random: &mut Seeded) -> Stack {
+        let fixture = Fixture::new(64 << random.below(12));
+        let (keys, mut newest) = (1 + random.below(400), 0);
+        let (mut memtables, mut runs, mut all) = (Vec::new(), Vec::new(), Model::new());
+        let (tables, total) = (random.below(5), 1 + random.below(7));
+        for layer in 0..total {
+            let mut model = Model::new();
+            for _ in 0..random.below(400) {
+                newest += random.below(2) as u64;
+                let length = if random.one_in(100) {
+                    9000
+                } else {
+                    random.below(200)
+                };
+                let value = (!random.one_in(4)).then(|| random.bytes(length));
+                model.insert((random.key(keys), Reverse(Version(newest))), value);
+            }
+            newest += 1;
+            if layer < tables {
+                runs.insert(0, run(&fixture, layer as u64, &model, random));
+            } else {
+                memtables.insert(0, memtable(&model));
+            }
+            all.extend(model);
+        }
+        Stack {
+            fixture,
+            memtables,
+            runs,
+            all,
+            keys,
+            newest,
+        }
+    }
+
+    fn sources(&self, random: &mut Seeded) -> Vec<Source> {
+        let memtables = self.memtables.iter().cloned().map(Source::memtable);
+        let runs = self.runs.iter().map(|run| {
+            let reader = match random.below(2) {
+                0 => BlockReader::sequential(self.fixture.io.clone()),
+                _ => BlockReader::cached(self.fixture.io.clone(), Rc::clone(&self.fixture.cache)),
+            };
+            Source::run(run.clone(), reader)
+        });
+        memtables.chain(runs).collect()
+    }
+
+    /// What a reader at `at` sees, in order.
+    fn visible(&self, at: Version) -> Vec<Seen> {
+        let mut keys: Vec<_> = self.all.keys().map(|(key, _)| key.clone()).collect();
+        keys.dedup();
+        let visible = keys.into_iter().filter_map(|key| {
+            let (version, value) = expected(&self.all, &key, at)?;
+            Some((key, version, Some(value?)))
+        });
+        visible.collect()
+    }
+}
+
+type Seen = (Vec<u8>, Version, Option<Vec<u8>>);
+
+fn seen(cursor: &MergeCursor) -> Option<Seen> {
+    cursor.visit(|key, version, value| (key.to_vec(), version, value.map(<[u8]>::to_vec)))
+}
+
+fn memtable(model: &Model) -> Rc<RefCell<Memtable>> {
+    let mut table = Memtable::new();
+    for ((key, Reverse(version)), value) in model {
+        table.insert(key, *version, value.as_deref());
+    }
+    Rc::new(RefCell::new(table))
+}
+
+/// Cuts a model into tables between keys.
+fn run(fixture: &Fixture, layer: u64, model: &Model, random: &mut Seeded) -> Vec<Rc<Table>> {
+    let mut parts: Vec<Model> = Vec::new();
+    let mut last: Option<&[u8]> = None;
+    for ((key, version), value) in model {
+        let new_key = last != Some(key);
+        if parts.is_empty() || (new_key && random.one_in(60)) {
+            parts.push(Model::new());
+        }
+        last = Some(key);
+        let part = parts.last_mut().expect("pushed above");
+        part.insert((key.clone(), *version), value.clone());
+    }
+    let ids = 100 * layer..;
+    ids.zip(parts)
+        .map(|(id, part)| fixture.table(id, &part))
+        .collect()
+}
+
+#[test]
+fn a_scan_sees_what_the_map_shows_in_both_directions() {
+    with_seeds(60, |random| {
+        let stack = Stack::new(random);
+        for _ in 0..8 {
+            let at = Version(random.below(stack.newest as usize + 2) as u64);
+            let visible = stack.visible(at);
+            let mut cursor = MergeCursor::visible(stack.sources(random), at);
+            stack.fixture.run(async {
+                cursor.seek(Bound::Unbounded).await.unwrap();
+                for entry in &visible {
+                    assert_eq!(seen(&cursor).as_ref(), Some(entry));
+                    cursor.next().await.unwrap();
+                }
+                assert_eq!(cursor.key(), None);
+                cursor.seek_back(Bound::Unbounded).await.unwrap();
+                for entry in visible.iter().rev() {
+                    assert_eq!(seen(&cursor).as_ref(), Some(entry));
+                    cursor.prev().await.unwrap();
+                }
+                assert_eq!(cursor.key(), None);
+                for _ in 0..10 {
+                    wander(random.next(), &mut cursor, &visible, stack.keys).await;
+                }
+            });
+        }
+    });
+}
+
+async fn wander(seed: u64, cursor: &mut MergeCursor, visible: &[Seen], keys: usize) {
+    let mut random = Seeded(seed);
+    let key = random.key(keys);
+    let less = visible.partition_point(|entry| entry.0 < key);
+    let up_to = visible.partition_point(|entry| entry.0 <= key);
+    let mut at = match random.below(4) {
+        0 => {
+            cursor.seek(Bound::Included(&key)).await.unwrap();
+            less
+        }
+        1 => {
+            cursor.seek(Bound::Excluded(&key)).await.unwrap();
+            up_to
+        }
+        2 => {
+            cursor.seek_back(Bound::Included(&key)).await.unwrap();
+            up_to.wrapping_sub(1)
+        }
+        _ => {
+            cursor.seek_back(Bound::Excluded(&key)).await.unwrap();
+            less.wrapping_sub(1)
+        }
+    };
+    for _ in 0..random.below(20) {
+        assert_eq!(seen(cursor).as_ref(), visible.get(at));
+        if at >= visible.len() {
+            return;
+        }
+        if random.one_in(4) {
+            cursor.prev().await.unwrap();
+            at = at.wrapping_sub(1);
+        } else {
+            cursor.next().await.unwrap();
+            at += 1;
+        }
+    }
+}
+
+/// After a merge with a watermark, every read at or above it answers as before, and nothing is kept
+/// that no such read can see.
+#[test]
+fn what_is_needed_is_kept_and_nothing_else() {
+    with_seeds(150, |random| {
+        let stack = Stack::new(random);
+        let watermark = Version(random.below(stack.newest as usize + 2) as u64);
+        let last = random.one_in(2);
+        let mut cursor = MergeCursor::needed(stack.sources(random), watermark, last);
+        let mut kept = Model::new();
+        stack.fixture.run(async {
+            cursor.seek(Bound::Unbounded).await.unwrap();
+            while let Some((key, version, value)) = seen(&cursor) {
+                let entry = (key, Reverse(version));
+                assert!(
+                    kept.last_key_value().is_none_or(|(last, _)| *last < entry),
+                    "in order"
+                );
+                kept.insert(entry, value);
+                cursor.next().await.unwrap();
+            }
+        });
+        let mut needed = Model::new();
+        for ((key, Reverse(version)), value) in &stack.all {
+            let newest = expected(&stack.all, key, watermark).map(|(version, _)| version);
+            let hides = !(last && value.is_none());
+            if *version > watermark || (Some(*version) == newest && hides) {
+                needed.insert((key.clone(), Reverse(*version)), value.clone());
+            }
+        }
+        assert_eq!(kept, needed);
+    });
+}
+
+#[test]
+fn a_newer_source_wins_where_two_have_the_very_same_entry() {
+    let fixture = Fixture::new(1 << 20);
+    let model = |value: &[u8]| -> Model {
+        [((b"k".to_vec(), Reverse(Version(5))), Some(value.to_vec()))].into()
+    };
+    let sources = || {
+        vec![
+            Source::memtable(memtable(&model(b"new"))),
+            Source::run(vec![], BlockReader::sequential(fixture.io.clone())),
+            Source::memtable(memtable(&model(b"old"))),
+        ]
+    };
+    let expected = Some((b"k".to_vec(), Version(5), Some(b"new".to_vec())));
+    fixture.run(async {
+        let mut scan = MergeCursor::visible(sources(), Version(9));
+        scan.seek(Bound::Unbounded).await.unwrap();
+        assert_eq!(seen(&scan), expected);
+        scan.next().await.unwrap();
+        assert_eq!(seen(&scan), None);
+        scan.seek_back(Bound::Unbounded).await.unwrap();
+        assert_eq!(seen(&scan), expected);
+        scan.prev().await.unwrap();
+        assert_eq!(seen(&scan), None);
+        for watermark in [0, 9] {
+            let mut merge = MergeCursor::needed(sources(), Version(watermark), false);
+            merge.seek(Bound::Unbounded).await.unwrap();
+            assert_eq!(seen(&merge), expected);
+            merge.next().await.unwrap();
+            assert_eq!(seen(&merge), None);
+        }
+    });
+}
+
+#[test]
+fn a_scan_goes_on_while_its_memtable_takes_writes() {
+    with_seeds(30, |random| {
+        let stack = Stack::new(random);
+        let at = Version(stack.newest);
+        let visible = stack.visible(at);
+        let mut cursor = MergeCursor::visible(stack.sources(random), at);
+        stack.fixture.run(async {
+            cursor.seek(Bound::Unbounded).await.unwrap();
+            for (step, entry) in visible.iter().enumerate() {
+                assert_eq!(seen(&cursor).as_ref(), Some(entry));
+                if let Some(memtable) = stack.memtables.first() {
+                    let version = Version(stack.newest + 1 + step as u64);
+                    memtable
+                        .borrow_mut()
+                        .insert(&random.key(stack.keys), version, None);
+                }
+                cursor.next().await.unwrap();
+            }
+            assert_eq!(cursor.key(), None);
+        });
+    });
+}
+
+#[test]
+fn a_failed_read_ends_the_scan_with_its_error() {
+    let fixture = Fixture::new(0);
+    let model: Model = (0..2000u32)
+        .map(|key| {
+            (
+                (key.to_be_bytes().to_vec(), Reverse(Version(1))),
+                Some(vec![7; 100]),
+            )
+        })
+        .collect();
+    let table = fixture.table(1, &model);
+    let damaged = u64::from(fixture_page(&table)) * 4096 + 100;
+    fixture.disk.flip_bit("/table-1", damaged, 3);
+    for backward in [false, true] {
+        let reader = BlockReader::sequential(fixture.io.clone());
+        let source = Source::run(vec![Rc::clone(&table)], reader);
+        let mut cursor = MergeCursor::visible(vec![source], Version(9));
+        let error = fixture.run(async {
+            match backward {
+                false => cursor.seek(Bound::Unbounded).await.unwrap(),
+                true => cursor.seek_back(Bound::Unbounded).await.unwrap(),
+            }
+            for _ in 0..2000 {
+                let moved = match backward {
+                    false => cursor.next().await,
+                    true => cursor.prev().await,
+                };
+                if let Err(error) = moved {
+                    return Some(error);
+                }
+            }
+            None
+        });
+        assert!(
+            matches!(error, Some(crate::Error::Corrupt { .. })),
+            "{error:?}"
+        );
+        assert_eq!(cursor.key(), None);
+    }
+}
+
+/// A page in the middle of the data.
+fn fixture_page(table: &Table) -> u32 {
+    (table.summary().file_bytes / 4096 / 2) as u32
+}

@@ -16,7 +16,7 @@ mod open_table;
 mod run_cursor;
 mod separator;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod writer;
 
 use std::rc::Rc;
