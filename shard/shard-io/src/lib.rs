@@ -14,6 +14,31 @@
 //!    [`Io::sync`] of that file, asked for later, has succeeded. Names are durable after
 //!    [`Directory::sync`] only.
 //!
+//! ```
+//! use ringkeep_io::{Buffer, Io, OpenMode, PAGE, SimulatedDisk, SimulatedOptions, WriteDurability};
+//!
+//! // In production: `Io::open(&IoOptions::default())` and an existing directory.
+//! let disk = SimulatedDisk::new(1, SimulatedOptions::default());
+//! let io = Io::simulated(&disk);
+//! let directory = io.directory("/db".as_ref())?;
+//! let file = directory.open("log", OpenMode::CreateNew)?;
+//! directory.sync()?;
+//!
+//! let mut ticket = io.write(&file, 0, Buffer::zeroed(PAGE), PAGE, WriteDurability::Durable);
+//! let completion = loop {
+//!     io.turn(); // submits and reaps
+//!     match ticket.try_take() {
+//!         Some(completion) => break completion,
+//!         None => io.park(None), // sleeps until something completes
+//!     }
+//! };
+//! assert_eq!(completion.result, Ok(PAGE));
+//! # Ok::<(), ringkeep_io::IoError>(())
+//! ```
+//!
+//! A process that may meet a file size limit must ignore SIGXFSZ: the kernel kills it otherwise, before any error
+//! is seen.
+//!
 //! Absent on purpose: cancellation, appends, unaligned I/O, two writes in flight over one block.
 
 mod error;
@@ -31,6 +56,7 @@ mod io;
 mod operation;
 mod ticket;
 
+mod entry;
 mod portable;
 mod probe;
 mod ring;

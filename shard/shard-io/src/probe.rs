@@ -7,7 +7,7 @@ use std::sync::Arc;
 use io_uring::{IoUring, opcode, register::Restriction};
 
 use crate::buffer::FramePool;
-use crate::ring::{self, Ring, Setup};
+use crate::ring::{Ring, Setup};
 use crate::{Doing, IoError, IoOptions, Result, system};
 
 /// What was learnt on the way, for the report.
@@ -77,7 +77,7 @@ pub(crate) fn open_ring(
         }
         submitter.register_enable_rings().map_err(setup_error)?;
     }
-    let registered_index = match ring::register_ring(queues.as_raw_fd()) {
+    let registered_index = match system::register_ring(queues.as_raw_fd()) {
         Ok(index) => {
             facts.granted.push("registered ring");
             Some(index)
@@ -155,8 +155,8 @@ fn restrictions() -> Vec<Restriction> {
         UNREGISTER_BUFFERS,
         REGISTER_FILES_UPDATE,
         UNREGISTER_FILES,
-        ring::REGISTER_RING_FDS,
-        ring::UNREGISTER_RING_FDS,
+        system::REGISTER_RING_FDS,
+        system::UNREGISTER_RING_FDS,
     ];
     const FIXED_FILE: u8 = 1 << 0;
     let operations = operations.into_iter().map(Restriction::sqe_op);

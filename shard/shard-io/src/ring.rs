@@ -22,9 +22,10 @@ use std::sync::Arc;
 use io_uring::{IoUring, opcode, squeue, types};
 
 use crate::buffer::{FramePool, NewChunk};
+use crate::entry::entry;
 use crate::flight::Token;
-use crate::operation::{Operation, Step};
-use crate::system::{self, Answer, errno};
+use crate::operation::Operation;
+use crate::system::{self, Answer, ENTER_GETEVENTS, ENTER_NO_IOWAIT, ENTER_REGISTERED_RING};
 use crate::{Doorbell, Nanos};
 
 /// What marks the doorbell's completion; no token looks like it, because no slot has this index.
@@ -120,42 +121,9 @@ impl Ring {
 
     /// Queues the next step of an operation; the kernel hears of it with the next turn or park.
     pub fn enqueue(&self, token: Token, operation: &Operation) {
-        let entry = self.entry(operation).user_data(token.to_u64());
+        let entry = entry(operation, self.io).user_data(token.to_u64());
         if !self.line.borrow().is_empty() || !self.queue(&entry) {
             self.line.borrow_mut().push_back(entry);
-        }
-    }
-
-    fn entry(&self, operation: &Operation) -> squeue::Entry {
-        let file = &operation.file;
-        match file.slot(self.io) {
-            Some(slot) => self.entry_on(operation, types::Fixed(slot)),
-            None => self.entry_on(operation, types::Fd(file.descriptor())),
-        }
-    }
-
-    fn entry_on(&self, operation: &Operation, file: impl io_uring_target::Target) -> squeue::Entry {
-        let (offset, length) = operation.remaining();
-        // One entry carries at most u32 bytes; the kernel's own limit is lower still, and the rest follows.
-        let length = u32::try_from(length).unwrap_or(!0xfff);
-        let start = operation.buffer.start().wrapping_add(operation.done);
-        let registered = operation.buffer.registration(self.io);
-        match (operation.step(), registered) {
-            (Step::Read, Some(index)) => {
-                file.read_fixed(start, length, index).offset(offset).build()
-            }
-            (Step::Read, None) => file.read(start, length).offset(offset).build(),
-            (Step::Write { dsync }, Some(index)) => file
-                .write_fixed(start, length, index)
-                .offset(offset)
-                .rw_flags(if dsync { libc::RWF_DSYNC } else { 0 })
-                .build(),
-            (Step::Write { dsync }, None) => file
-                .write(start, length)
-                .offset(offset)
-                .rw_flags(if dsync { libc::RWF_DSYNC } else { 0 })
-                .build(),
-            (Step::Sync, _) => file.fsync().flags(types::FsyncFlags::DATASYNC).build(),
         }
     }
 
@@ -292,33 +260,13 @@ impl Ring {
 
     fn enter_raw(&self, submit: u32, wait: u32, flags: u32, timeout: Option<Nanos>) -> Answer<()> {
         self.enters.set(self.enters.get() + 1);
-        let time = timeout.map(|nanos| {
-            types::Timespec::new()
-                .sec(nanos / 1_000_000_000)
-                .nsec((nanos % 1_000_000_000) as u32)
-        });
-        let argument = EnterArgument {
-            sigmask: 0,
-            sigmask_size: 0,
-            min_wait_micros: 0,
-            time: time
-                .as_ref()
-                .map_or(0, |time| std::ptr::from_ref(time) as u64),
-        };
-        // SAFETY: `argument` and the time it points to outlive the call; what the submitted entries point to is
-        // covered by `push`.
-        let result = unsafe {
-            libc::syscall(
-                libc::SYS_io_uring_enter,
-                self.enter_fd,
-                submit,
-                wait,
-                flags | self.enter_flags | ENTER_EXT_ARG,
-                std::ptr::from_ref(&argument),
-                size_of::<EnterArgument>(),
-            )
-        };
-        if result < 0 { Err(errno()) } else { Ok(()) }
+        system::enter_ring(
+            self.enter_fd,
+            submit,
+            wait,
+            flags | self.enter_flags,
+            timeout,
+        )
     }
 
     /// Collects completions without acting on them; true when the doorbell was among them.
@@ -424,7 +372,7 @@ impl Ring {
             drop(submitter.unregister_files());
         }
         if self.enter_flags & ENTER_REGISTERED_RING != 0 {
-            unregister_ring(queues.as_raw_fd(), self.enter_fd as u32);
+            system::unregister_ring(queues.as_raw_fd(), self.enter_fd as u32);
         }
         drained
     }
@@ -452,108 +400,4 @@ impl Ring {
     pub fn leak(self) {
         Box::leak(self.bell_word);
     }
-}
-
-const ENTER_GETEVENTS: u32 = 1 << 0;
-const ENTER_EXT_ARG: u32 = 1 << 3;
-const ENTER_REGISTERED_RING: u32 = 1 << 4;
-const ENTER_NO_IOWAIT: u32 = 1 << 7;
-
-/// `struct io_uring_getevents_arg`.
-#[repr(C)]
-struct EnterArgument {
-    sigmask: u64,
-    sigmask_size: u32,
-    min_wait_micros: u32,
-    time: u64,
-}
-
-/// `struct io_uring_rsrc_update`.
-#[repr(C)]
-struct RingUpdate {
-    offset: u32,
-    reserved: u32,
-    data: u64,
-}
-
-pub(crate) const REGISTER_RING_FDS: u8 = 20;
-pub(crate) const UNREGISTER_RING_FDS: u8 = 21;
-
-/// Registers the ring with this thread, which saves each enter the descriptor lookup. The crate's own call keeps the
-/// index inside a borrowed submitter, where it cannot live as long as the ring.
-pub(crate) fn register_ring(fd: RawFd) -> Answer<u32> {
-    let mut update = RingUpdate {
-        offset: u32::MAX,
-        reserved: 0,
-        data: fd as u64,
-    };
-    register_raw(fd, REGISTER_RING_FDS, &mut update)?;
-    Ok(update.offset)
-}
-
-fn unregister_ring(fd: RawFd, index: u32) {
-    let mut update = RingUpdate {
-        offset: index,
-        reserved: 0,
-        data: 0,
-    };
-    // The ring goes away with the thread anyway.
-    let _ = register_raw(fd, UNREGISTER_RING_FDS, &mut update);
-}
-
-fn register_raw(fd: RawFd, code: u8, update: &mut RingUpdate) -> Answer<()> {
-    // SAFETY: one update of the kernel's layout, exclusive for the call.
-    let result = unsafe {
-        libc::syscall(
-            libc::SYS_io_uring_register,
-            fd,
-            u32::from(code),
-            std::ptr::from_mut(update),
-            1u32,
-        )
-    };
-    if result < 0 { Err(errno()) } else { Ok(()) }
-}
-
-/// The crate's opcodes take descriptors and table places as different types behind a sealed trait.
-mod io_uring_target {
-    use io_uring::{opcode, types};
-
-    pub(super) trait Target {
-        fn read(self, start: *mut u8, length: u32) -> opcode::Read;
-        fn read_fixed(self, start: *mut u8, length: u32, index: u16) -> opcode::ReadFixed;
-        fn write(self, start: *mut u8, length: u32) -> opcode::Write;
-        fn write_fixed(self, start: *mut u8, length: u32, index: u16) -> opcode::WriteFixed;
-        fn fsync(self) -> opcode::Fsync;
-    }
-
-    macro_rules! target {
-        ($type:ty) => {
-            impl Target for $type {
-                fn read(self, start: *mut u8, length: u32) -> opcode::Read {
-                    opcode::Read::new(self, start, length)
-                }
-                fn read_fixed(self, start: *mut u8, length: u32, index: u16) -> opcode::ReadFixed {
-                    opcode::ReadFixed::new(self, start, length, index)
-                }
-                fn write(self, start: *mut u8, length: u32) -> opcode::Write {
-                    opcode::Write::new(self, start, length)
-                }
-                fn write_fixed(
-                    self,
-                    start: *mut u8,
-                    length: u32,
-                    index: u16,
-                ) -> opcode::WriteFixed {
-                    opcode::WriteFixed::new(self, start, length, index)
-                }
-                fn fsync(self) -> opcode::Fsync {
-                    opcode::Fsync::new(self)
-                }
-            }
-        };
-    }
-
-    target!(types::Fd);
-    target!(types::Fixed);
 }

@@ -8,7 +8,7 @@
 use std::ffi::{CStr, CString};
 use std::fs::File;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 
 use crate::Nanos;
 
@@ -241,6 +241,103 @@ pub(crate) fn kernel_release() -> String {
             .to_string_lossy()
             .into_owned()
     }
+}
+
+pub(crate) const ENTER_GETEVENTS: u32 = 1 << 0;
+const ENTER_EXT_ARG: u32 = 1 << 3;
+pub(crate) const ENTER_REGISTERED_RING: u32 = 1 << 4;
+pub(crate) const ENTER_NO_IOWAIT: u32 = 1 << 7;
+
+/// `struct io_uring_getevents_arg`.
+#[repr(C)]
+struct EnterArgument {
+    sigmask: u64,
+    sigmask_size: u32,
+    min_wait_micros: u32,
+    time: u64,
+}
+
+/// Submits entries of a ring and waits for completions. `ring` is a descriptor, or a registered index with its flag.
+/// The caller answers for what the entries point to; it did so when it queued them.
+pub(crate) fn enter_ring(
+    ring: RawFd,
+    submit: u32,
+    wait: u32,
+    flags: u32,
+    timeout: Option<Nanos>,
+) -> Answer<()> {
+    let time = timeout.map(|nanos| {
+        [
+            (nanos / 1_000_000_000) as i64,
+            (nanos % 1_000_000_000) as i64,
+        ]
+    });
+    let argument = EnterArgument {
+        sigmask: 0,
+        sigmask_size: 0,
+        min_wait_micros: 0,
+        time: time.as_ref().map_or(0, |time| time.as_ptr() as u64),
+    };
+    // SAFETY: `argument` and the kernel timespec (two i64) that it points to outlive the call.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_io_uring_enter,
+            ring,
+            submit,
+            wait,
+            flags | ENTER_EXT_ARG,
+            std::ptr::from_ref(&argument),
+            size_of::<EnterArgument>(),
+        )
+    };
+    if result < 0 { Err(errno()) } else { Ok(()) }
+}
+
+/// `struct io_uring_rsrc_update`.
+#[repr(C)]
+struct RingUpdate {
+    offset: u32,
+    reserved: u32,
+    data: u64,
+}
+
+pub(crate) const REGISTER_RING_FDS: u8 = 20;
+pub(crate) const UNREGISTER_RING_FDS: u8 = 21;
+
+/// Registers a ring with this thread, which saves each enter the descriptor lookup; returns its index. The io-uring
+/// crate's own call keeps the index inside a borrowed submitter, where it cannot live as long as the ring.
+pub(crate) fn register_ring(ring: RawFd) -> Answer<u32> {
+    let mut update = RingUpdate {
+        offset: u32::MAX,
+        reserved: 0,
+        data: ring as u64,
+    };
+    update_ring(ring, REGISTER_RING_FDS, &mut update)?;
+    Ok(update.offset)
+}
+
+pub(crate) fn unregister_ring(ring: RawFd, index: u32) {
+    let mut update = RingUpdate {
+        offset: index,
+        reserved: 0,
+        data: 0,
+    };
+    // Failing leaves the ring to go away with its thread.
+    let _ = update_ring(ring, UNREGISTER_RING_FDS, &mut update);
+}
+
+fn update_ring(ring: RawFd, code: u8, update: &mut RingUpdate) -> Answer<()> {
+    // SAFETY: one update of the kernel's layout, exclusive for the call.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_io_uring_register,
+            ring,
+            u32::from(code),
+            std::ptr::from_mut(update),
+            1u32,
+        )
+    };
+    if result < 0 { Err(errno()) } else { Ok(()) }
 }
 
 /// A name for the kernel; EINVAL when it holds a NUL.
