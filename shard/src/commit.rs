@@ -103,6 +103,11 @@ impl<T> Commits<T> {
         oldest.is_none_or(|group| group.last_sequence > sequence)
     }
 
+    /// No group is half written.
+    pub fn is_between_groups(&self) -> bool {
+        self.large.is_none()
+    }
+
     /// Nothing waits and nothing is in flight.
     pub fn is_quiet(&self) -> bool {
         self.pending.is_empty() && self.held_up.is_empty() && self.groups.is_empty()

@@ -199,10 +199,14 @@ impl<T: 'static> Core<T> {
     }
 
     pub async fn flush(&self) -> Result<()> {
-        // One generation is on its way at a time: seal behind it.
+        // One generation is on its way at a time: seal behind it. Never in the middle of a group, whose
+        // frames recovery could not join again.
         let stopped = || self.is_failed() || self.is_full();
         self.published
-            .wait_until(|| stopped() || self.memtables.borrow().sealed_count() == 0)
+            .wait_until(|| {
+                let between_groups = self.commits.borrow().is_between_groups();
+                stopped() || (between_groups && self.memtables.borrow().sealed_count() == 0)
+            })
             .await;
         if let Some(error) = self.refusal_of_work() {
             return Err(error);

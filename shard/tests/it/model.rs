@@ -62,7 +62,11 @@ fn live(seed: u64) {
     let mut world = World::new(seed, options, disk);
     for number in 0..400 {
         let story = format!("seed {seed}, step {number}");
-        match random.below(100) {
+        let dice = random.below(100);
+        if std::env::var("RINGKEEP_TELL").is_ok() {
+            eprintln!("{story}: {dice}");
+        }
+        match dice {
             0..70 => {
                 let durability = match random.below(10) {
                     0..6 => Durability::Sync,

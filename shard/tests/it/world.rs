@@ -312,13 +312,13 @@ impl World {
 
     /// Finds the `n` whose first `n` writes are what the shard holds, and goes on from there.
     pub fn check(&mut self, story: &str) {
-        let pin = self.pins.as_ref().expect("open").pin();
-        let found = self.scan(&pin, false, 4096).expect("a scan");
         let acknowledged = self
             .history
             .iter()
-            .rposition(|w| w.fate == Fate::Acknowledged);
+            .rposition(|write| write.fate == Fate::Acknowledged);
         let least = acknowledged.map_or(self.base.0, |index| (index + 1).max(self.base.0));
+        let pin = self.pins.as_ref().expect("open").pin();
+        let found = self.scan(&pin, false, 4096).expect("a scan");
         let mut map = self.base.1.clone();
         let mut n = self.base.0;
         let matched = loop {
@@ -336,15 +336,13 @@ impl World {
         assert!(
             matched,
             "{story}: what is there is not the first n writes for any n from {least} to {}: \
-             it has {} keys",
+             {}",
             self.history.len(),
-            found.len()
+            difference(&map, &found)
         );
-        // Writes of which nothing shows may still be on their way, unless the shard was reopened.
-        if self.history[n..]
-            .iter()
-            .all(|write| write.fate != Fate::Open)
-        {
+        // Of these nothing shows and nothing ever will. Others may still be on their way.
+        let gone = |write: &Write| matches!(write.fate, Fate::Unknown | Fate::Refused);
+        if self.history[n..].iter().all(gone) {
             self.history.truncate(n);
         }
         self.base = (n, map);
@@ -363,4 +361,30 @@ fn apply(map: &mut Map, ops: &[Op]) {
             None => map.remove(op.key()),
         };
     }
+}
+
+/// The first few keys on which two maps differ, in words.
+fn difference(expected: &Map, found: &Map) -> String {
+    let mut words = String::new();
+    let keys: std::collections::BTreeSet<_> = expected.keys().chain(found.keys()).collect();
+    let differ = keys
+        .into_iter()
+        .filter(|key| expected.get(*key) != found.get(*key));
+    for key in differ.take(5) {
+        let tell = |map: &Map| match map.get(key) {
+            Some(value) => format!(
+                "{} bytes {:02x?}",
+                value.len(),
+                &value[..value.len().min(4)]
+            ),
+            None => "nothing".into(),
+        };
+        let key = String::from_utf8_lossy(key);
+        words += &format!(
+            "{key}: {} expected, {} found; ",
+            tell(expected),
+            tell(found)
+        );
+    }
+    words
 }
