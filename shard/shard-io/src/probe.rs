@@ -178,10 +178,14 @@ mod tests {
         }
     }
 
+    /// Also without a limit on locked memory, which would strike at any of the rings that a test opens.
     fn ring_works_here() -> bool {
-        Io::open(&options(Backend::Ring))
-            .inspect_err(|error| eprintln!("skipping, no ring here: {error}"))
-            .is_ok()
+        let rings = [(); 8].map(|()| Io::open(&options(Backend::Ring)));
+        let failure = rings.into_iter().find_map(|ring| ring.err());
+        if let Some(error) = &failure {
+            eprintln!("skipping, no ring here: {error}");
+        }
+        failure.is_none()
     }
 
     /// A write, a sync and a read through frames, and a park that a bell ends.

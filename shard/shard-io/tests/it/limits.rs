@@ -143,7 +143,12 @@ fn a_thousand_openings_leave_nothing_behind() {
     for _ in 0..500 {
         backends.into_iter().for_each(round);
     }
-    assert_eq!(resources(), baseline);
+    // A joined thread leaves the kernel's list a moment after its join.
+    let settled = (0..100_000).any(|_| {
+        std::thread::yield_now();
+        resources() == baseline
+    });
+    assert!(settled, "{:?} instead of {baseline:?}", resources());
 }
 
 fn use_once(backend: Backend, folder: &Path) {
