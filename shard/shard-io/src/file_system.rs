@@ -74,6 +74,10 @@ impl FileSystem {
         NAMES.iter().find(|row| row.0 == self.magic)
     }
 
+    pub(crate) fn is_stacked(&self) -> bool {
+        self.row().is_some_and(|row| row.2 == Class::Stacked)
+    }
+
     pub(crate) fn is_memory(&self) -> bool {
         self.row().is_some_and(|row| row.2 == Class::Memory)
     }

@@ -350,6 +350,10 @@ impl Inner {
 
     /// Acts on completions that were collected: continues what is unfinished, ends the rest, then wakes.
     fn settle(&self, mut ready: Vec<(Token, i32)>) -> usize {
+        if ready.is_empty() {
+            self.ready.set(ready);
+            return 0;
+        }
         let mut wakers = self.wakers.take();
         let mut completed = 0;
         for (token, answer) in ready.drain(..) {

@@ -150,6 +150,9 @@ impl fmt::Display for DirectoryFacts {
             (Some(true), None) => f.write_str("direct I/O, alignment not reported")?,
             (Some(false), _) => f.write_str("buffered I/O")?,
         }
+        if self.file_system.is_stacked() && self.direct == Some(true) {
+            f.write_str(", as good as what lies beneath")?;
+        }
         match self.explicit_sync {
             _ if self.refused => Ok(()),
             true => f.write_str(", durable write = write + fdatasync"),

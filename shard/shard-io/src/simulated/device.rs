@@ -306,6 +306,9 @@ impl Disk {
     }
 
     fn write(&mut self, request: &Request, fate: Fate, durable: bool) -> i32 {
+        if request.pages.is_empty() {
+            return 0;
+        }
         let mut inode = request.inode.borrow_mut();
         let stamp = self.next_stamp();
         let mut first = request.offset as usize / PAGE;
@@ -456,6 +459,9 @@ impl Disk {
 impl Request {
     /// What a write that was cut may have left behind.
     fn land(&self, stamp: Stamp, inode: &InodeRef) {
+        if self.pages.is_empty() {
+            return;
+        }
         let first = self.offset as usize / PAGE;
         inode
             .borrow_mut()

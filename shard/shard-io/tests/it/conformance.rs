@@ -247,6 +247,21 @@ fn reading_and_writing_what_was_not_opened_for_it_is_an_error() {
 }
 
 #[test]
+fn transfers_of_nothing_do_nothing() {
+    for rig in every() {
+        let io = &rig.io;
+        let file = rig.directory.open("file", OpenMode::CreateNew).unwrap();
+        let offset = 8 * PAGE as u64;
+        for durability in [WriteDurability::Cached, WriteDurability::Durable] {
+            let write = io.write(&file, offset, filled(PAGE, 1), 0, durability);
+            assert_eq!(finish(io, write).result, Ok(0), "{}", rig.name);
+        }
+        let read = finish(io, io.read(&file, offset, Buffer::zeroed(0)));
+        assert_eq!((read.result, file.size()), (Ok(0), Ok(0)), "{}", rig.name);
+    }
+}
+
+#[test]
 fn counters_tell_what_was_done() {
     for rig in every() {
         let io = &rig.io;

@@ -341,6 +341,19 @@ fn a_crash_leaves_only_what_the_model_allows() {
     }
 }
 
+#[test]
+fn a_read_or_a_sync_in_flight_leaves_nothing_at_a_crash() {
+    for crash in EVERY_CRASH {
+        let machine = Machine::new(23);
+        let file = machine.create("file");
+        machine.write(&file, 0, 1, 1, Durable);
+        drop(machine.io.read(&file, 9 * PAGE as u64, filled(PAGE, 0)));
+        drop(machine.io.sync(&file));
+        let machine = machine.crash(crash);
+        assert_eq!(machine.disk.files(), [("/db/file".to_owned(), PAGE as u64)]);
+    }
+}
+
 /// A log of five durable pages in a new file, as much as the power lasts; how many were acknowledged.
 fn append_five(machine: &Machine) -> usize {
     let Ok(file) = machine.directory.open("log", OpenMode::CreateNew) else {
