@@ -2,24 +2,23 @@
 //! `turn` and `park` and by nothing else: by its own pinned thread in production, by hand on one
 //! thread in the simulator. It never blocks but in `park`, and never waits for another host.
 
+mod carrying;
 mod commits;
+mod opening;
 mod post;
 mod threads;
 
 use std::collections::VecDeque;
-use std::path::Path;
 use std::sync::Arc;
 
-use ringkeep_io::{Directory, Io, Nanos};
-use ringkeep_shard::{
-    Call, CommitClock, Identity, InDoubt, Letter, Pins, Reply, Shard, ShardId, ShardOptions,
-    TransactionId, Version,
-};
+use ringkeep_io::{Io, Nanos};
+use ringkeep_shard::{Call, Durability, Letter, Shard, ShardId};
 
 use crate::limits::{CALLS_MAX, LANE_ITEMS, LANES_PER_CORE, MAIL_PER_LANE};
-use crate::mailbox::{self, Inbox, LANES_MAX, Mail, Refused};
-use crate::{Error, Result, error, options};
+use crate::mailbox::{self, Inbox, LANES_MAX, Mail};
+use crate::options;
 use commits::{Asker, Commits};
+pub(crate) use opening::{Site, root};
 pub use post::HostReport;
 pub(crate) use post::{Answer, Outcome, Post};
 pub(crate) use threads::{Driver, HostThread, Obituaries, Setup};
@@ -52,6 +51,10 @@ pub(crate) struct Host {
 struct Resident {
     id: ShardId,
     shard: Shard<Asker>,
+    /// It took part in a batch over several shards, and may hold a piece of one that is not ended.
+    entangled: bool,
+    /// It was asked for a write that may be acknowledged before it is durable.
+    loose: bool,
 }
 
 /// The way down after the last handle was dropped without a close.
@@ -66,11 +69,6 @@ enum Stopping {
 /// Which host serves a shard. Dealt out in turn, so that any number of hosts serves any number of shards.
 pub(crate) fn host_of(shard: ShardId, hosts: usize) -> usize {
     usize::from(shard.0) % hosts
-}
-
-/// The folder of a shard.
-pub(crate) fn folder(shard: ShardId) -> String {
-    format!("shard-{shard}")
 }
 
 impl Host {
@@ -108,85 +106,6 @@ impl Host {
         Arc::clone(self.mail.inbox())
     }
 
-    /// Makes this host's shards, empty. Whatever an earlier attempt left in their folders goes.
-    pub(crate) fn create_shards(&mut self, site: &Site) -> Result<()> {
-        self.hosts = site.hosts;
-        let root = site.root(&self.io)?;
-        for id in self.own_shards(site.shards) {
-            let name = folder(id);
-            let at = |error| Error::Io {
-                path: site.path.join(&name),
-                error,
-            };
-            match root.create_directory(&name) {
-                Err(error) if !error.is_present() => return Err(at(error)),
-                _ => {}
-            }
-            let directory = root.directory(&name).map_err(at)?;
-            for file in directory.list().map_err(at)? {
-                directory.remove(&file).map_err(at)?;
-            }
-            Shard::<Asker>::create(&self.io, &directory, &site.identity(id), &site.each)
-                .map_err(|error| error::of_shard(id, error))?;
-            directory.sync().map_err(at)?;
-        }
-        root.sync().map_err(|error| Error::Io {
-            path: site.path.clone(),
-            error,
-        })
-    }
-
-    /// Recovers this host's shards.
-    pub(crate) fn open_shards(&mut self, site: &Site) -> Result<Vec<(ShardId, InDoubt)>> {
-        self.hosts = site.hosts;
-        let root = site.root(&self.io)?;
-        let mut doubts = Vec::new();
-        for id in self.own_shards(site.shards) {
-            let path = site.path.join(folder(id));
-            let directory = root.directory(&folder(id)).map_err(|error| {
-                if error.is_missing() {
-                    Error::MissingShard { shard: id, path }
-                } else {
-                    Error::Io { path, error }
-                }
-            })?;
-            let (clock, pins) = (Arc::clone(&site.clock), Arc::clone(&site.pins));
-            let shard = Shard::open(
-                &self.io,
-                &directory,
-                &site.identity(id),
-                &site.each,
-                clock,
-                pins,
-            )
-            .map_err(|error| error::of_shard(id, error))?;
-            doubts.extend(shard.in_doubt().into_iter().map(|doubt| (id, doubt)));
-            self.residents.push(Resident { id, shard });
-        }
-        Ok(doubts)
-    }
-
-    /// What a shard of this host decided about a commit that it coordinated.
-    pub(crate) fn decision(
-        &self,
-        coordinator: ShardId,
-        transaction: TransactionId,
-    ) -> Option<Version> {
-        let resident = &self.residents[self.place(coordinator)];
-        resident.shard.decision(transaction)
-    }
-
-    /// Tells a shard of this host how a commit ended.
-    pub(crate) fn resolve(
-        &mut self,
-        shard: ShardId,
-        transaction: TransactionId,
-        decision: Option<Version>,
-    ) {
-        let place = self.place(shard);
-        self.residents[place].shard.resolve(transaction, decision);
-    }
-
     /// Introduces the other hosts, itself among them.
     pub(crate) fn meet(&mut self, peers: Arc<[Arc<Inbox<Post>>]>) {
         self.peers = peers;
@@ -202,9 +121,7 @@ impl Host {
         for resident in &mut self.residents {
             more |= resident.shard.turn();
         }
-        more |= self.carry();
-        self.step_down();
-        more
+        more | self.carry() | self.step_down()
     }
 
     /// Sleeps until there is something to do.
@@ -230,11 +147,10 @@ impl Host {
 
     /// Nothing is left to do, ever.
     pub(crate) fn is_finished(&self) -> bool {
+        let mut residents = self.residents.iter();
+        // A shard that is closed still answers letters, for which another's close may wait.
         self.stopping == Stopping::Stopped
-            || self
-                .residents
-                .iter()
-                .all(|resident| resident.shard.is_closed())
+            || residents.all(|resident| resident.shard.is_closed()) && !self.mail.is_waiting()
     }
 
     /// The last turn took mail.
@@ -272,185 +188,35 @@ impl Host {
         more
     }
 
-    fn receive(&mut self, post: Post) {
-        match post {
-            Post::Ask {
-                shard,
-                call,
-                answer,
-            } => self.accept(shard, call, answer),
-            Post::Letter { to, letter } => {
-                let place = self.place(to);
-                self.residents[place].shard.deliver(letter);
-            }
-            Post::Drain(answer) => {
-                self.draining = true;
-                self.drained.push(answer);
-            }
-            Post::Report(answer) => answer.send(Outcome::Report(Box::new(self.report()))),
-            Post::HostGone { host, reason } => {
-                let hosts = self.hosts;
-                self.calls -= self
-                    .commits
-                    .abandon(|shard| host_of(shard, hosts) == host, &reason);
-            }
-        }
-    }
-
-    fn accept(&mut self, shard: ShardId, call: Call, answer: Answer) {
-        self.calls_taken += 1;
-        if self.draining && !matches!(call, Call::Close | Call::Stats) {
-            answer.send(Outcome::Reply(Reply::Failed(ringkeep_shard::Error::Closed)));
-            return;
-        }
-        let asker = match &call {
-            Call::Commit { parts } => {
-                let gone = parts
-                    .iter()
-                    .find(|(shard, _)| self.peers[host_of(*shard, self.hosts)].is_closed());
-                if let Some((shard, _)) = gone {
-                    let reason =
-                        "it ended before this batch began, which changed nothing".to_owned();
-                    answer.send(Outcome::HostGone {
-                        shard: *shard,
-                        reason,
-                    });
-                    return;
-                }
-                self.commits.enter(answer, parts)
-            }
-            _ => Asker::Caller(answer),
-        };
-        self.calls += 1;
-        let place = self.place(shard);
-        self.residents[place].shard.accept(asker, call);
-    }
-
-    /// Answers go to their callers, letters to their shards. True when a letter stayed on this host, or found
-    /// its lane full.
-    fn carry(&mut self) -> bool {
-        let mut more = false;
-        for place in 0..self.residents.len() {
-            for (asker, reply) in self.residents[place].shard.replies() {
-                match asker {
-                    Asker::Host => {
-                        if let Stopping::Syncing(left) = &mut self.stopping {
-                            *left -= 1;
-                        }
-                        continue;
-                    }
-                    Asker::Caller(answer) => answer.send(Outcome::Reply(reply)),
-                    Asker::Commit(ticket) => {
-                        if !self.commits.answer(ticket, reply) {
-                            continue;
-                        }
-                    }
-                }
-                self.calls -= 1;
-            }
-            self.outbox.extend(self.residents[place].shard.letters());
-        }
-        for _ in 0..self.outbox.len() {
-            let Some((to, letter)) = self.outbox.pop_front() else {
-                break;
-            };
-            more |= self.post(to, letter);
-        }
-        if self.calls == 0 {
-            for answer in self.drained.drain(..) {
-                answer.send(Outcome::Drained);
-            }
-        }
-        more
-    }
-
-    fn post(&mut self, to: ShardId, letter: Letter) -> bool {
-        let host = host_of(to, self.hosts);
-        if host == self.index {
-            let place = self.place(to);
-            self.residents[place].shard.deliver(letter);
-            return true;
-        }
-        match self.peers[host].send(self.index, Post::Letter { to, letter }) {
-            // To a host that is gone: the commits that need it have been or will be told.
-            Ok(()) | Err(Refused::Closed(_)) => false,
-            Err(Refused::Full(Post::Letter { to, letter })) => {
-                self.outbox.push_back((to, letter));
-                true
-            }
-            Err(Refused::Full(_)) => unreachable!("what comes back is what was sent"),
-        }
-    }
-
     /// After the last handle was dropped: nobody waits for anything, but what was acknowledged before
-    /// it was durable is made so. An empty write is acknowledged after all before it.
-    fn step_down(&mut self) {
-        match self.stopping {
-            Stopping::No if self.mail.is_stopped() => {
-                for resident in &mut self.residents {
-                    let call = Call::Write {
-                        ops: Vec::new(),
-                        durability: ringkeep_shard::Durability::Sync,
-                    };
-                    resident.shard.accept(Asker::Host, call);
-                }
-                self.stopping = Stopping::Syncing(self.residents.len());
+    /// it was durable is made so. An empty write is durable after all before it.
+    fn step_down(&mut self) -> bool {
+        let begins = self.stopping == Stopping::No && self.mail.is_stopped();
+        if begins {
+            let mut asked = 0;
+            for resident in self.residents.iter_mut().filter(|resident| resident.loose) {
+                let call = Call::Write {
+                    ops: Vec::new(),
+                    durability: Durability::Sync,
+                };
+                resident.shard.accept(Asker::Host, call);
+                asked += 1;
             }
-            Stopping::Syncing(0) => self.stopping = Stopping::Stopped,
-            _ => {}
+            self.stopping = Stopping::Syncing(asked);
         }
+        if self.stopping == Stopping::Syncing(0) {
+            self.stopping = Stopping::Stopped;
+        }
+        begins
     }
 
-    fn report(&self) -> HostReport {
-        HostReport {
-            shards: self.residents.iter().map(|resident| resident.id).collect(),
-            door: self.io.report().to_string(),
-            io: self.io.counters(),
-            turns: self.turns,
-            calls: self.calls_taken,
-            parks: self.parks,
-        }
-    }
-
-    fn own_shards(&self, shards: u16) -> impl Iterator<Item = ShardId> + use<> {
-        (self.index as u16..shards).step_by(self.hosts).map(ShardId)
+    fn resident(&mut self, shard: ShardId) -> &mut Resident {
+        let place = self.place(shard);
+        &mut self.residents[place]
     }
 
     fn place(&self, shard: ShardId) -> usize {
         debug_assert_eq!(host_of(shard, self.hosts), self.index);
         usize::from(shard.0) / self.hosts
     }
-}
-
-/// What all hosts of one database know.
-pub(crate) struct Site {
-    pub(crate) path: std::path::PathBuf,
-    pub(crate) store: [u8; 16],
-    pub(crate) shards: u16,
-    pub(crate) hosts: usize,
-    pub(crate) each: ShardOptions,
-    pub(crate) clock: Arc<CommitClock>,
-    pub(crate) pins: Arc<Pins>,
-}
-
-impl Site {
-    fn root(&self, io: &Io) -> Result<Directory> {
-        root(io, &self.path)
-    }
-
-    fn identity(&self, shard: ShardId) -> Identity {
-        Identity {
-            store: self.store,
-            shard,
-            shards: self.shards,
-        }
-    }
-}
-
-/// The folder of the database through a host's own door.
-pub(crate) fn root(io: &Io, path: &Path) -> Result<Directory> {
-    io.directory(path).map_err(|error| Error::Io {
-        path: path.into(),
-        error,
-    })
 }

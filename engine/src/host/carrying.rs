@@ -1,0 +1,151 @@
+//! Mail in, answers and letters out.
+
+use ringkeep_shard::{Call, Durability, Letter, Reply, ShardId};
+
+use super::commits::Asker;
+use super::post::{Answer, HostReport, Outcome, Post};
+use super::{Host, Stopping, host_of};
+use crate::mailbox::Refused;
+
+impl Host {
+    pub(super) fn receive(&mut self, post: Post) {
+        match post {
+            Post::Ask {
+                shard,
+                call,
+                answer,
+            } => self.accept(shard, call, answer),
+            Post::Letter { to, letter } => {
+                let resident = self.resident(to);
+                resident.entangled = true;
+                resident.shard.deliver(letter);
+            }
+            Post::Drain(answer) => {
+                self.draining = true;
+                self.drained.push(answer);
+            }
+            Post::Report(answer) => answer.send(Outcome::Report(Box::new(self.report()))),
+            Post::HostGone { host, reason } => self.lose_peer(host, &reason),
+        }
+    }
+
+    /// A host has ended by a fault. Whoever waits for its part in a batch is answered, and a shard that may hold
+    /// a piece of such a batch takes no more writes; all others go on.
+    fn lose_peer(&mut self, host: usize, reason: &str) {
+        let hosts = self.hosts;
+        self.calls -= self
+            .commits
+            .abandon(|shard| host_of(shard, hosts) == host, reason);
+        for resident in self
+            .residents
+            .iter_mut()
+            .filter(|resident| resident.entangled)
+        {
+            resident.shard.peer_lost(ShardId(host as u16));
+        }
+    }
+
+    fn accept(&mut self, shard: ShardId, call: Call, answer: Answer) {
+        self.calls_taken += 1;
+        if self.draining && !matches!(call, Call::Close | Call::Stats) {
+            answer.send(Outcome::Reply(Reply::Failed(ringkeep_shard::Error::Closed)));
+            return;
+        }
+        let asker = match &call {
+            Call::Commit { parts } => {
+                let gone = parts
+                    .iter()
+                    .find(|(shard, _)| self.peers[host_of(*shard, self.hosts)].is_closed());
+                if let Some((shard, _)) = gone {
+                    let reason =
+                        "it ended before this batch began, which changed nothing".to_owned();
+                    answer.send(Outcome::HostGone {
+                        shard: *shard,
+                        reason,
+                    });
+                    return;
+                }
+                self.resident(shard).entangled = true;
+                self.commits.enter(answer, parts)
+            }
+            Call::Write { durability, .. } => {
+                self.resident(shard).loose |= *durability != Durability::Sync;
+                Asker::Caller(answer)
+            }
+            _ => Asker::Caller(answer),
+        };
+        self.calls += 1;
+        self.resident(shard).shard.accept(asker, call);
+    }
+
+    /// Answers go to their callers, letters to their shards. True when a letter stayed on this host, or found
+    /// its lane full.
+    pub(super) fn carry(&mut self) -> bool {
+        let mut more = false;
+        for place in 0..self.residents.len() {
+            for (asker, reply) in self.residents[place].shard.replies() {
+                match asker {
+                    Asker::Host => {
+                        if let Stopping::Syncing(left) = &mut self.stopping {
+                            *left -= 1;
+                        }
+                        continue;
+                    }
+                    Asker::Caller(answer) => answer.send(Outcome::Reply(reply)),
+                    Asker::Commit(ticket) => {
+                        if !self.commits.answer(ticket, reply) {
+                            continue;
+                        }
+                    }
+                }
+                self.calls -= 1;
+            }
+            let resident = &mut self.residents[place];
+            let letters = resident.shard.letters();
+            resident.entangled |= letters.len() > 0;
+            self.outbox.extend(letters);
+        }
+        for _ in 0..self.outbox.len() {
+            let Some((to, letter)) = self.outbox.pop_front() else {
+                break;
+            };
+            more |= self.post(to, letter);
+        }
+        if self.calls == 0 && self.outbox.is_empty() {
+            for answer in self.drained.drain(..) {
+                answer.send(Outcome::Drained);
+            }
+        }
+        more
+    }
+
+    fn post(&mut self, to: ShardId, letter: Letter) -> bool {
+        let host = host_of(to, self.hosts);
+        if host == self.index {
+            let resident = self.resident(to);
+            resident.entangled = true;
+            resident.shard.deliver(letter);
+            return true;
+        }
+        match self.peers[host].send(self.index, Post::Letter { to, letter }) {
+            // To a host that is gone: the commits that need it have been or will be told.
+            Ok(()) | Err(Refused::Closed(_)) => false,
+            Err(Refused::Full(Post::Letter { to, letter })) => {
+                self.outbox.push_back((to, letter));
+                true
+            }
+            Err(Refused::Full(_)) => unreachable!("what comes back is what was sent"),
+        }
+    }
+
+    fn report(&self) -> HostReport {
+        HostReport {
+            shards: self.residents.iter().map(|resident| resident.id).collect(),
+            door: self.io.report().to_string(),
+            io: self.io.counters(),
+            turns: self.turns,
+            calls: self.calls_taken,
+            parks: self.parks,
+        }
+    }
+}
