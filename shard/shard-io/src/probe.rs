@@ -98,7 +98,12 @@ pub(crate) fn open_ring(
         queues,
     };
     let ring = Ring::new(io, setup, Arc::clone(bell));
-    ring.rehearse().map_err(failed)?;
+    if let Err(errno) = ring.rehearse() {
+        if !ring.close() {
+            ring.leak();
+        }
+        return Err(failed(errno));
+    }
     Ok((ring, facts))
 }
 
