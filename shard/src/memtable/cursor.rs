@@ -2,6 +2,8 @@
 //! borrows the memtable only for each call: keys may be added in between and are not seen, versions
 //! of seen keys may be added and are.
 
+use std::collections::VecDeque;
+use std::hint::black_box;
 use std::ops::Bound;
 use std::rc::Rc;
 
@@ -14,10 +16,18 @@ use crate::merge::heap;
 /// A position on a key of a memtable, or on none.
 pub(crate) struct MemtableCursor {
     runs: Vec<Rc<Run>>,
-    /// The runs that are not exhausted, each at its next key; the cursor's own key comes first.
+    /// The cursor's own key, and those behind it that were taken off the heads already.
+    upcoming: VecDeque<Address>,
+    /// How many to take next time: few after a seek, more on a long walk.
+    lookahead: usize,
+    /// The runs that are not exhausted, each at its next key, as a heap.
     heads: Vec<Head>,
     backward: bool,
 }
+
+/// Keys in order lie anywhere in the arena. Taken some at a time, their memory is fetched at once
+/// instead of one after the other.
+const LOOKAHEAD_MAX: usize = 16;
 
 #[derive(Clone, Copy)]
 struct Head {
@@ -33,6 +43,8 @@ impl MemtableCursor {
         MemtableCursor {
             heads: Vec::with_capacity(runs.len()),
             runs,
+            upcoming: VecDeque::with_capacity(LOOKAHEAD_MAX),
+            lookahead: 1,
             backward: false,
         }
     }
@@ -62,7 +74,7 @@ impl MemtableCursor {
     pub fn next(&mut self, table: &Memtable) {
         match self.key(table) {
             Some(key) if self.backward => self.seek(table, Bound::Excluded(key)),
-            _ => self.advance(table),
+            _ => self.take_next(table),
         }
     }
 
@@ -70,14 +82,14 @@ impl MemtableCursor {
     pub fn prev(&mut self, table: &Memtable) {
         match self.key(table) {
             Some(key) if !self.backward => self.seek_back(table, Bound::Excluded(key)),
-            _ => self.advance(table),
+            _ => self.take_next(table),
         }
     }
 
     /// The key under the cursor; nothing past either end.
     #[inline]
     pub fn key<'a>(&self, table: &'a Memtable) -> Option<&'a [u8]> {
-        Some(table.arena.key(self.heads.first()?.key))
+        Some(table.arena.key(*self.upcoming.front()?))
     }
 
     /// Its versions, newest first.
@@ -96,11 +108,13 @@ impl MemtableCursor {
     /// The address of the newest version of the key under the cursor.
     #[inline]
     pub(crate) fn newest(&self, table: &Memtable) -> Option<Address> {
-        Some(table.arena.head(self.heads.first()?.key))
+        Some(table.arena.head(*self.upcoming.front()?))
     }
 
     fn place(&mut self, table: &Memtable, at: impl Fn(&Run) -> usize) {
         self.heads.clear();
+        self.upcoming.clear();
+        self.lookahead = 1;
         for (index, run) in self.runs.iter().enumerate() {
             let at = at(run);
             if let Some(place) = run.places.get(at) {
@@ -114,9 +128,33 @@ impl MemtableCursor {
             }
         }
         heap::heapify(&mut self.heads, before(&table.arena, self.backward));
+        self.take_ahead(table);
     }
 
     /// One key on in the present direction.
+    #[inline]
+    fn take_next(&mut self, table: &Memtable) {
+        self.upcoming.pop_front();
+        if self.upcoming.is_empty() {
+            self.take_ahead(table);
+        }
+    }
+
+    fn take_ahead(&mut self, table: &Memtable) {
+        while self.upcoming.len() < self.lookahead
+            && let Some(head) = self.heads.first()
+        {
+            self.upcoming.push_back(head.key);
+            self.advance(table);
+        }
+        self.lookahead = LOOKAHEAD_MAX.min(2 * self.lookahead);
+        if self.upcoming.len() > 1 {
+            let touched = self.upcoming.iter().map(|key| table.arena.touch(*key));
+            black_box(touched.fold(0, u8::wrapping_add));
+        }
+    }
+
+    /// Moves the first head on.
     fn advance(&mut self, table: &Memtable) {
         let order = before(&table.arena, self.backward);
         let Some(head) = self.heads.first_mut() else {

@@ -14,6 +14,10 @@ use super::{BlockHandle, BlockKind, TableId};
 use crate::Version;
 use crate::limits::KEY_BYTES_MAX;
 
+/// Heads of keys kept beside a block. A lookup compares these before it touches the block itself,
+/// whose entries each lie on another cache line.
+const HEADS_MAX: usize = 48;
+
 /// A verified block.
 pub(crate) struct Block {
     bytes: Buffer,
@@ -29,6 +33,10 @@ pub(crate) struct Block {
     base: u64,
     /// Where the first entry begins.
     start: usize,
+    /// The first four bytes of the suffix of every `heads_stride`th entry.
+    heads: [u32; HEADS_MAX],
+    heads_count: usize,
+    heads_stride: usize,
 }
 
 /// An entry as it lies in its block.
@@ -58,7 +66,7 @@ impl Block {
         let suffix_length = usize::from(header.suffix_length.get());
         let version_bytes = usize::from(header.version_bytes);
         let value_length = header.value_length.get() as usize;
-        let block = Block {
+        let mut block = Block {
             handle,
             shape,
             count: header.count.get().into(),
@@ -69,6 +77,9 @@ impl Block {
             base: header.base.get(),
             start: BLOCK_HEADER_BYTES + prefix_length,
             bytes,
+            heads: [0; HEADS_MAX],
+            heads_count: 0,
+            heads_stride: 1,
         };
         if block.count == 0 || version_bytes > 8 || block.start > block.bytes.len() {
             return Err(Damage::new(20, "impossible counts in the header"));
@@ -90,7 +101,16 @@ impl Block {
         if handle.kind != BlockKind::Data {
             block.verify_handles(data_pages)?;
         }
+        block.take_heads();
         Ok(block)
+    }
+
+    fn take_heads(&mut self) {
+        self.heads_stride = self.count.div_ceil(HEADS_MAX);
+        self.heads_count = self.count.div_ceil(self.heads_stride);
+        for at in 0..self.heads_count {
+            self.heads[at] = head(self.entry(at * self.heads_stride).suffix);
+        }
     }
 
     fn verify_ends(&self) -> Result<(), Damage> {
@@ -201,7 +221,15 @@ impl Block {
             None if key < prefix => return 0,
             None => return self.count,
         };
-        let (mut low, mut high) = (0, self.count);
+        let wanted = head(suffix);
+        let heads = &self.heads[..self.heads_count];
+        let less = heads.iter().filter(|&&head| head < wanted).count();
+        let up_to = heads.iter().filter(|&&head| head <= wanted).count();
+        // The last lesser head's entry comes before, the first greater head's does not.
+        let mut low = less
+            .checked_sub(1)
+            .map_or(0, |at| at * self.heads_stride + 1);
+        let mut high = self.count.min(up_to * self.heads_stride);
         while low < high {
             let middle = (low + high) / 2;
             let (start, suffix_length, _, _) = self.locate(middle);
@@ -289,4 +317,16 @@ impl Block {
     fn pages(&self) -> usize {
         self.handle.pages as usize
     }
+}
+
+/// The first four bytes as a big-endian number, short suffixes filled up with zeros: unequal ones
+/// decide, equal ones say nothing.
+#[inline]
+fn head(suffix: &[u8]) -> u32 {
+    if let Some(bytes) = suffix.first_chunk::<4>() {
+        return u32::from_be_bytes(*bytes);
+    }
+    let mut bytes = [0; 4];
+    bytes[..suffix.len()].copy_from_slice(suffix);
+    u32::from_be_bytes(bytes)
 }
