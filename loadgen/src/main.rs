@@ -1,2 +1,33 @@
-//! The load generator.
-fn main() {}
+//! loadgen: decides what to send and when, and prints what came of it.
+//!
+//! Arguments become a selection of workloads (`select`), a plan with its estimate (`estimate`), experiments
+//! (`run`, carried out by ringkeep-bench) and files (`outputs`). Saved runs are looked at with `saved`.
+
+mod cli;
+mod estimate;
+mod exit;
+mod filter;
+mod list;
+mod outputs;
+mod progress;
+mod run;
+mod select;
+mod suites;
+mod targets;
+
+use clap::Parser;
+
+fn main() -> std::process::ExitCode {
+    let arguments = cli::Cli::parse();
+    let done = match arguments.command {
+        cli::Command::List(arguments) => list::list(&arguments),
+        cli::Command::Run(arguments) => run::run(&arguments),
+    };
+    match done {
+        Ok(code) => code.into(),
+        Err(fault) => {
+            eprintln!("loadgen: {fault}");
+            fault.code.into()
+        }
+    }
+}

@@ -1,0 +1,320 @@
+//! One workload against one target: open, load, run the phases, close.
+//!
+//! A `Bench` keeps the target open between workloads that want the same dataset in the same settings, so that
+//! a suite does not load the same bytes again and again. Phases that add or remove keys use the dataset up.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::data_dir::DataDir;
+use crate::environment::disk_bytes;
+use crate::generator;
+use crate::load::load;
+use crate::phase::{Progress, Setting, run_phase};
+use crate::random::mix;
+use crate::report::{LoadRecord, PhaseContext, TargetRecord, WorkloadRecord, phase_record};
+use crate::suite::Scale;
+use crate::target::{Failure, OpenOptions, Target, TargetKind};
+use crate::workload::stream::Mix;
+use crate::workload::{Dataset, OpKind, Workload};
+
+/// What a bench tells whoever watches it.
+#[derive(Clone, Debug)]
+pub enum Event<'a> {
+    /// A workload begins.
+    Begin(&'a Workload, &'a str),
+    /// Keys written of keys to write.
+    Loading(u64, u64),
+    /// All keys are written; the target finishes its work.
+    Settling,
+    /// A phase is under way.
+    Running(Progress),
+    /// A phase is over.
+    Done(&'a crate::report::PhaseRecord),
+}
+
+/// How experiments are carried out.
+#[derive(Clone, Debug)]
+pub struct Manner {
+    /// Drivers and validation.
+    pub setting: Setting,
+    /// The scale, which decides how long the generator is calibrated.
+    pub scale: Scale,
+    /// Threads that load.
+    pub loaders: usize,
+    /// Shards asked for, if any.
+    pub shards: Option<usize>,
+    /// Further target settings.
+    pub extra: std::collections::BTreeMap<String, String>,
+}
+
+/// Runs experiments one after the other.
+pub struct Bench<'a> {
+    dir: &'a DataDir,
+    manner: Manner,
+    stop: &'a AtomicBool,
+    open: Option<Open>,
+    opened: u32,
+}
+
+struct Open {
+    kind: &'static str,
+    target: Box<dyn Target>,
+    path: PathBuf,
+    dataset: Dataset,
+    seed: u64,
+    options: OpenOptions,
+    used_up: bool,
+}
+
+impl<'a> Bench<'a> {
+    /// A bench whose targets live under `dir`. Setting `stop` ends what is under way.
+    pub fn new(dir: &'a DataDir, manner: Manner, stop: &'a AtomicBool) -> Bench<'a> {
+        Bench {
+            dir,
+            manner,
+            stop,
+            open: None,
+            opened: 0,
+        }
+    }
+
+    /// Runs `workload` against a target of this kind. A failure is part of the record: what was measured before
+    /// it stays measured.
+    pub fn run(
+        &mut self,
+        kind: &TargetKind,
+        workload: &Workload,
+        repetition: u32,
+        watch: &mut dyn FnMut(Event<'_>),
+    ) -> WorkloadRecord {
+        watch(Event::Begin(workload, kind.name));
+        let mut record = WorkloadRecord {
+            workload: workload.clone(),
+            workload_hash: workload_hash(workload),
+            target: TargetRecord {
+                name: kind.name.to_string(),
+                options: Vec::new(),
+            },
+            repetition,
+            load: None,
+            phases: Vec::new(),
+            failure: None,
+        };
+        if let Err(failure) = self.run_into(kind, workload, &mut record, watch) {
+            record.failure = Some(failure.0);
+            self.close().ok();
+        }
+        record
+    }
+
+    /// Closes what is still open.
+    pub fn close(&mut self) -> Result<(), Failure> {
+        match self.open.take() {
+            None => Ok(()),
+            Some(open) => {
+                let closed = open.target.close();
+                self.dir.clear(&open.path);
+                closed
+            }
+        }
+    }
+
+    fn run_into(
+        &mut self,
+        kind: &TargetKind,
+        workload: &Workload,
+        record: &mut WorkloadRecord,
+        watch: &mut dyn FnMut(Event<'_>),
+    ) -> Result<(), Failure> {
+        record.load = self.provide(kind, workload, watch)?;
+        let open = self.open.as_mut().expect("it was just provided");
+        record.target.options = open.target.options();
+        let setting = Setting {
+            validate: self.manner.setting.validate && kind.answers,
+            ..self.manner.setting.clone()
+        };
+        for phase in &workload.phases {
+            if self.stop.load(Ordering::Relaxed) {
+                break;
+            }
+            let changes = phase
+                .traffic
+                .iter()
+                .flat_map(|traffic| &traffic.ops)
+                .any(|shape| matches!(shape.op, OpKind::Insert | OpKind::Delete));
+            open.used_up |= changes || workload.dataset.empty;
+            let target = &*open.target;
+            let outcome = run_phase(
+                target,
+                workload,
+                phase,
+                &setting,
+                self.stop,
+                &mut |progress| {
+                    watch(Event::Running(progress.clone()));
+                },
+            )?;
+            let calibration = match self.manner.scale {
+                Scale::Quick => 20_000,
+                _ => 200_000,
+            };
+            let generator: Vec<f64> = phase
+                .traffic
+                .iter()
+                .zip(&outcome.traffic)
+                .map(|(traffic, found)| {
+                    generator::cost_ns(workload, traffic, found.pipelined, calibration)
+                })
+                .collect();
+            let context = PhaseContext {
+                phase,
+                generator_cpu_ns: &generator,
+                measures_generator: !kind.answers,
+                disk_bytes: disk_bytes(&open.path),
+            };
+            record.phases.push(phase_record(&outcome, context));
+            watch(Event::Done(record.phases.last().expect("just pushed")));
+        }
+        Ok(())
+    }
+
+    /// Sees to it that the open target is of this kind and holds the workload's dataset.
+    fn provide(
+        &mut self,
+        kind: &TargetKind,
+        workload: &Workload,
+        watch: &mut dyn FnMut(Event<'_>),
+    ) -> Result<Option<LoadRecord>, Failure> {
+        let options = OpenOptions {
+            dir: PathBuf::new(),
+            memory_bytes: Some(
+                (workload.dataset.user_bytes() as f64 * workload.cache_share) as u64,
+            ),
+            shards: self.manner.shards,
+            driver_cores: self.manner.setting.driver_cores.clone(),
+            durability: workload.durability,
+            extra: self.manner.extra.clone(),
+        };
+        let usable = self.open.as_ref().is_some_and(|open| {
+            open.kind == kind.name
+                && open.dataset == workload.dataset
+                && open.seed == workload.seed
+                && !open.used_up
+        });
+        if usable {
+            return self.reopen(kind, options).map(|()| None);
+        }
+        self.close()?;
+        self.opened += 1;
+        let path = self
+            .dir
+            .fresh(&format!("{}-{}", kind.name, self.opened))
+            .map_err(Failure)?;
+        let options = OpenOptions {
+            dir: path.clone(),
+            ..options
+        };
+        let target = (kind.open)(&options)?;
+        self.open = Some(Open {
+            kind: kind.name,
+            target,
+            path,
+            dataset: workload.dataset.clone(),
+            seed: workload.seed,
+            options,
+            used_up: false,
+        });
+        if workload.dataset.empty {
+            return Ok(None);
+        }
+        self.fill(workload, watch).map(Some)
+    }
+
+    /// Opens the same directory again if the settings differ from what is open.
+    fn reopen(&mut self, kind: &TargetKind, options: OpenOptions) -> Result<(), Failure> {
+        let open = self.open.as_mut().expect("asked only while one is open");
+        let same = open.options.memory_bytes == options.memory_bytes
+            && open.options.durability == options.durability;
+        if same || !kind.persists {
+            return Ok(());
+        }
+        let Open {
+            target,
+            path,
+            dataset,
+            seed,
+            ..
+        } = self.open.take().expect("it is open");
+        target.close()?;
+        let options = OpenOptions {
+            dir: path.clone(),
+            ..options
+        };
+        self.open = Some(Open {
+            kind: kind.name,
+            target: (kind.open)(&options)?,
+            path,
+            dataset,
+            seed,
+            options,
+            used_up: false,
+        });
+        Ok(())
+    }
+
+    fn fill(
+        &mut self,
+        workload: &Workload,
+        watch: &mut dyn FnMut(Event<'_>),
+    ) -> Result<LoadRecord, Failure> {
+        let open = self.open.as_mut().expect("it was just opened");
+        let outcome = load(
+            &*open.target,
+            &workload.dataset,
+            workload.seed,
+            self.manner.loaders,
+            self.stop,
+            &mut |written, total| {
+                watch(match written < total {
+                    true => Event::Loading(written, total),
+                    false => Event::Settling,
+                });
+            },
+        )?;
+        open.used_up = outcome.interrupted;
+        let per_key = workload.dataset.user_bytes() as f64 / workload.dataset.keys.max(1) as f64;
+        Ok(LoadRecord {
+            keys: outcome.keys,
+            user_bytes: (outcome.keys as f64 * per_key) as u64,
+            write_ns: outcome.write_ns,
+            settle_ns: outcome.settle_ns,
+            disk_bytes: disk_bytes(&open.path),
+        })
+    }
+}
+
+impl Drop for Bench<'_> {
+    fn drop(&mut self) {
+        // Whoever cares about the error has closed already.
+        let _ = self.close();
+    }
+}
+
+/// A fingerprint of what a workload asks for, down to the first operations of every stream. How long it is
+/// asked and what is expected of the answers does not enter.
+pub fn workload_hash(workload: &Workload) -> String {
+    let fold = |hash, text: serde_json::Result<String>| {
+        let text = text.expect("descriptions have only string keys");
+        text.bytes()
+            .fold(hash, |hash, byte| mix(hash ^ u64::from(byte)))
+    };
+    let settings = (workload.cache_share, workload.durability);
+    let mut hash = fold(1, serde_json::to_string(&workload.dataset));
+    hash = fold(hash, serde_json::to_string(&settings));
+    for traffic in workload.phases.iter().flat_map(|phase| &phase.traffic) {
+        hash = fold(hash, serde_json::to_string(traffic));
+        hash = mix(hash ^ Mix::new(workload, traffic).fingerprint());
+    }
+    format!("{hash:016x}")
+}

@@ -1,0 +1,81 @@
+//! The generator's own cost: the same stream against a target that does nothing.
+
+use crate::clock::Clock;
+use crate::drive::{self, Run, Totals};
+use crate::quantity::Span;
+use crate::recorder::{Ledger, Recorder};
+use crate::target::{NullTarget, Target};
+use crate::window::{OPEN, Window};
+use crate::workload::stream::Mix;
+use crate::workload::{Load, OnFull, Think, Traffic, Workload};
+
+/// CPU nanoseconds per operation that `traffic` costs without a target: planning, writing out bytes, three
+/// clock readings' worth of bookkeeping and recording, over `ops` operations.
+pub fn cost_ns(workload: &Workload, traffic: &Traffic, pipelined: bool, ops: u64) -> f64 {
+    let clock = Clock::real();
+    let mix = Mix::new(workload, traffic);
+    let ledger = Ledger::new(mix.kinds(), 1_000_000_000);
+    let totals = Totals::default();
+    let window = Window::fixed(0, 0, OPEN, 0);
+    let load = without_waiting(&traffic.load);
+    let run = Run {
+        clock: &clock,
+        window: &window,
+        mix: &mix,
+        load: &load,
+        ledger: &ledger,
+        seed: workload.seed,
+        ops_max: Some(ops),
+        validate: false,
+        totals: &totals,
+    };
+    let null = NullTarget::new();
+    // A thread of its own, so that pinning and timer settings of the caller stay as they are.
+    std::thread::scope(|scope| {
+        scope.spawn(|| match pipelined {
+            true => {
+                let mut pipeline = null.pipeline(1, &[]).expect("null always has a pipeline");
+                drive::pipelined(&run, 0, 1, &mut *pipeline);
+            }
+            false => {
+                let mut caller = null.caller().expect("null always has a caller");
+                let recorder = std::sync::Mutex::new(Recorder::new(&ledger, &window));
+                match load {
+                    Load::Open { .. } => {
+                        let due = std::sync::Mutex::new(drive::Due::new(&run));
+                        drive::threads_open(&run, &due, &mut *caller, &recorder);
+                    }
+                    Load::Closed { .. } => {
+                        drive::threads_closed(&run, 0, 1, &mut *caller, &recorder)
+                    }
+                }
+            }
+        });
+    });
+    totals.cpu_ns.into_inner() as f64 / ops as f64
+}
+
+/// The same load with every operation due at once.
+fn without_waiting(load: &Load) -> Load {
+    match *load {
+        Load::Open {
+            arrival,
+            in_flight_max,
+            ..
+        } => Load::Open {
+            rate_per_s: 1e9,
+            arrival,
+            in_flight_max,
+            on_full: OnFull::Queue,
+        },
+        Load::Closed { clients, think } => Load::Closed {
+            clients,
+            think: match think.is_zero() {
+                true => think,
+                false => Think::Exp {
+                    mean: Span { ns: 1 },
+                },
+            },
+        },
+    }
+}

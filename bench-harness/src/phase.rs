@@ -1,0 +1,446 @@
+//! One phase: start the drivers, warm up, measure, drain, and collect what happened.
+//!
+//! The calling thread is the watcher. It alone decides when the measured window opens and closes; drivers only
+//! look at the window.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use crate::clock::Clock;
+use crate::drive::{self, Run, Totals};
+use crate::process::ProcessUse;
+use crate::quantity::{Length, Span};
+use crate::recorder::{Intervals, Ledger, Recorder};
+use crate::steady::{self, Steady};
+use crate::target::{Counters, Failure, Target};
+use crate::window::{OPEN, Window};
+use crate::workload::stream::Mix;
+use crate::workload::{Drive, Load, Phase, Traffic, Workload};
+
+/// How phases are run on this machine.
+#[derive(Clone, Debug)]
+pub struct Setting {
+    /// Driver threads of a pipelined stream.
+    pub drivers: usize,
+    /// Cores to pin them to, in order; empty leaves them to the scheduler.
+    pub driver_cores: Vec<usize>,
+    /// Prove every read.
+    pub validate: bool,
+    /// Overrides what streams say about who issues operations.
+    pub drive: Drive,
+}
+
+/// What the watcher tells whoever is interested, a few times a second.
+#[derive(Clone, Debug)]
+pub struct Progress {
+    /// The phase.
+    pub phase: String,
+    /// Warming up still?
+    pub warming: bool,
+    /// Time since the start of what is going on.
+    pub elapsed: Span,
+    /// How long that will take, if known.
+    pub expected: Option<Span>,
+    /// Operations per second asked for by the first stream.
+    pub offered_per_s: Option<f64>,
+    /// Operations per second of the last full interval.
+    pub done_per_s: f64,
+    /// Response P50, P99 and P99.9 of that interval.
+    pub response_ns: [u64; 3],
+    /// Slip P99 of that interval.
+    pub slip_p99_ns: u64,
+    /// Errors so far.
+    pub errors: u64,
+}
+
+/// What happened in a phase, unjudged.
+#[derive(Debug)]
+pub struct PhaseOutcome {
+    /// Wait between start and window.
+    pub warmup_ns: u64,
+    /// Length of the window.
+    pub measured_ns: u64,
+    /// Length of an interval.
+    pub interval_ns: u64,
+    /// Did the warm-up end because things were steady?
+    pub steady: Steady,
+    /// One per stream, in the order of the phase.
+    pub traffic: Vec<TrafficOutcome>,
+    /// What the process used inside the window and the drain.
+    pub used: ProcessUse,
+    /// The target's counters at the start of the window.
+    pub counters_before: Counters,
+    /// The target's counters after the drain.
+    pub counters_after: Counters,
+    /// Ended early on request.
+    pub interrupted: bool,
+}
+
+/// What happened in one stream.
+#[derive(Debug)]
+pub struct TrafficOutcome {
+    /// Its kinds; samples refer to them by index.
+    pub kinds: Vec<crate::workload::OpKind>,
+    /// Everything recorded.
+    pub intervals: Intervals,
+    /// Everything counted.
+    pub totals: Totals,
+    /// How it was driven.
+    pub pipelined: bool,
+    /// Threads that drove it.
+    pub threads: usize,
+}
+
+/// Runs `phase` of `workload` against `target`.
+pub fn run_phase(
+    target: &dyn Target,
+    workload: &Workload,
+    phase: &Phase,
+    setting: &Setting,
+    stop: &AtomicBool,
+    progress: &mut dyn FnMut(&Progress),
+) -> Result<PhaseOutcome, Failure> {
+    let clock = Clock::real();
+    let interval_ns = interval_ns(phase.length);
+    let drain_ns = match phase.length {
+        Length::Time(span) => span.ns.clamp(1_000_000_000, 10_000_000_000),
+        Length::Ops(_) => 10_000_000_000,
+    };
+    let plans: Vec<Plan> = phase
+        .traffic
+        .iter()
+        .map(|traffic| Plan::new(target, workload, traffic, setting, interval_ns))
+        .collect();
+    let threads: usize = plans.iter().map(|plan| plan.threads).sum();
+    // Every driver plans its first operations before the load starts.
+    let head_start = Duration::from_millis(5) + Duration::from_micros(60) * threads as u32;
+    let start_ns = clock.now_ns() + head_start.as_nanos() as u64;
+    let window = Window::starting(start_ns, drain_ns);
+    let main_running = AtomicUsize::new(plans[0].threads);
+    let all_running = AtomicUsize::new(threads);
+    let mut watch = Watch {
+        clock: &clock,
+        window: &window,
+        phase,
+        plans: &plans,
+        stop,
+        steady: Steady::Fixed,
+        measuring: None,
+    };
+    std::thread::scope(|scope| {
+        for (index, (plan, traffic)) in plans.iter().zip(&phase.traffic).enumerate() {
+            let run = Run {
+                clock: &clock,
+                window: &window,
+                mix: &plan.mix,
+                load: &traffic.load,
+                ledger: &plan.ledger,
+                seed: workload.seed,
+                ops_max: match phase.length {
+                    Length::Ops(count) if index == 0 => Some(count.n),
+                    _ => None,
+                },
+                validate: setting.validate,
+                totals: &plan.totals,
+            };
+            let on_end = End {
+                main: (index == 0).then_some(&main_running),
+                all: &all_running,
+            };
+            start_drivers(scope, target, plan, run, setting, on_end);
+        }
+        watch.until_over(target, &main_running, &all_running, progress);
+    });
+    let Watch {
+        steady, measuring, ..
+    } = watch;
+    let (from_ns, used_before, counters_before) =
+        measuring.unwrap_or_else(|| (window.to_ns(), ProcessUse::now(), target.counters()));
+    let to_ns = match window.to_ns() {
+        OPEN => clock.now_ns(),
+        to_ns => to_ns,
+    };
+    Ok(PhaseOutcome {
+        warmup_ns: from_ns.saturating_sub(start_ns),
+        measured_ns: to_ns.saturating_sub(from_ns),
+        interval_ns,
+        steady,
+        used: ProcessUse::now().since(&used_before),
+        counters_before,
+        counters_after: target.counters(),
+        interrupted: window.stopped(),
+        traffic: plans.into_iter().map(Plan::outcome).collect(),
+    })
+}
+
+/// About thirty intervals a phase, none longer than a second.
+fn interval_ns(length: Length) -> u64 {
+    const MS: u64 = 1_000_000;
+    let target_ns = match length {
+        Length::Time(span) => span.ns / 30,
+        Length::Ops(_) => 1000 * MS,
+    };
+    [50, 100, 200, 250, 500, 1000]
+        .into_iter()
+        .map(|ms| ms * MS)
+        .find(|&ns| ns >= target_ns)
+        .unwrap_or(1000 * MS)
+}
+
+struct Plan {
+    mix: Mix,
+    ledger: Ledger,
+    totals: Totals,
+    pipelined: bool,
+    threads: usize,
+}
+
+impl Plan {
+    fn new(
+        target: &dyn Target,
+        workload: &Workload,
+        traffic: &Traffic,
+        setting: &Setting,
+        interval_ns: u64,
+    ) -> Plan {
+        let mix = Mix::new(workload, traffic);
+        let kinds = mix.kinds();
+        let clients = match traffic.load {
+            Load::Open { in_flight_max, .. } => in_flight_max,
+            Load::Closed { clients, .. } => clients,
+        };
+        let wanted = match setting.drive {
+            Drive::Auto => traffic.drive,
+            forced => forced,
+        };
+        let pipelined = wanted != Drive::Threads && target.pipeline(1, &kinds).is_some();
+        let threads = match pipelined {
+            true => setting.drivers.min(clients).max(1),
+            false => clients,
+        };
+        Plan {
+            ledger: Ledger::new(kinds, interval_ns),
+            mix,
+            totals: Totals::default(),
+            pipelined,
+            threads,
+        }
+    }
+
+    fn outcome(self) -> TrafficOutcome {
+        TrafficOutcome {
+            kinds: self.ledger.kinds.clone(),
+            intervals: self.ledger.into_intervals(),
+            totals: self.totals,
+            pipelined: self.pipelined,
+            threads: self.threads,
+        }
+    }
+}
+
+/// Tells the watcher that a driver has ended, even by a panic.
+#[derive(Clone, Copy)]
+struct End<'a> {
+    main: Option<&'a AtomicUsize>,
+    all: &'a AtomicUsize,
+}
+
+struct Ending<'a>(End<'a>);
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        if let Some(main) = self.0.main {
+            main.fetch_sub(1, Ordering::AcqRel);
+        }
+        self.0.all.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+fn start_drivers<'s, 'e>(
+    scope: &'s std::thread::Scope<'s, 'e>,
+    target: &'e dyn Target,
+    plan: &'e Plan,
+    run: Run<'e>,
+    setting: &'e Setting,
+    end: End<'e>,
+) {
+    let run = std::sync::Arc::new(run);
+    let kinds = plan.mix.kinds();
+    if plan.pipelined {
+        for part in 0..plan.threads {
+            let (run, kinds) = (run.clone(), kinds.clone());
+            spawn(scope, "driver", move || {
+                let _ending = Ending(end);
+                if let Some(&core) = setting.driver_cores.get(part) {
+                    core_affinity::set_for_current(core_affinity::CoreId { id: core });
+                }
+                let slots = drive_slots(&run, part, plan.threads);
+                let mut pipeline = target
+                    .pipeline(slots, &kinds)
+                    .expect("it had one a moment ago");
+                drive::pipelined(&run, part, plan.threads, &mut *pipeline);
+            });
+        }
+        return;
+    }
+    let stripes = std::thread::available_parallelism()
+        .map_or(4, usize::from)
+        .min(plan.threads);
+    let recorders: std::sync::Arc<Vec<Mutex<Recorder<'_>>>> = std::sync::Arc::new(
+        (0..stripes)
+            .map(|_| Mutex::new(Recorder::new(run.ledger, run.window)))
+            .collect(),
+    );
+    let due = matches!(run.load, Load::Open { .. })
+        .then(|| std::sync::Arc::new(Mutex::new(drive::Due::new(&run))));
+    for part in 0..plan.threads {
+        let (run, recorders, due) = (run.clone(), recorders.clone(), due.clone());
+        spawn(scope, "client", move || {
+            let _ending = Ending(end);
+            let recorder = &recorders[part % recorders.len()];
+            match target.caller() {
+                Err(failure) => run.totals.failed(&failure.0),
+                Ok(mut caller) => match due {
+                    Some(due) => drive::threads_open(&run, &due, &mut *caller, recorder),
+                    None => drive::threads_closed(&run, part, plan.threads, &mut *caller, recorder),
+                },
+            }
+        });
+    }
+}
+
+fn drive_slots(run: &Run<'_>, part: usize, parts: usize) -> usize {
+    let clients = match *run.load {
+        Load::Open { in_flight_max, .. } => in_flight_max,
+        Load::Closed { clients, .. } => clients,
+    };
+    clients / parts + usize::from(part < clients % parts)
+}
+
+/// Client threads are many and shallow.
+fn spawn<'s, F: FnOnce() + Send + 's>(scope: &'s std::thread::Scope<'s, '_>, name: &str, body: F) {
+    std::thread::Builder::new()
+        .name(name.to_string())
+        .stack_size(256 * 1024)
+        .spawn_scoped(scope, body)
+        .expect("the limit on threads allows what the workload asks for");
+}
+
+struct Watch<'a> {
+    clock: &'a Clock,
+    window: &'a Window,
+    phase: &'a Phase,
+    plans: &'a [Plan],
+    stop: &'a AtomicBool,
+    steady: Steady,
+    measuring: Option<(u64, ProcessUse, Counters)>,
+}
+
+impl Watch<'_> {
+    fn until_over(
+        &mut self,
+        target: &dyn Target,
+        main_running: &AtomicUsize,
+        all_running: &AtomicUsize,
+        progress: &mut dyn FnMut(&Progress),
+    ) {
+        let mut next_report_ns = 0;
+        loop {
+            let now_ns = self.clock.now_ns();
+            if all_running.load(Ordering::Acquire) == 0 {
+                break;
+            }
+            if self.stop.load(Ordering::Relaxed) && !self.window.stopped() {
+                self.window.stop(now_ns);
+            }
+            if main_running.load(Ordering::Acquire) == 0 {
+                self.window.close(now_ns);
+            }
+            if self.measuring.is_none() && self.warm_enough(now_ns) {
+                let from_ns = now_ns.max(self.window.start_ns);
+                self.measuring = Some((from_ns, ProcessUse::now(), target.counters()));
+                let to_ns = match self.phase.length {
+                    Length::Time(span) => from_ns + span.ns,
+                    Length::Ops(_) => OPEN,
+                };
+                self.window.measure(from_ns, to_ns);
+            }
+            if now_ns >= next_report_ns && now_ns > self.window.start_ns {
+                progress(&self.report(now_ns));
+                next_report_ns = now_ns + 250_000_000;
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        self.window.close(self.clock.now_ns());
+    }
+
+    fn warm_enough(&mut self, now_ns: u64) -> bool {
+        let warmup = self.phase.warmup;
+        if warmup.max.ns == 0 {
+            // Counted phases and those without warm-up are measured from their first operation.
+            return true;
+        }
+        let elapsed_ns = now_ns.saturating_sub(self.window.start_ns);
+        if now_ns < self.window.start_ns || elapsed_ns < warmup.min.ns {
+            return false;
+        }
+        if warmup.min == warmup.max {
+            return true;
+        }
+        let plan = &self.plans[0];
+        self.steady = plan.ledger.look(|intervals| steady::judge(&intervals.warm));
+        self.steady == Steady::Yes || elapsed_ns >= warmup.max.ns
+    }
+
+    fn report(&self, now_ns: u64) -> Progress {
+        let plan = &self.plans[0];
+        let warming = self.measuring.is_none();
+        let since = match &self.measuring {
+            None => self.window.start_ns,
+            Some((from_ns, ..)) => *from_ns,
+        };
+        let (done_per_s, response_ns, slip_p99_ns) = plan.ledger.look(|intervals| {
+            let list = if warming {
+                &intervals.warm
+            } else {
+                &intervals.measured
+            };
+            let Some(last) = list.last() else {
+                return (0.0, [0; 3], 0);
+            };
+            let done = last.count() as f64 * 1e9 / plan.ledger.interval_ns as f64;
+            let clocks = &last.kinds[0].clocks;
+            let quantile = |q| clocks.response.value_at_quantile(q);
+            (
+                done,
+                [quantile(0.5), quantile(0.99), quantile(0.999)],
+                clocks.slip.value_at_quantile(0.99),
+            )
+        });
+        Progress {
+            phase: self.phase.name.clone(),
+            warming,
+            elapsed: Span {
+                ns: now_ns.saturating_sub(since),
+            },
+            expected: match (warming, self.phase.length) {
+                (true, _) => Some(self.phase.warmup.max),
+                (false, Length::Time(span)) => Some(span),
+                (false, Length::Ops(_)) => None,
+            },
+            offered_per_s: match self.phase.traffic[0].load {
+                Load::Open { rate_per_s, .. } => Some(rate_per_s),
+                Load::Closed { .. } => None,
+            },
+            done_per_s,
+            response_ns,
+            slip_p99_ns,
+            errors: self
+                .plans
+                .iter()
+                .map(|plan| plan.totals.errors.load(Ordering::Relaxed))
+                .sum(),
+        }
+    }
+}

@@ -1,0 +1,387 @@
+//! From what happened in a phase to its record, and the verdict on it.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
+
+use hdrhistogram::Histogram;
+
+use super::quantiles::clock_record;
+use super::{CostRecord, IntervalRecord, OpRecord, PhaseRecord, SloRecord, StreamRecord, Verdict};
+use crate::phase::{PhaseOutcome, TrafficOutcome};
+use crate::quantity::{Rate, Span};
+use crate::recorder::{Interval, add, histogram};
+use crate::slo::{ClockName, Metric, Relation, Slo, Statistic};
+use crate::steady::Steady;
+use crate::target::counter;
+use crate::workload::{Load, Phase, Traffic};
+
+/// What is known about a phase besides its outcome.
+#[derive(Clone, Copy, Debug)]
+pub struct PhaseContext<'a> {
+    /// What was asked for.
+    pub phase: &'a Phase,
+    /// Generator CPU per operation, one per stream.
+    pub generator_cpu_ns: &'a [f64],
+    /// The target is the null target: the generator is what is measured.
+    pub measures_generator: bool,
+    /// Bytes under the target's directory after the phase.
+    pub disk_bytes: u64,
+}
+
+/// Below this share of the offered rate an open load has not been achieved.
+const ACHIEVED_MIN: f64 = 0.98;
+/// Own lateness that can explain it.
+const LATE_NS: u64 = 1_000_000;
+/// Above this share of the driver CPU the generator sets the pace of a saturated phase.
+const GENERATOR_SHARE_MAX: f64 = 0.5;
+
+/// The record of a phase.
+pub fn phase_record(outcome: &PhaseOutcome, context: PhaseContext<'_>) -> PhaseRecord {
+    let PhaseContext {
+        phase,
+        generator_cpu_ns,
+        measures_generator,
+        disk_bytes,
+    } = context;
+    let seconds = outcome.measured_ns.max(1) as f64 / 1e9;
+    let streams: Vec<StreamRecord> = phase
+        .traffic
+        .iter()
+        .zip(&outcome.traffic)
+        .zip(generator_cpu_ns)
+        .enumerate()
+        .map(|(index, ((traffic, found), &generator))| {
+            let shows = match index {
+                0 => phase.shows_response,
+                _ => true,
+            };
+            stream_record(traffic, found, seconds, generator, shows, outcome)
+        })
+        .collect();
+    let operations: u64 = streams.iter().flat_map(|s| &s.ops).map(|op| op.count).sum();
+    let driver_cpu_ns = outcome
+        .traffic
+        .iter()
+        .map(|t| t.totals.cpu_ns.load(Ordering::Relaxed))
+        .sum();
+    let slo: Vec<SloRecord> = phase
+        .slo
+        .iter()
+        .map(|slo| slo_record(slo, &streams))
+        .collect();
+    let mut notes = Vec::new();
+    let verdict = judge(
+        phase,
+        outcome,
+        &streams,
+        &slo,
+        measures_generator,
+        &mut notes,
+    );
+    PhaseRecord {
+        name: phase.name.clone(),
+        warmup_ns: outcome.warmup_ns,
+        measured_ns: outcome.measured_ns,
+        steady: outcome.steady,
+        cost: CostRecord {
+            operations,
+            cpu_ns: outcome.used.cpu_ns,
+            driver_cpu_ns,
+            read_bytes: outcome.used.read_bytes,
+            write_bytes: outcome.used.write_bytes,
+            rss_bytes: outcome.used.rss_bytes,
+            disk_bytes,
+        },
+        counters: counters(outcome),
+        streams,
+        slo,
+        verdict,
+        notes,
+        interval_ns: outcome.interval_ns,
+    }
+}
+
+fn stream_record(
+    traffic: &Traffic,
+    found: &TrafficOutcome,
+    seconds: f64,
+    generator_cpu_ns: f64,
+    shows_response: bool,
+    outcome: &PhaseOutcome,
+) -> StreamRecord {
+    let measured = &found.intervals.measured;
+    let mut all = Interval::empty(found.kinds.len());
+    measured.iter().for_each(|interval| all.add(interval));
+    let ops = found
+        .kinds
+        .iter()
+        .enumerate()
+        .map(|(i, kind)| {
+            let tally = &all.kinds[i];
+            let clock = |pick: fn(&crate::recorder::Clocks) -> &Histogram<u64>| {
+                let parts: Vec<_> = measured
+                    .iter()
+                    .map(|interval| pick(&interval.kinds[i].clocks))
+                    .collect();
+                clock_record(pick(&tally.clocks), &parts)
+            };
+            OpRecord {
+                op: kind.name().to_string(),
+                count: tally.count,
+                per_s: tally.in_window as f64 / seconds,
+                errors: tally.errors,
+                given_up: tally.given_up,
+                rows: tally.rows,
+                bytes: tally.bytes,
+                absent: tally.absent,
+                response: clock(|clocks| &clocks.response),
+                service: clock(|clocks| &clocks.service),
+                slip: clock(|clocks| &clocks.slip),
+            }
+        })
+        .collect();
+    let totals = &found.totals;
+    let load = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
+    let in_window: u64 = all.kinds.iter().map(|kind| kind.in_window).sum();
+    StreamRecord {
+        name: traffic.name.clone(),
+        drive: match found.pipelined {
+            true => format!("pipelined x{}", found.threads),
+            false => format!("threads x{}", found.threads),
+        },
+        offered_per_s: match traffic.load {
+            Load::Open { rate_per_s, .. } => Some(rate_per_s),
+            Load::Closed { .. } => None,
+        },
+        achieved_per_s: in_window as f64 / seconds,
+        in_flight_max: load(&totals.in_flight_max),
+        held_by_limit: load(&totals.held_by_limit),
+        dropped: load(&totals.dropped),
+        never_issued: load(&totals.never_issued),
+        wrong: load(&totals.wrong),
+        messages: totals.messages.lock().expect("drivers are done").clone(),
+        generator_cpu_ns,
+        generator_share: generator_cpu_ns * all.count() as f64 / load(&totals.cpu_ns).max(1) as f64,
+        own_slip_p99_ns: all.own_slip.value_at_quantile(0.99),
+        shows_response,
+        ops,
+        intervals: measured
+            .iter()
+            .enumerate()
+            .map(|(i, interval)| interval_record(interval, i as u64 * outcome.interval_ns))
+            .collect(),
+    }
+}
+
+fn interval_record(interval: &Interval, start_ns: u64) -> IntervalRecord {
+    let (mut response, mut service, mut slip) = (histogram(), histogram(), histogram());
+    for kind in &interval.kinds {
+        add(&mut response, &kind.clocks.response);
+        add(&mut service, &kind.clocks.service);
+        add(&mut slip, &kind.clocks.slip);
+    }
+    let four = |h: &Histogram<u64>| {
+        [
+            h.value_at_quantile(0.5),
+            h.value_at_quantile(0.99),
+            h.value_at_quantile(0.999),
+            h.max(),
+        ]
+    };
+    let mut heat: BTreeMap<u64, u64> = BTreeMap::new();
+    for bucket in response.iter_recorded() {
+        let step = (bucket.value_iterated_to().max(1) as f64).log2() * 4.0;
+        *heat.entry(step as u64).or_default() += bucket.count_since_last_iteration();
+    }
+    IntervalRecord {
+        start_ns,
+        count: interval.count(),
+        errors: interval.kinds.iter().map(|kind| kind.errors).sum(),
+        response_ns: four(&response),
+        service_ns: four(&service),
+        slip_p99_ns: slip.value_at_quantile(0.99),
+        heat: heat
+            .into_iter()
+            .map(|(step, count)| [step, count])
+            .collect(),
+    }
+}
+
+fn counters(outcome: &PhaseOutcome) -> BTreeMap<String, i64> {
+    let levels = [counter::DISK_BYTES, counter::DEBT_BYTES];
+    outcome
+        .counters_after
+        .iter()
+        .map(|(name, &after)| {
+            let before = match levels.contains(&name.as_str()) {
+                true => 0,
+                false => outcome.counters_before.get(name).copied().unwrap_or(0),
+            };
+            (name.clone(), after as i64 - before as i64)
+        })
+        .collect()
+}
+
+fn slo_record(slo: &Slo, streams: &[StreamRecord]) -> SloRecord {
+    let head = &streams[0];
+    let (found, text) = match slo.metric {
+        Metric::Throughput => {
+            let per_s = head.achieved_per_s;
+            (Some(per_s), Rate { per_s }.to_string())
+        }
+        Metric::Achieved => match head.offered_per_s {
+            Some(offered) => {
+                let ratio = head.achieved_per_s / offered;
+                (Some(ratio), format!("{ratio:.3}"))
+            }
+            // A closed loop achieves what it offers.
+            None => (Some(1.0), "1 (closed loop)".to_string()),
+        },
+        Metric::Errors => {
+            let errors: u64 = streams
+                .iter()
+                .flat_map(|s| &s.ops)
+                .map(|op| op.errors)
+                .sum();
+            (Some(errors as f64), errors.to_string())
+        }
+        Metric::Latency(kind, clock, statistic) => {
+            let op = streams
+                .iter()
+                .flat_map(|s| &s.ops)
+                .find(|op| op.op == kind.name() && op.count > 0);
+            match op {
+                None => (None, format!("no {} in this phase", kind.name())),
+                Some(op) => latency(op.clock(clock), statistic, slo.relation),
+            }
+        }
+    };
+    SloRecord {
+        slo: slo.to_string(),
+        found,
+        found_text: text,
+        met: found.is_some_and(|value| slo.relation.holds(value, slo.limit)),
+    }
+}
+
+fn latency(
+    clock: &super::ClockRecord,
+    statistic: Statistic,
+    relation: Relation,
+) -> (Option<f64>, String) {
+    let shown = |ns: f64| Span { ns: ns as u64 }.to_string();
+    match statistic {
+        Statistic::Mean => (Some(clock.mean_ns), shown(clock.mean_ns)),
+        Statistic::Max => (Some(clock.max_ns as f64), shown(clock.max_ns as f64)),
+        Statistic::Quantile(q) => {
+            let needed = super::samples_needed(q);
+            if clock.count < needed {
+                return (None, format!("needs {} more samples", needed - clock.count));
+            }
+            let value = match clock
+                .quantiles
+                .iter()
+                .find(|known| (known.q - q).abs() < 1e-9)
+            {
+                // The cautious end of the interval, when the objective is an upper limit.
+                Some(known) if matches!(relation, Relation::Below | Relation::AtMost) => {
+                    return (
+                        Some(known.hi_ns as f64),
+                        format!(
+                            "{} (up to {})",
+                            shown(known.value_ns as f64),
+                            shown(known.hi_ns as f64)
+                        ),
+                    );
+                }
+                Some(known) => known.value_ns,
+                None => match super::decode_histogram(&clock.histogram) {
+                    Ok(histogram) => histogram.value_at_quantile(q),
+                    Err(_) => return (None, "no histogram".to_string()),
+                },
+            };
+            (Some(value as f64), shown(value as f64))
+        }
+    }
+}
+
+fn judge(
+    phase: &Phase,
+    outcome: &PhaseOutcome,
+    streams: &[StreamRecord],
+    slo: &[SloRecord],
+    measures_generator: bool,
+    notes: &mut Vec<String>,
+) -> Verdict {
+    let mut verdict = Verdict::Valid;
+    if outcome.steady == Steady::No {
+        notes.push(
+            "not steady when the measurement began: the longest warm-up ended first".to_string(),
+        );
+    }
+    for stream in streams {
+        for message in &stream.messages {
+            notes.push(format!("{}: {message}", stream.name));
+        }
+        let unanswered: u64 = stream.ops.iter().map(|op| op.given_up).sum();
+        if unanswered > 0 {
+            notes.push(format!(
+                "{}: {unanswered} operations had no answer when the phase gave up; their times are lower bounds",
+                stream.name
+            ));
+        }
+        if stream.dropped > 0 {
+            notes.push(format!(
+                "{}: {} operations dropped at the in-flight limit",
+                stream.name, stream.dropped
+            ));
+        }
+        if !measures_generator && let Some(why) = generator_limit(stream, phase, slo) {
+            notes.push(format!("{}: {why}", stream.name));
+            verdict = Verdict::GeneratorLimited;
+        }
+    }
+    if outcome.interrupted {
+        verdict = Verdict::Interrupted;
+    }
+    if streams.iter().any(|stream| stream.wrong > 0) {
+        verdict = Verdict::WrongAnswers;
+    }
+    verdict
+}
+
+/// Did the generator, and not the target, set the pace of `stream`?
+fn generator_limit(stream: &StreamRecord, phase: &Phase, slo: &[SloRecord]) -> Option<String> {
+    let operations: u64 = stream.ops.iter().map(|op| op.count).sum();
+    let late = Span {
+        ns: stream.own_slip_p99_ns,
+    };
+    if let Some(offered) = stream.offered_per_s {
+        // With the limit reached, or time spent inside the target's calls, the target is what is slow.
+        let slots_were_free = stream.held_by_limit * 100 < operations;
+        let behind = stream.achieved_per_s < ACHIEVED_MIN * offered;
+        if behind && slots_were_free && late.ns > LATE_NS {
+            return Some(format!(
+                "limited by the generator: {} of {} offered while slots were free, own slip P99 {late}",
+                Rate {
+                    per_s: stream.achieved_per_s
+                },
+                Rate { per_s: offered }
+            ));
+        }
+    } else if stream.generator_share > GENERATOR_SHARE_MAX && !stream.shows_response {
+        return Some(format!(
+            "limited by the generator: it takes {:.0} % of the driver threads' CPU",
+            stream.generator_share * 100.0
+        ));
+    }
+    let spoilt = phase.slo.iter().zip(slo).any(|(slo, record)| {
+        let response = matches!(slo.metric, Metric::Latency(_, ClockName::Response, _));
+        response && !record.met && record.found.is_some() && late.ns as f64 > slo.limit / 2.0
+    });
+    (spoilt && stream.shows_response).then(|| {
+        format!(
+            "limited by the generator: its own slip P99 of {late} is most of the missed objective"
+        )
+    })
+}

@@ -1,0 +1,144 @@
+//! Targets: the stores that are measured.
+//!
+//! A target is opened once per experiment and lends callers. A `Caller` waits for each answer; a `Pipeline`
+//! keeps many operations under way on one thread. A target that has only blocking calls offers no pipeline and
+//! is driven by threads. Nothing here measures: clocks belong to the drivers.
+
+mod answer;
+mod futures;
+mod memory;
+mod null;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+pub use answer::{Answer, Failure, Reply};
+pub use futures::FutureSlots;
+pub use memory::MemoryTarget;
+pub use null::NullTarget;
+
+use crate::workload::{Durability, Op, OpKind};
+
+/// One open store.
+pub trait Target: Send + Sync {
+    /// The name in reports.
+    fn name(&self) -> &str;
+
+    /// Every setting that shapes the result, as it took effect.
+    fn options(&self) -> Vec<(String, String)>;
+
+    /// A caller for one thread.
+    fn caller(&self) -> Result<Box<dyn Caller + '_>, Failure>;
+
+    /// A pipeline for one thread with room for `slots` operations, if the target can keep `kinds` in flight
+    /// without blocking the thread.
+    fn pipeline<'a>(&'a self, slots: usize, kinds: &[OpKind]) -> Option<Box<dyn Pipeline + 'a>>;
+
+    /// Waits until what was written is stored and no background work is due.
+    fn settle(&self) -> Result<(), Failure>;
+
+    /// Running totals; the report shows how far each one moved.
+    fn counters(&self) -> Counters;
+
+    /// Closes the store; nothing acknowledged may be lost.
+    fn close(self: Box<Self>) -> Result<(), Failure>;
+}
+
+/// A thread's way to a target: one operation at a time.
+pub trait Caller {
+    /// Carries out `op` and reports what was read to `answer`.
+    fn call(&mut self, op: &Op<'_>, answer: &mut Answer<'_>) -> Result<(), Failure>;
+}
+
+/// A thread's way to a target: many operations at a time, each in a slot.
+pub trait Pipeline {
+    /// Starts `op` in the free slot `slot`. `Some` when the answer is there at once; the slot is free again.
+    fn start(&mut self, slot: usize, op: &Op<'_>) -> Option<Result<Reply, Failure>>;
+
+    /// Collects some of the answers that have arrived; their slots are free again.
+    fn reap(&mut self, done: &mut Vec<(usize, Result<Reply, Failure>)>);
+
+    /// Sleeps until an answer may have arrived, at most `timeout`.
+    fn wait(&mut self, timeout: Duration);
+
+    /// Gives up on what is under way; called when a phase ends with unanswered operations.
+    fn abandon(&mut self) {}
+}
+
+/// What a target is opened with.
+#[derive(Clone, Debug)]
+pub struct OpenOptions {
+    /// A directory of its own, existing and empty at first.
+    pub dir: PathBuf,
+    /// Memory for caches; `None` leaves it to the target.
+    pub memory_bytes: Option<u64>,
+    /// Shards; `None` leaves it to the target.
+    pub shards: Option<usize>,
+    /// Cores that the load generator keeps for itself; a target that pins threads stays off them.
+    pub driver_cores: Vec<usize>,
+    /// What acknowledged writes promise by default.
+    pub durability: Durability,
+    /// Further settings by name, as typed.
+    pub extra: BTreeMap<String, String>,
+}
+
+/// A kind of target that can be opened by name.
+#[derive(Clone, Copy)]
+pub struct TargetKind {
+    /// The name on the command line.
+    pub name: &'static str,
+    /// One sentence.
+    pub about: &'static str,
+    /// Does the load survive `close` and a second `open`?
+    pub persists: bool,
+    /// Does it answer at all? If not, it measures the generator.
+    pub answers: bool,
+    /// Opens it.
+    pub open: fn(&OpenOptions) -> Result<Box<dyn Target>, Failure>,
+}
+
+/// The targets that come with the harness.
+pub const BUILT_IN: &[TargetKind] = &[
+    TargetKind {
+        name: "null",
+        about: "answers at once and stores nothing: the generator's own cost",
+        persists: false,
+        answers: false,
+        open: |_| Ok(Box::new(NullTarget::new())),
+    },
+    TargetKind {
+        name: "memory",
+        about: "locked ordered maps in memory: the simplest store that answers correctly",
+        persists: false,
+        answers: true,
+        open: |options| Ok(Box::new(MemoryTarget::new(options))),
+    },
+];
+
+/// Running totals of a target, by name. The names below mean the same for every target; others are its own.
+pub type Counters = BTreeMap<String, u64>;
+
+/// Names of counters that the report knows how to relate to operations.
+pub mod counter {
+    /// Reads sent to the device.
+    pub const DEVICE_READS: &str = "device_reads";
+    /// Bytes read from the device.
+    pub const DEVICE_READ_BYTES: &str = "device_read_bytes";
+    /// Writes sent to the device.
+    pub const DEVICE_WRITES: &str = "device_writes";
+    /// Bytes written to the device.
+    pub const DEVICE_WRITE_BYTES: &str = "device_write_bytes";
+    /// Times stable storage was waited for.
+    pub const SYNCS: &str = "syncs";
+    /// Reads served from memory.
+    pub const CACHE_HITS: &str = "cache_hits";
+    /// Reads that were not.
+    pub const CACHE_MISSES: &str = "cache_misses";
+    /// Key and value bytes that callers wrote.
+    pub const USER_WRITE_BYTES: &str = "user_write_bytes";
+    /// Bytes on disk now; a level, not a total.
+    pub const DISK_BYTES: &str = "disk_bytes";
+    /// Bytes that background work still has to rewrite; a level, not a total.
+    pub const DEBT_BYTES: &str = "debt_bytes";
+}
