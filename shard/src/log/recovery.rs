@@ -183,10 +183,14 @@ impl Replay {
             if header.continues {
                 continue;
             }
-            self.end = PieceEnd {
-                sequence: header.sequence,
-                crc: header.crc,
-            };
+            // Plain frames that a power cut took may be in tables all the same. Their sequences are spent:
+            // a new frame that had one of them would count as being in tables.
+            if header.sequence >= self.end.sequence {
+                self.end = PieceEnd {
+                    sequence: header.sequence,
+                    crc: header.crc,
+                };
+            }
             if header.sequence <= self.replay_after {
                 group = None;
                 continue;

@@ -10,7 +10,6 @@ use std::rc::Rc;
 use super::Memtable;
 use super::arena::{Address, Arena};
 use super::order::Run;
-use crate::Version;
 use crate::merge::heap;
 
 /// A position on a key of a memtable, or on none.
@@ -93,10 +92,11 @@ impl MemtableCursor {
     }
 
     /// Its versions, newest first.
+    #[cfg(test)]
     pub fn versions<'a>(
         &self,
         table: &'a Memtable,
-    ) -> impl Iterator<Item = (Version, Option<&'a [u8]>)> + use<'a> {
+    ) -> impl Iterator<Item = (crate::Version, Option<&'a [u8]>)> + use<'a> {
         let mut next = self.newest(table);
         std::iter::from_fn(move || {
             let record = table.arena.version(next?);

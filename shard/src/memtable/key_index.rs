@@ -57,7 +57,7 @@ impl KeyIndex {
         let before = if grows { table.allocation_size() } else { 0 };
         let is_it = |slot: &Slot| slot.hash == hash && is(context, slot.key);
         match table.entry(spread(hash), is_it, |slot| spread(slot.hash)) {
-            Entry::Occupied(found) => return Found::Old(found.get().key),
+            Entry::Occupied(found) => Found::Old(found.get().key),
             Entry::Vacant(vacant) => {
                 let key = add(context);
                 vacant.insert(Slot { hash, key });

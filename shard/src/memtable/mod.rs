@@ -88,6 +88,7 @@ impl Memtable {
     }
 
     /// Versions of keys.
+    #[cfg(test)]
     pub fn entries(&self) -> usize {
         self.entries
     }
@@ -98,6 +99,7 @@ impl Memtable {
     }
 
     /// The oldest version inserted; nothing when empty.
+    #[cfg(test)]
     pub fn oldest(&self) -> Option<Version> {
         (!self.is_empty()).then_some(self.oldest)
     }

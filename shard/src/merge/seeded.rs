@@ -23,13 +23,13 @@ impl Seeded {
     pub fn key(&mut self, keys: usize) -> Vec<u8> {
         let id = self.below(keys);
         let mut key = format!("{:03}/{:04}", id % 7, id).into_bytes();
-        if id % 5 == 0 {
+        if id.is_multiple_of(5) {
             key.truncate(4 + id % 4);
         }
-        if id % 3 == 0 {
+        if id.is_multiple_of(3) {
             key.push(0);
         }
-        if id % 41 == 0 {
+        if id.is_multiple_of(41) {
             key.resize(300 + id % 50, b'x');
         }
         key

@@ -24,8 +24,8 @@ use list::{Links, List, NONE};
 const SMALL_PARTS: usize = 10;
 /// A block larger than one part in so many of the budget is not cached.
 const BLOCK_PARTS: usize = 4;
-/// A block hit more often than this while in the small queue is kept. One hit is not enough: who
-/// missed a block asks for it once more when it is there.
+/// A block hit more often than this while in the small queue is kept. One hit is not enough: it may
+/// be the same caller's next page, or the neighbouring key.
 const HITS_TO_STAY: u8 = 1;
 const HITS_COUNTED: u8 = 3;
 
@@ -155,6 +155,7 @@ impl PageCache {
     }
 
     /// Blocks here.
+    #[cfg(test)]
     pub fn len(&self) -> usize {
         self.map.len()
     }

@@ -7,9 +7,9 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use ringkeep_io::{Buffer, Io, PAGE, Ticket};
+use ringkeep_io::{Buffer, Io, PAGE};
 
-use super::open_table::{block_buffer, read_part};
+use super::open_table::{Reading, block_buffer, read_part};
 use super::{Block, BlockHandle, BlockKind, Table};
 use crate::page_cache::PageCache;
 use crate::{Error, Result};
@@ -39,7 +39,7 @@ struct Window {
 /// The window being read.
 struct Ahead {
     page: u32,
-    ticket: Ticket,
+    reading: Reading,
 }
 
 impl BlockReader {
@@ -147,14 +147,11 @@ impl BlockReader {
             if next < table.data_pages() {
                 self.ahead = Some(self.read_ahead(table, next, free));
             }
-            let completion = ahead.ticket.await;
-            let read = completion
-                .result
-                .map_err(|error| Error::io(error, table.name()))?;
+            let (bytes, read) = ahead.reading.finish(table.name()).await?;
             self.window = Some(Window {
                 page: ahead.page,
                 pages: (read / PAGE) as u32,
-                bytes: completion.buffer,
+                bytes,
             });
         }
         match &self.window {
@@ -167,10 +164,8 @@ impl BlockReader {
 
     fn read_ahead(&self, table: &Table, page: u32, free: Option<Buffer>) -> Ahead {
         let buffer = free.unwrap_or_else(|| Buffer::zeroed(WINDOW_BYTES));
-        let ticket = self
-            .io
-            .read(table.file(), u64::from(page) * PAGE as u64, buffer);
-        Ahead { page, ticket }
+        let reading = Reading::start(&self.io, table.file(), page, buffer);
+        Ahead { page, reading }
     }
 }
 

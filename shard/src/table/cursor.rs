@@ -137,6 +137,7 @@ impl TableCursor {
     }
 
     /// The value under the cursor; nothing where it is a deletion.
+    #[cfg(test)]
     #[inline]
     pub fn value(&self) -> Option<&[u8]> {
         let place = self.place.as_ref()?;

@@ -15,9 +15,10 @@
 //!   shape 2 (uniform, all deleted) likewise without values
 //! ```
 //!
-//! The prefix is what all keys of the block begin with; suffixes are what is left of them. `version
-//! - base` takes `version bytes` bytes (none at all when all versions are the same). Table, page and
-//! page count make a block that landed elsewhere, or was left there by another file, recognisable.
+//! The prefix is what all keys of the block begin with; suffixes are what is left of them. Versions
+//! are stored as their distance from the base, in `version bytes` bytes (none when they are all the
+//! same). Table, page and page count make a block that landed elsewhere, or was left there by another
+//! file, recognisable.
 //!
 //! In index blocks the keys are separators: at least the last entry of the block that they lead to,
 //! below the first entry of the next one, and the value is that block's `page u32 | pages u16`.

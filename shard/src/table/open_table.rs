@@ -3,7 +3,7 @@
 use std::ops::Deref;
 use std::rc::Rc;
 
-use ringkeep_io::{Buffer, File, Io, PAGE};
+use ringkeep_io::{Buffer, File, Io, PAGE, Ticket};
 use zerocopy::FromBytes;
 
 use super::filter::{self, Filter};
@@ -23,6 +23,13 @@ pub(crate) struct Table {
 }
 
 /// What `Table::find` knows.
+#[cfg_attr(
+    not(test),
+    allow(
+        dead_code,
+        reason = "whoever writes on condition of a version will read it"
+    )
+)]
 pub(crate) enum Found {
     /// The newest version at or below the one asked for.
     Value(ValueRef, Version),
@@ -95,11 +102,11 @@ impl Table {
         let filter_handle = handle(filter_page, top_page, BlockKind::Filter);
         let top_handle = handle(top_page, footer_page, BlockKind::Top);
         let heap = |handle: BlockHandle| Buffer::zeroed(handle.pages as usize * PAGE);
-        let filter = read_part(io, &file, &name, filter_handle, heap(filter_handle)).await?;
-        let filter = Filter::verify(filter, filter_handle, expected.id)
+        let filter = read_part(io, &file, &name, filter_handle, heap(filter_handle));
+        let top = read_part(io, &file, &name, top_handle, heap(top_handle));
+        let filter = Filter::verify(filter.await?, filter_handle, expected.id)
             .map_err(|damage| corrupt(&name, filter_handle, damage))?;
-        let top = read_part(io, &file, &name, top_handle, heap(top_handle)).await?;
-        let top = split_top(io, &top, top_handle, expected.id, filter_page)
+        let top = split_top(io, &top.await?, top_handle, expected.id, filter_page)
             .map_err(|damage| corrupt(&name, top_handle, damage))?;
         Ok(Table {
             file,
@@ -309,21 +316,54 @@ pub(super) fn block_buffer(io: &Io, pages: usize) -> Buffer {
     }
 }
 
-/// Reads one part whole.
-pub(super) async fn read_part(
+/// Reads one part whole. The read is on its way before this is awaited.
+pub(super) fn read_part(
     io: &Io,
     file: &File,
     name: &str,
     handle: BlockHandle,
     buffer: Buffer,
-) -> Result<Buffer> {
-    let offset = u64::from(handle.page) * PAGE as u64;
-    let completion = io.read(file, offset, buffer).await;
-    let read = completion.result.map_err(|error| Error::io(error, name))?;
-    if read < completion.buffer.len() {
-        return Err(Error::Missing { file: name.into() });
+) -> impl Future<Output = Result<Buffer>> {
+    let length = buffer.len();
+    let reading = Reading::start(io, file, handle.page, buffer);
+    async move {
+        let (buffer, read) = reading.finish(name).await?;
+        match read == length {
+            true => Ok(buffer),
+            false => Err(Error::Missing { file: name.into() }),
+        }
     }
-    Ok(completion.buffer)
+}
+
+/// A read in flight, which is tried once more if it fails: a path to the device that hiccuped is not
+/// a lost page.
+pub(super) struct Reading {
+    io: Io,
+    file: File,
+    offset: u64,
+    ticket: Ticket,
+}
+
+impl Reading {
+    pub fn start(io: &Io, file: &File, page: u32, buffer: Buffer) -> Reading {
+        let offset = u64::from(page) * PAGE as u64;
+        Reading {
+            io: io.clone(),
+            file: file.clone(),
+            offset,
+            ticket: io.read(file, offset, buffer),
+        }
+    }
+
+    /// The buffer, and how much of it the file had.
+    pub async fn finish(self, name: &str) -> Result<(Buffer, usize)> {
+        let mut done = self.ticket.await;
+        if done.result.is_err() {
+            done = self.io.read(&self.file, self.offset, done.buffer).await;
+        }
+        let read = done.result.map_err(|error| Error::io(error, name))?;
+        Ok((done.buffer, read))
+    }
 }
 
 fn corrupt(name: &str, handle: BlockHandle, damage: Damage) -> Error {

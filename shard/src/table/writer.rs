@@ -108,11 +108,6 @@ impl TableWriter {
         u64::from(self.out.next_page) * PAGE as u64 + (pending + filter + 2 * PAGE) as u64
     }
 
-    /// Entries so far.
-    pub fn entries(&self) -> u64 {
-        self.entries
-    }
-
     /// A finished chunk: where in the file it belongs, and how much of the buffer is to be written.
     pub fn pending(&mut self) -> Option<(u64, Buffer, usize)> {
         self.out.ready.pop_front()

@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::ops::Bound;
 use std::rc::Rc;
 
-use ringkeep_io::{Buffer, PAGE};
+use ringkeep_io::{Buffer, Doing, PAGE, Times};
 
 use super::fixture::{Fixture, Model, SHARD, STORE, expected, name, random_model};
 use crate::merge::seeded::{Seeded, with_seeds};
@@ -14,6 +14,8 @@ use crate::table::{
     BlockHandle, BlockKind, BlockReader, Table, TableCursor, TableId, TableSummary,
 };
 use crate::{Error, Result, Version};
+
+const EIO: i32 = 5;
 
 /// Three data blocks, one of two pages, and one page of everything else.
 fn small_model() -> Model {
@@ -194,6 +196,23 @@ fn other_stores_shards_versions_and_summaries_are_told_apart() {
         ),
         "{found:?}"
     );
+}
+
+#[test]
+fn a_read_that_fails_once_is_tried_again_and_one_that_goes_on_failing_is_an_error() {
+    let model = small_model();
+    let fixture = Fixture::new(0);
+    let summary = fixture.write(5, &model);
+    let reads = fixture.io.counters().reads;
+    read_all(&fixture, &summary, &model).unwrap();
+    let reads = fixture.io.counters().reads - reads;
+    for spared in 0..reads {
+        fixture.disk.fail_at(Doing::Read, spared, EIO, Times::Once);
+        read_all(&fixture, &summary, &model).unwrap();
+    }
+    fixture.disk.fail_next(Doing::Read, EIO, Times::Always);
+    let found = read_all(&fixture, &summary, &model);
+    assert!(matches!(found, Err(Error::Io { .. })), "{found:?}");
 }
 
 /// A checksum only says that the bytes are as they were written. A block with a bug in it is still

@@ -6,6 +6,7 @@ use std::rc::Rc;
 
 use super::fixture::{Fixture, Model, expected, random_model};
 use crate::Version;
+use crate::limits::KEY_BYTES_MAX;
 use crate::merge::seeded::{Seeded, with_seeds};
 use crate::table::{BlockReader, Table, TableCursor};
 
@@ -19,7 +20,7 @@ fn finds_every_version_like_a_map() {
         assert_eq!(table.summary().entries, model.len() as u64);
         assert_eq!(table.first_key(), model.first_key_value().unwrap().0.0);
         assert_eq!(table.last_key(), model.last_key_value().unwrap().0.0);
-        for ((key, Reverse(version)), _) in &model {
+        for (key, Reverse(version)) in model.keys() {
             assert!(table.may_contain(Table::key_hash(key)));
             for at in [version.0.saturating_sub(1), version.0, u64::MAX] {
                 let found = fixture.find(&table, key, Version(at)).unwrap();
@@ -163,4 +164,35 @@ fn a_long_walk_reads_ahead_and_a_repeated_one_reads_nothing() {
         fixture.find(&table, &key.0, Version(u64::MAX)).unwrap();
     }
     assert_eq!(walk(cached()), 0);
+}
+
+#[test]
+fn the_largest_keys_and_large_values_fit() {
+    let fixture = Fixture::new(1 << 20);
+    let key = |last: u8| [vec![b'k'; KEY_BYTES_MAX - 1], vec![last]].concat();
+    let mut model = Model::new();
+    for last in 0..20 {
+        let value = (last % 3 > 0).then(|| vec![last; if last == 7 { 8 << 20 } else { 50 }]);
+        model.insert((key(last), Reverse(Version(u64::MAX))), value);
+        model.insert((key(last), Reverse(Version(0))), Some(vec![]));
+    }
+    let table = fixture.table(1, &model);
+    for (key, Reverse(version)) in model.keys() {
+        let found = fixture.find(&table, key, *version).unwrap();
+        assert_eq!(found, expected(&model, key, *version));
+    }
+    for reader in [
+        BlockReader::sequential(fixture.io.clone()),
+        BlockReader::cached(fixture.io.clone(), Rc::clone(&fixture.cache)),
+    ] {
+        let mut cursor = TableCursor::new(Rc::clone(&table), reader);
+        fixture.run(async {
+            cursor.seek(Bound::Unbounded).await.unwrap();
+            for entry in &model {
+                assert_at(&cursor, Some(entry));
+                cursor.next().await.unwrap();
+            }
+            assert_at(&cursor, None);
+        });
+    }
 }
