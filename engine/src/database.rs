@@ -265,6 +265,11 @@ impl Database {
         self.0.close()
     }
 
+    pub(crate) fn panic_host(&self, key: &[u8]) {
+        let shards = &self.0.shards;
+        shards.panic_host(shards.routing.shard(key));
+    }
+
     fn written(
         &self,
         call: Result<(ShardId, Call)>,

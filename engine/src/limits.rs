@@ -22,6 +22,9 @@ pub(crate) const CALLS_MAX: usize = 64 << 10;
 /// An opener waits this long for the last writes of a process that was killed.
 pub(crate) const STILL_WRITING_WAIT: Duration = Duration::from_secs(10);
 
+/// It believes this long that a holder which looks alive may be about to end.
+pub(crate) const DYING_GRACE: Duration = Duration::from_millis(50);
+
 /// It looks again this often.
 pub(crate) const STILL_WRITING_POLL: Duration = Duration::from_millis(2);
 
@@ -40,6 +43,9 @@ pub(crate) const SCAN_PAGE_BYTES_MIN: usize = 4 << 10;
 
 /// The least memory that one shard can work with: a memtable, a group and a few blocks.
 pub(crate) const SHARD_MEMORY_BYTES_MIN: usize = 1 << 20;
+
+/// Log segments of a small shard: small enough to make in a moment, large enough to hold many groups.
+pub(crate) const SEGMENT_BYTES_MIN: u64 = 1 << 20;
 
 /// Descriptors of a shard at least: its folder, log segments, superblock, manifest, and a few dozen tables.
 pub(crate) const SHARD_DESCRIPTORS: u64 = 32;

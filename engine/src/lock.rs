@@ -15,7 +15,7 @@ use ringkeep_io::Doing;
 use rustix::fs::{FlockOperation, Mode, OFlags, flock, fstat};
 use rustix::io::Errno;
 
-use crate::limits::{STILL_WRITING_POLL, STILL_WRITING_WAIT};
+use crate::limits::{DYING_GRACE, STILL_WRITING_POLL, STILL_WRITING_WAIT};
 use crate::place::{Place, refused};
 use crate::{Error, Result};
 
@@ -94,6 +94,8 @@ impl Lock {
             if let Some(holder) = &holder
                 && holder.is_another()
                 && holder.is_alive()
+                // A process that was killed this moment still looks alive.
+                && since.elapsed() >= DYING_GRACE
             {
                 return Err(in_use(Some(holder.pid)));
             }
@@ -158,12 +160,15 @@ impl Holder {
         self.pid != std::process::id()
     }
 
-    /// A zombie has ended: what it still holds, its writes in flight hold.
+    /// A zombie, or what is about to be one, has ended: what it still holds, its writes in flight hold.
     fn is_alive(&self) -> bool {
         Process::look(self.pid)
             .is_some_and(|process| process.started == self.started && !process.ended)
     }
 }
+
+/// The kernel's flag for a process on its way out (`PF_EXITING`).
+const EXITING: u64 = 0x4;
 
 /// A process as `/proc` shows it.
 struct Process {
@@ -176,9 +181,10 @@ impl Process {
         let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
         // The second field, a name in brackets, may hold anything; the rest is numbers and one letter.
         let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
+        let flags: u64 = fields.get(6)?.parse().ok()?;
         Some(Process {
             started: fields.get(19)?.parse().ok()?,
-            ended: matches!(*fields.first()?, "Z" | "X"),
+            ended: flags & EXITING != 0 || matches!(*fields.first()?, "Z" | "X"),
         })
     }
 }

@@ -3,7 +3,7 @@
 use ringkeep_io::{Backend, Direct, IoOptions};
 use ringkeep_shard::{Durability, ShardOptions};
 
-use crate::limits::{SHARD_MEMORY_BYTES_MIN, SHARDS_MAX, VALUE_BYTES_MAX};
+use crate::limits::{SEGMENT_BYTES_MIN, SHARD_MEMORY_BYTES_MIN, SHARDS_MAX, VALUE_BYTES_MAX};
 use crate::{Error, Result};
 
 /// Overrides [`Options::backend`]: `ring` or `portable`.
@@ -132,7 +132,13 @@ impl Options {
                 detail,
             });
         }
-        Ok(ShardOptions::for_budget(share))
+        let budgeted = ShardOptions::for_budget(share);
+        // Segments are written full of zeros before use; a small database need not fill a disk with them.
+        let enough = (4 * budgeted.memtable_bytes as u64).next_power_of_two();
+        Ok(ShardOptions {
+            segment_bytes: budgeted.segment_bytes.min(enough.max(SEGMENT_BYTES_MIN)),
+            ..budgeted
+        })
     }
 
     /// The door of one of so many hosts.

@@ -184,6 +184,12 @@ impl Shards {
         }
     }
 
+    /// Ends a host by a panic; for tests.
+    pub(crate) fn panic_host(&self, shard: ShardId) {
+        let host = host_of(shard, self.inboxes.len());
+        drop(self.inboxes[host].send(desk::lane(), Post::Panic));
+    }
+
     /// Polls for a short while, if a core is free for it: sleeping and being woken costs more than most
     /// answers.
     fn spin(&self, waiting: &Waiting<Outcome>) {

@@ -53,6 +53,11 @@ pub fn open(
     Ok((database, ByHand { hosts }))
 }
 
+/// Makes the host of a key's shard panic, as a fault of this program would; for tests.
+pub fn panic_host(database: &Database, key: &[u8]) {
+    database.panic_host(key);
+}
+
 impl Hosts for Simulated<'_> {
     fn start(&mut self, index: usize) -> Result<Driver> {
         Ok(Driver::Hand(Box::new(Host::new(

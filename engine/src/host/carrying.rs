@@ -25,6 +25,7 @@ impl Host {
                 self.drained.push(answer);
             }
             Post::Report(answer) => answer.send(Outcome::Report(Box::new(self.report()))),
+            Post::Panic => panic!("this is a drill"),
             Post::HostGone { host, reason } => self.lose_peer(host, &reason),
         }
     }

@@ -22,6 +22,8 @@ pub(crate) enum Post {
     Drain(Answer),
     /// Say how the host is doing.
     Report(Answer),
+    /// Panic: the drill for a fault of this program.
+    Panic,
     /// Another host has ended by a fault.
     HostGone { host: usize, reason: String },
 }

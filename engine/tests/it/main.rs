@@ -1,1 +1,18 @@
-mod empty {}
+//! The engine on real files, as a service uses it.
+
+mod folder;
+
+mod asynchronous;
+mod batch;
+mod crud;
+mod damage;
+mod examples;
+mod leak;
+mod limits;
+mod options;
+mod panics;
+mod paths;
+mod reopen;
+mod scan;
+mod second_opener;
+mod simulated;

@@ -1,0 +1,42 @@
+use std::path::PathBuf;
+use std::process::Command;
+
+use crate::folder::Folder;
+
+/// The examples lie beside the tests; cargo builds them with these unless told to build less.
+fn example(name: &str) -> PathBuf {
+    let test = std::env::current_exe().unwrap();
+    let program = test.parent().unwrap().with_file_name("examples").join(name);
+    if !program.exists() {
+        let built = Command::new(env!("CARGO"))
+            .args(["build", "-q", "-p", "ringkeep", "--examples"])
+            .status();
+        assert!(built.unwrap().success());
+    }
+    program
+}
+
+fn run(name: &str, expected: &str) {
+    let folder = Folder::new();
+    let output = Command::new(example(name))
+        .arg(folder.db())
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{name}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    assert_eq!(String::from_utf8_lossy(&output.stdout), expected, "{name}");
+}
+
+#[test]
+fn every_example_does_what_it_says() {
+    run("hello", "hello, world\n");
+    run("batch", "alice 70, bob 30\n");
+    run(
+        "scan",
+        "fruit:apple = red\nfruit:cherry = red\nfruit:plum = blue\nlast: fruit:plum\n",
+    );
+    run("async_tokio", "1000 tasks wrote 1000 records\n");
+}

@@ -1,0 +1,76 @@
+//! A thousand databases opened and closed one after another leave the process as it was.
+
+use ringkeep::Database;
+
+use crate::folder::{Folder, child, parents_db, tiny};
+
+#[test]
+fn a_thousand_openings_leave_nothing_behind() {
+    let folder = Folder::new();
+    let output = child("leak::child_that_opens_and_closes", &folder)
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+/// What the kernel counts for this process.
+#[derive(Debug, PartialEq, Eq, Clone, Copy)]
+struct Held {
+    threads: usize,
+    descriptors: usize,
+    locked_kib: u64,
+}
+
+fn held() -> (Held, usize) {
+    let count = |folder: &str| std::fs::read_dir(folder).unwrap().count();
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let locked = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmLck:"))
+        .unwrap();
+    let held = Held {
+        threads: count("/proc/self/task"),
+        descriptors: count("/proc/self/fd"),
+        locked_kib: locked
+            .trim()
+            .trim_end_matches(" kB")
+            .trim()
+            .parse()
+            .unwrap(),
+    };
+    let maps = std::fs::read_to_string("/proc/self/maps")
+        .unwrap()
+        .lines()
+        .count();
+    (held, maps)
+}
+
+#[test]
+#[ignore = "a child of the test above"]
+fn child_that_opens_and_closes() {
+    let round = |round: u32| {
+        let db = Database::open(parents_db(), tiny(2)).unwrap();
+        db.put("round", round.to_le_bytes()).unwrap();
+        assert_eq!(db.get("round").unwrap(), Some(round.to_le_bytes().to_vec()));
+        if round % 2 == 0 {
+            db.close().unwrap()
+        } else {
+            drop(db)
+        }
+    };
+    // The first rounds fill caches of threads' stacks and of the allocator.
+    (0..50).for_each(round);
+    let (before, maps_before) = held();
+    (50..1050).for_each(round);
+    let (after, maps_after) = held();
+    assert_eq!(after, before);
+    // The allocator may split or keep a few arenas; a leak would be a thousand.
+    assert!(
+        maps_after < maps_before + 50,
+        "{maps_before} maps, then {maps_after}"
+    );
+}
