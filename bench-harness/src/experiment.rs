@@ -11,6 +11,7 @@ use crate::environment::disk_bytes;
 use crate::generator;
 use crate::load::load;
 use crate::phase::{Progress, Setting, run_phase};
+use crate::placement::Placement;
 use crate::random::mix;
 use crate::report::{LoadRecord, PhaseContext, TargetRecord, WorkloadRecord, phase_record};
 use crate::suite::Scale;
@@ -40,6 +41,8 @@ pub struct Manner {
     pub setting: Setting,
     /// The scale, which decides how long the generator is calibrated.
     pub scale: Scale,
+    /// Who sits where.
+    pub placement: Placement,
     /// Threads that load.
     pub loaders: usize,
     /// Shards asked for, if any.
@@ -192,7 +195,6 @@ impl<'a> Bench<'a> {
                 (workload.dataset.user_bytes() as f64 * workload.cache_share) as u64,
             ),
             shards: self.manner.shards,
-            driver_cores: self.manner.setting.driver_cores.clone(),
             durability: workload.durability,
             extra: self.manner.extra.clone(),
         };
@@ -215,7 +217,10 @@ impl<'a> Bench<'a> {
             dir: path.clone(),
             ..options
         };
-        let target = (kind.open)(&options)?;
+        let target = self
+            .manner
+            .placement
+            .on_target_cores(|| (kind.open)(&options))?;
         self.open = Some(Open {
             kind: kind.name,
             target,
@@ -253,7 +258,10 @@ impl<'a> Bench<'a> {
         };
         self.open = Some(Open {
             kind: kind.name,
-            target: (kind.open)(&options)?,
+            target: self
+                .manner
+                .placement
+                .on_target_cores(|| (kind.open)(&options))?,
             path,
             dataset,
             seed,

@@ -24,6 +24,7 @@ pub mod experiment;
 pub mod generator;
 pub mod load;
 pub mod phase;
+pub mod placement;
 pub mod process;
 pub mod recorder;
 pub mod report;

@@ -7,6 +7,7 @@ use ringkeep_bench::data_dir::DataDir;
 use ringkeep_bench::environment::Environment;
 use ringkeep_bench::experiment::{Bench, Manner};
 use ringkeep_bench::phase::Setting;
+use ringkeep_bench::placement::Placement;
 use ringkeep_bench::report::{Report, RunRecord, SCHEMA_VERSION, Verdict};
 use ringkeep_bench::suite::Scale;
 use ringkeep_bench::target::TargetKind;
@@ -119,14 +120,16 @@ fn manner(arguments: &RunArgs, scale: Scale) -> Result<Manner, Fault> {
         })?;
         extra.insert(name.to_string(), value.to_string());
     }
+    let placement = Placement::of(drivers);
     Ok(Manner {
         setting: Setting {
             drivers,
-            driver_cores: Vec::new(),
+            driver_cores: placement.drivers.clone(),
             validate: arguments.validate,
             drive: arguments.drive.into(),
         },
         scale,
+        placement,
         loaders: cores.min(4),
         shards: arguments.shards,
         extra,

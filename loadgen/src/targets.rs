@@ -7,7 +7,9 @@ use crate::exit::Fault;
 
 /// All of them, the default first.
 pub fn all() -> Vec<TargetKind> {
-    BUILT_IN.to_vec()
+    let mut all = vec![ringkeep_target_engine::RINGKEEP];
+    all.extend_from_slice(BUILT_IN);
+    all
 }
 
 /// Those asked for; the default if none is.

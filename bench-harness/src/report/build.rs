@@ -12,7 +12,6 @@ use crate::quantity::{Rate, Span};
 use crate::recorder::{Interval, add, histogram};
 use crate::slo::{ClockName, Metric, Relation, Slo, Statistic};
 use crate::steady::Steady;
-use crate::target::counter;
 use crate::workload::{Load, Phase, Traffic};
 
 /// What is known about a phase besides its outcome.
@@ -93,6 +92,7 @@ pub fn phase_record(outcome: &PhaseOutcome, context: PhaseContext<'_>) -> PhaseR
             disk_bytes,
         },
         counters: counters(outcome),
+        levels: outcome.counters_after.levels.clone(),
         streams,
         slo,
         verdict,
@@ -207,17 +207,15 @@ fn interval_record(interval: &Interval, start_ns: u64) -> IntervalRecord {
     }
 }
 
-fn counters(outcome: &PhaseOutcome) -> BTreeMap<String, i64> {
-    let levels = [counter::DISK_BYTES, counter::DEBT_BYTES];
+fn counters(outcome: &PhaseOutcome) -> BTreeMap<String, u64> {
+    let before = &outcome.counters_before.totals;
     outcome
         .counters_after
+        .totals
         .iter()
         .map(|(name, &after)| {
-            let before = match levels.contains(&name.as_str()) {
-                true => 0,
-                false => outcome.counters_before.get(name).copied().unwrap_or(0),
-            };
-            (name.clone(), after as i64 - before as i64)
+            let moved = after.saturating_sub(before.get(name).copied().unwrap_or(0));
+            (name.clone(), moved)
         })
         .collect()
 }

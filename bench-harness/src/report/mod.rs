@@ -120,8 +120,10 @@ pub struct PhaseRecord {
     pub streams: Vec<StreamRecord>,
     /// What the whole process used, per answered operation of all streams.
     pub cost: CostRecord,
-    /// How far each counter of the target moved; levels are as they were at the end.
-    pub counters: BTreeMap<String, i64>,
+    /// How far each counter of the target moved in the window and the drain.
+    pub counters: BTreeMap<String, u64>,
+    /// The target's levels after the drain.
+    pub levels: BTreeMap<String, u64>,
     /// Objectives and whether they were met.
     pub slo: Vec<SloRecord>,
     /// May the numbers be used?

@@ -142,7 +142,10 @@ impl Target for MemoryTarget {
 
     fn counters(&self) -> Counters {
         let written = self.written.load(Ordering::Relaxed);
-        Counters::from([(counter::USER_WRITE_BYTES.to_string(), written)])
+        Counters {
+            totals: [(counter::USER_WRITE_BYTES.to_string(), written)].into(),
+            ..Counters::default()
+        }
     }
 
     fn close(self: Box<Self>) -> Result<(), Failure> {

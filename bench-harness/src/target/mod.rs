@@ -38,7 +38,7 @@ pub trait Target: Send + Sync {
     /// Waits until what was written is stored and no background work is due.
     fn settle(&self) -> Result<(), Failure>;
 
-    /// Running totals; the report shows how far each one moved.
+    /// What it says about itself now.
     fn counters(&self) -> Counters;
 
     /// Closes the store; nothing acknowledged may be lost.
@@ -75,8 +75,6 @@ pub struct OpenOptions {
     pub memory_bytes: Option<u64>,
     /// Shards; `None` leaves it to the target.
     pub shards: Option<usize>,
-    /// Cores that the load generator keeps for itself; a target that pins threads stays off them.
-    pub driver_cores: Vec<usize>,
     /// What acknowledged writes promise by default.
     pub durability: Durability,
     /// Further settings by name, as typed.
@@ -116,8 +114,15 @@ pub const BUILT_IN: &[TargetKind] = &[
     },
 ];
 
-/// Running totals of a target, by name. The names below mean the same for every target; others are its own.
-pub type Counters = BTreeMap<String, u64>;
+/// What a target says about itself, by name. The names below mean the same for every target; others are its
+/// own.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Only ever grow; the report shows how far each one moved.
+    pub totals: BTreeMap<String, u64>,
+    /// As they are now.
+    pub levels: BTreeMap<String, u64>,
+}
 
 /// Names of counters that the report knows how to relate to operations.
 pub mod counter {
@@ -137,8 +142,4 @@ pub mod counter {
     pub const CACHE_MISSES: &str = "cache_misses";
     /// Key and value bytes that callers wrote.
     pub const USER_WRITE_BYTES: &str = "user_write_bytes";
-    /// Bytes on disk now; a level, not a total.
-    pub const DISK_BYTES: &str = "disk_bytes";
-    /// Bytes that background work still has to rewrite; a level, not a total.
-    pub const DEBT_BYTES: &str = "debt_bytes";
 }

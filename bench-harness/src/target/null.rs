@@ -38,7 +38,7 @@ impl Target for NullTarget {
     }
 
     fn counters(&self) -> Counters {
-        Counters::new()
+        Counters::default()
     }
 
     fn close(self: Box<Self>) -> Result<(), Failure> {
