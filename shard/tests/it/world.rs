@@ -125,10 +125,14 @@ impl World {
         self.after_death(true);
     }
 
-    /// SIGKILL: what the device was given, it has.
+    /// SIGKILL: what the device was given still lands, and nobody opens before it has: that is what
+    /// the lock registered in the ring is for.
     pub fn kill(&mut self) {
         self.shard = None;
         self.disk.kill();
+        while let Some(landing) = self.disk.next_event() {
+            self.disk.advance_to(landing);
+        }
         self.after_death(false);
     }
 
