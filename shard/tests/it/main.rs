@@ -1,6 +1,7 @@
 //! Whole shards on the simulated disk.
 
 mod counters;
+mod cross;
 mod faults;
 mod model;
 mod random;
