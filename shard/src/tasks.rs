@@ -126,6 +126,7 @@ impl Tasks {
     }
 
     /// Tasks that have not ended.
+    #[cfg(test)]
     pub fn live(&self) -> usize {
         self.live.get()
     }
