@@ -19,6 +19,9 @@ pub(crate) const MAIL_PER_LANE: usize = 32;
 /// Calls that one host works on at a time. More wait in their lanes, and their callers with them.
 pub(crate) const CALLS_MAX: usize = 64 << 10;
 
+/// A caller whose call was dropped waits this long for the reason, which follows at once.
+pub(crate) const OBITUARY_WAIT: Duration = Duration::from_secs(1);
+
 /// An opener waits this long for the last writes of a process that was killed.
 pub(crate) const STILL_WRITING_WAIT: Duration = Duration::from_secs(10);
 

@@ -10,7 +10,7 @@ use crossbeam_utils::{Backoff, CachePadded};
 use ringkeep_shard::{Call, Reply, ShardId};
 
 use crate::host::{Answer, Obituaries, Outcome, Post, host_of};
-use crate::limits::CALLER_SPIN;
+use crate::limits::{CALLER_SPIN, OBITUARY_WAIT};
 use crate::mailbox::{Idle, Inbox, Lost, Refused, Waiting};
 use crate::routing::Routing;
 use crate::{Error, Result, desk, error};
@@ -149,19 +149,29 @@ impl Shards {
 
     /// Why nobody answers for this shard.
     pub(crate) fn lost(&self, shard: ShardId) -> Error {
-        match self.obituaries.of(host_of(shard, self.inboxes.len())) {
-            Some(reason) => Error::HostStopped { shard, reason },
-            None => Error::Closed,
+        let host = host_of(shard, self.inboxes.len());
+        // A panic drops the calls in hand a moment before its reason is known.
+        let until = Instant::now() + OBITUARY_WAIT;
+        loop {
+            if let Some(reason) = self.obituaries.of(host) {
+                return Error::HostStopped { shard, reason };
+            }
+            if self.check_open().is_err() {
+                return Error::Closed;
+            }
+            if Instant::now() >= until {
+                let reason = "for a reason that is not known".to_owned();
+                return Error::HostStopped { shard, reason };
+            }
+            std::thread::yield_now();
         }
     }
 
     /// A host has ended that should not have.
     pub(crate) fn any_lost(&self) -> Option<Error> {
-        let mut hosts = (0..self.inboxes.len()).map(|host| ShardId(host as u16));
-        hosts.find_map(|shard| match self.lost(shard) {
-            Error::Closed => None,
-            error => Some(error),
-        })
+        let (host, reason) = self.obituaries.first()?;
+        let shard = ShardId(host as u16);
+        Some(Error::HostStopped { shard, reason })
     }
 
     pub(crate) fn check_open(&self) -> Result<()> {

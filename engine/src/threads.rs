@@ -112,7 +112,7 @@ impl Running {
 
     /// Waits until the threads, which were told to stop, have ended. `whole`: none of them was ended by a
     /// panic, so nothing is in flight any more.
-    pub(crate) fn end(&self, whole: bool) {
+    pub(crate) fn end(&self, whole: impl FnOnce() -> bool) {
         let mut running = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let Some((threads, lock)) = running.take() else {
             return;
@@ -121,7 +121,7 @@ impl Running {
             // A panic was caught on the thread itself, and its reason kept.
             drop(thread.join());
         }
-        if whole {
+        if whole() {
             lock.release();
         }
     }

@@ -19,9 +19,14 @@ impl Inner {
             Some(error) => Err(error),
             None => self.close_shards().await,
         };
+        self.end();
+        // A host may have died on the way down.
+        result.and(self.shards.any_lost().map_or(Ok(()), Err))
+    }
+
+    fn end(&self) {
         self.shards.stop();
-        self.running.end(self.shards.any_lost().is_none());
-        result
+        self.running.end(|| self.shards.any_lost().is_none());
     }
 
     async fn close_shards(&self) -> Result<()> {
@@ -46,7 +51,6 @@ impl Inner {
 impl Drop for Inner {
     fn drop(&mut self) {
         self.shards.close();
-        self.shards.stop();
-        self.running.end(self.shards.any_lost().is_none());
+        self.end();
     }
 }

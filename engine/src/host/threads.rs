@@ -257,6 +257,11 @@ impl Obituaries {
             .map(|(_, reason)| reason.clone())
     }
 
+    pub(crate) fn first(&self) -> Option<(usize, String)> {
+        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.first().cloned()
+    }
+
     fn write(&self, host: usize, reason: String) {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         all.push((host, reason));
