@@ -52,7 +52,10 @@ impl Database {
             next_token: 0,
         };
         for shard in 0..SHARDS {
-            let directory = database.io.directory(Path::new(&folder(shard))).expect("a folder");
+            let directory = database
+                .io
+                .directory(Path::new(&folder(shard)))
+                .expect("a folder");
             Shard::<u64>::create(&database.io, &directory, &identity(shard), &tiny_options())
                 .expect("a new shard");
         }
@@ -65,7 +68,10 @@ impl Database {
         self.clock = Arc::new(CommitClock::default());
         self.pins = Pins::new(Arc::clone(&self.clock));
         for shard in 0..SHARDS {
-            let directory = self.io.directory(Path::new(&folder(shard))).expect("the folder");
+            let directory = self
+                .io
+                .directory(Path::new(&folder(shard)))
+                .expect("the folder");
             let (clock, pins) = (Arc::clone(&self.clock), Arc::clone(&self.pins));
             let opened = Shard::open(
                 &self.io,
@@ -196,7 +202,11 @@ fn live(seed: u64) {
         let first = batches.len();
         for _ in 0..12 {
             let number = batches.len() as u64 + 1;
-            let key = if random.chance(500) { number + 1000 } else { random.below(4) };
+            let key = if random.chance(500) {
+                number + 1000
+            } else {
+                random.below(4)
+            };
             let mut shards: Vec<u16> = (0..SHARDS).filter(|_| random.chance(700)).collect();
             if shards.is_empty() {
                 shards.push(0);
@@ -227,7 +237,13 @@ fn live(seed: u64) {
                 database.call(shard, Call::Flush);
             }
             if random.chance(200) {
-                check(&mut database, &mut random, &mut batches, first, &format!("seed {seed}"));
+                check(
+                    &mut database,
+                    &mut random,
+                    &mut batches,
+                    first,
+                    &format!("seed {seed}"),
+                );
             }
         }
         if random.chance(300) {
@@ -271,10 +287,20 @@ fn check(
             shards[usize::from(*shard)].get(&key).copied()
         };
         if batch.key >= 1000 {
-            let present = batch.shards.iter().filter(|shard| holds(shard) == Some(number)).count();
+            let present = batch
+                .shards
+                .iter()
+                .filter(|shard| holds(shard) == Some(number))
+                .count();
             let all = batch.shards.len();
-            assert!(present == 0 || present == all, "{story}: batch {number} is on {present} of {all}");
-            assert!(present == all || !acknowledged[index], "{story}: batch {number} is lost");
+            assert!(
+                present == 0 || present == all,
+                "{story}: batch {number} is on {present} of {all}"
+            );
+            assert!(
+                present == all || !acknowledged[index],
+                "{story}: batch {number} is lost"
+            );
         }
     }
 }
@@ -288,7 +314,9 @@ fn a_batch_is_on_all_its_shards_or_on_none() {
     };
     for seed in seeds {
         if let Err(panic) = std::panic::catch_unwind(|| live(seed)) {
-            eprintln!("replay with: RINGKEEP_SEED={seed} cargo test -p ringkeep-shard --test it cross");
+            eprintln!(
+                "replay with: RINGKEEP_SEED={seed} cargo test -p ringkeep-shard --test it cross"
+            );
             std::panic::resume_unwind(panic);
         }
     }

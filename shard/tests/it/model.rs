@@ -1,17 +1,18 @@
 //! Random operations, crashes and reopenings against an ordered map.
 
-use ringkeep_io::{Crash, SimulatedOptions};
-use ringkeep_shard::{Call, Durability, Op};
+use ringkeep_io::{Backend, Crash, IoOptions, SimulatedOptions};
+use ringkeep_shard::{Call, Durability, Op, ShardOptions};
 
 use crate::random::Random;
 use crate::world::{World, tiny_options};
 
-/// More: `RINGKEEP_SEEDS=100000 cargo test -p ringkeep-shard --test it model`. One: `RINGKEEP_SEED=7`.
-fn seeds() -> std::ops::Range<u64> {
+/// More: `RINGKEEP_SEEDS=100000 cargo test -p ringkeep-shard --test it model::simulated`. One:
+/// `RINGKEEP_SEED=7`.
+fn seeds(usual: u64) -> std::ops::Range<u64> {
     let read = |name: &str| std::env::var(name).ok()?.parse::<u64>().ok();
     match read("RINGKEEP_SEED") {
         Some(seed) => seed..seed + 1,
-        None => 0..read("RINGKEEP_SEEDS").unwrap_or(150),
+        None => 0..read("RINGKEEP_SEEDS").unwrap_or(usual),
     }
 }
 
@@ -48,19 +49,35 @@ fn random_ops(random: &mut Random, number: u64) -> Vec<Op> {
         .collect()
 }
 
-fn live(seed: u64) {
-    let mut random = Random::new(seed);
+fn random_options(random: &mut Random) -> ShardOptions {
     let mut options = tiny_options();
     options.memtable_bytes = 4096 << random.below(7);
     options.table_bytes = 16384 << random.below(3);
     options.cache_bytes = (random.below(3) as usize) * (32 << 10);
     options.runs_max = 1 + random.below(4) as usize;
+    options
+}
+
+fn simulated(seed: u64) {
+    let mut random = Random::new(seed);
+    let options = random_options(&mut random);
     let mut disk = SimulatedOptions::default();
     if random.chance(500) {
         disk.probabilities.short = 0.05;
     }
-    let mut world = World::new(seed, options, disk);
-    for number in 0..400 {
+    let world = World::new(seed, options, disk);
+    live(world, seed, &mut random, 400, true);
+}
+
+fn real(seed: u64, backend: Backend) {
+    let mut random = Random::new(seed);
+    let options = random_options(&mut random);
+    let world = World::real(seed, options, backend);
+    live(world, seed, &mut random, 250, false);
+}
+
+fn live(mut world: World, seed: u64, random: &mut Random, steps: u64, power_cuts: bool) {
+    for number in 0..steps {
         let story = format!("seed {seed}, step {number}");
         let dice = random.below(100);
         if std::env::var("RINGKEEP_TELL").is_ok() {
@@ -73,7 +90,7 @@ fn live(seed: u64) {
                     6..8 => Durability::Buffered,
                     _ => Durability::Periodic(200_000),
                 };
-                let ops = random_ops(&mut random, number);
+                let ops = random_ops(random, number);
                 let token = world.write(ops, durability);
                 if random.chance(500) {
                     world.wait(token);
@@ -104,24 +121,50 @@ fn live(seed: u64) {
                 world.open().expect(&story);
                 world.check(&story);
             }
-            _ => {
+            _ if power_cuts => {
                 world.lose_power(Crash::Random);
                 world.open().unwrap_or_else(|e| panic!("{story}: {e}"));
                 world.check(&story);
             }
+            _ => {}
+        }
+    }
+}
+
+/// Runs seeds; a failing one says how to see it again.
+fn run(seeds: std::ops::Range<u64>, test: &str, live: impl Fn(u64) + std::panic::RefUnwindSafe) {
+    for seed in seeds {
+        if let Err(panic) = std::panic::catch_unwind(|| live(seed)) {
+            eprintln!(
+                "replay with: RINGKEEP_SEED={seed} cargo test -p ringkeep-shard --test it {test}"
+            );
+            std::panic::resume_unwind(panic);
         }
     }
 }
 
 #[test]
-fn whatever_happens_a_shard_holds_the_first_n_writes() {
-    for seed in seeds() {
-        let outcome = std::panic::catch_unwind(|| live(seed));
-        if let Err(panic) = outcome {
-            eprintln!(
-                "replay with: RINGKEEP_SEED={seed} cargo test -p ringkeep-shard --test it model"
-            );
-            std::panic::resume_unwind(panic);
-        }
+fn simulated_whatever_happens_a_shard_holds_the_first_n_writes() {
+    run(seeds(150), "model::simulated", simulated);
+}
+
+#[test]
+fn ring_whatever_happens_a_shard_holds_the_first_n_writes() {
+    if ringkeep_io::Io::open(&IoOptions {
+        backend: Backend::Ring,
+        ..IoOptions::default()
+    })
+    .is_err()
+    {
+        println!("skipped: this machine denies io_uring");
+        return;
     }
+    run(seeds(6), "model::ring", |seed| real(seed, Backend::Ring));
+}
+
+#[test]
+fn portable_whatever_happens_a_shard_holds_the_first_n_writes() {
+    run(seeds(6), "model::portable", |seed| {
+        real(seed, Backend::Portable)
+    });
 }

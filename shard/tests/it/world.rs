@@ -1,4 +1,4 @@
-//! One shard on a simulated disk, and what it must hold.
+//! One shard on a disk, simulated or real, and what it must hold.
 //!
 //! A shard commits writes in the order in which it took them. So whatever happens, what it holds is
 //! the first `n` of them for some `n`: at least all that were acknowledged, at most all that were
@@ -6,10 +6,12 @@
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use ringkeep_io::{Crash, Directory, Io, SimulatedDisk, SimulatedOptions};
+use ringkeep_io::{
+    Backend, Crash, Direct, Directory, Io, IoOptions, SimulatedDisk, SimulatedOptions,
+};
 use ringkeep_shard::{
     Call, CommitClock, Durability, Error, Identity, Op, Pin, Pins, Reply, Result, ScanCall,
     ScanPage, Shard, ShardId, ShardOptions, Version,
@@ -18,7 +20,9 @@ use ringkeep_shard::{
 pub type Map = BTreeMap<Vec<u8>, Vec<u8>>;
 
 pub struct World {
+    /// Simulated worlds use it; in a real one it is a disk without files.
     pub disk: SimulatedDisk,
+    real: Option<Real>,
     pub options: ShardOptions,
     pub shard: Option<Shard<u64>>,
     pub io: Io,
@@ -31,6 +35,31 @@ pub struct World {
     base: (usize, Map),
     /// Nothing was written since the shard was opened.
     untouched: bool,
+}
+
+/// A folder of this machine, reached through one of its doors.
+struct Real {
+    folder: PathBuf,
+    backend: Backend,
+}
+
+impl Real {
+    fn io(&self) -> Io {
+        let options = IoOptions {
+            backend: self.backend,
+            frames_bytes: 1 << 20,
+            // Tests may run where direct I/O is missing.
+            direct: Direct::Optional,
+            ..IoOptions::default()
+        };
+        Io::open(&options).expect("a door to the kernel")
+    }
+}
+
+impl Drop for Real {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
 }
 
 struct Write {
@@ -73,8 +102,26 @@ impl World {
     pub fn new(seed: u64, options: ShardOptions, disk: SimulatedOptions) -> World {
         let disk = SimulatedDisk::new(seed, disk);
         let io = Io::simulated(&disk);
+        io.directory(Path::new("/shard")).expect("a folder");
+        World::on(disk, None, io, options)
+    }
+
+    /// On this machine's own files, through the given door.
+    pub fn real(seed: u64, options: ShardOptions, backend: Backend) -> World {
+        let name = format!("shard-{backend:?}-{seed}-{}", std::process::id());
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+        let _ = std::fs::remove_dir_all(&folder);
+        std::fs::create_dir_all(&folder).expect("room for a folder");
+        let real = Real { folder, backend };
+        let io = real.io();
+        let disk = SimulatedDisk::new(seed, SimulatedOptions::default());
+        World::on(disk, Some(real), io, options)
+    }
+
+    fn on(disk: SimulatedDisk, real: Option<Real>, io: Io, options: ShardOptions) -> World {
         let mut world = World {
             disk,
+            real,
             options,
             shard: None,
             io,
@@ -85,18 +132,17 @@ impl World {
             base: (0, Map::new()),
             untouched: true,
         };
-        let root = world.io.directory(Path::new("/")).expect("a root");
-        root.create_directory("shard").expect("room for a folder");
         let directory = world.directory();
         Shard::<u64>::create(&world.io, &directory, &identity(), &world.options)
             .expect("a new shard");
-        root.sync().expect("a durable folder");
         world.open().expect("a fresh shard opens");
         world
     }
 
     pub fn directory(&self) -> Directory {
-        self.io.directory(Path::new("/shard")).expect("the folder")
+        let folder = self.real.as_ref().map(|real| real.folder.as_path());
+        let folder = folder.unwrap_or(Path::new("/shard"));
+        self.io.directory(folder).expect("the folder")
     }
 
     pub fn open(&mut self) -> Result<()> {
@@ -133,11 +179,16 @@ impl World {
         while let Some(landing) = self.disk.next_event() {
             self.disk.advance_to(landing);
         }
+        if let Some(real) = &self.real {
+            self.io = real.io();
+        }
         self.after_death(false);
     }
 
     fn after_death(&mut self, power_loss: bool) {
-        self.io = Io::simulated(&self.disk);
+        if self.real.is_none() {
+            self.io = Io::simulated(&self.disk);
+        }
         self.replies.clear();
         for write in &mut self.history {
             let kept = write.fate == Fate::Acknowledged && (write.synced || !power_loss);
