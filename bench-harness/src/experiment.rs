@@ -10,14 +10,16 @@ use crate::data_dir::DataDir;
 use crate::environment::disk_bytes;
 use crate::generator;
 use crate::load::load;
-use crate::phase::{Progress, Setting, run_phase};
+use crate::phase::{PhaseOutcome, Progress, Setting, run_phase};
 use crate::placement::Placement;
 use crate::random::mix;
-use crate::report::{LoadRecord, PhaseContext, TargetRecord, WorkloadRecord, phase_record};
+use crate::report::{
+    LoadRecord, PhaseContext, PhaseRecord, TargetRecord, WorkloadRecord, phase_record,
+};
 use crate::suite::Scale;
 use crate::target::{Failure, OpenOptions, Target, TargetKind};
 use crate::workload::stream::Mix;
-use crate::workload::{Dataset, OpKind, Workload};
+use crate::workload::{Dataset, OpKind, Phase, Workload};
 
 /// What a bench tells whoever watches it.
 #[derive(Clone, Debug)]
@@ -30,8 +32,8 @@ pub enum Event<'a> {
     Settling,
     /// A phase is under way.
     Running(Progress),
-    /// A phase is over.
-    Done(&'a crate::report::PhaseRecord),
+    /// A phase is over: what was asked for, what happened, and what the report says of it.
+    Done(&'a Phase, &'a PhaseOutcome, &'a PhaseRecord),
 }
 
 /// How experiments are carried out.
@@ -177,7 +179,11 @@ impl<'a> Bench<'a> {
                 disk_bytes: disk_bytes(&open.path),
             };
             record.phases.push(phase_record(&outcome, context));
-            watch(Event::Done(record.phases.last().expect("just pushed")));
+            watch(Event::Done(
+                phase,
+                &outcome,
+                record.phases.last().expect("just pushed"),
+            ));
         }
         Ok(())
     }

@@ -25,6 +25,7 @@ pub mod generator;
 pub mod load;
 pub mod phase;
 pub mod placement;
+pub mod probe;
 pub mod process;
 pub mod recorder;
 pub mod report;

@@ -21,6 +21,49 @@ pub enum Command {
     List(ListArgs),
     /// Run workloads and report
     Run(Box<RunArgs>),
+    /// Measure what this machine does to any measurement: clock, sleep, generator, noise, device
+    Calibrate(DirArgs),
+    /// Look for what would spoil a measurement here
+    Doctor(DirArgs),
+    /// Print a saved run
+    Show(ShowArgs),
+    /// Put two saved runs side by side
+    Compare(CompareArgs),
+    /// Render a saved run in other formats
+    Report(ReportArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct DirArgs {
+    /// Directory on the device that matters: new or empty [default: a fresh one for temporary files]
+    #[arg(long, value_name = "PATH")]
+    pub dir: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct ShowArgs {
+    /// A report.json, or the directory that it is in
+    pub run: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub struct CompareArgs {
+    /// A report.json, or the directory that it is in
+    pub first: PathBuf,
+    /// Another one
+    pub second: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub struct ReportArgs {
+    /// A report.json, or the directory that it is in
+    pub run: PathBuf,
+    /// What to write
+    #[arg(long, value_delimiter = ',', value_name = "FORMAT,...")]
+    pub format: Vec<Format>,
+    /// Write into this directory: new or empty
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
 }
 
 #[derive(Clone, Debug, Default, Args)]

@@ -3,7 +3,9 @@
 //! Arguments become a selection of workloads (`select`), a plan with its estimate (`estimate`), experiments
 //! (`run`, carried out by ringkeep-bench) and files (`outputs`). Saved runs are looked at with `saved`.
 
+mod calibrate;
 mod cli;
+mod doctor;
 mod estimate;
 mod exit;
 mod filter;
@@ -11,6 +13,7 @@ mod list;
 mod outputs;
 mod progress;
 mod run;
+mod saved;
 mod select;
 mod suites;
 mod targets;
@@ -22,6 +25,11 @@ fn main() -> std::process::ExitCode {
     let done = match arguments.command {
         cli::Command::List(arguments) => list::list(&arguments),
         cli::Command::Run(arguments) => run::run(&arguments),
+        cli::Command::Calibrate(arguments) => calibrate::calibrate(&arguments),
+        cli::Command::Doctor(arguments) => doctor::doctor(&arguments),
+        cli::Command::Show(arguments) => saved::show(&arguments),
+        cli::Command::Compare(arguments) => saved::compare_runs(&arguments),
+        cli::Command::Report(arguments) => saved::report(&arguments),
     };
     match done {
         Ok(code) => code.into(),

@@ -2,13 +2,20 @@
 
 use std::path::{Path, PathBuf};
 
-use ringkeep_bench::report::Report;
-use ringkeep_bench::report::table;
+use ringkeep_bench::report::{IntervalLog, Report, html, intervals_csv, junit, markdown, table};
 
 use crate::cli::Format;
 use crate::exit::Fault;
 
-const FILES: [Format; 1] = [Format::Json];
+/// Every format that makes a file.
+const FILES: [Format; 6] = [
+    Format::Json,
+    Format::Html,
+    Format::Hlog,
+    Format::Csv,
+    Format::Md,
+    Format::Junit,
+];
 
 /// What to write and where.
 #[derive(Debug)]
@@ -44,11 +51,24 @@ impl Outputs {
     }
 
     /// Writes the report in every format asked for: to its file, or to the terminal without a directory.
-    pub fn write(&self, report: &Report) -> Result<(), Fault> {
+    pub fn write(&self, report: &Report, log: Option<&IntervalLog>) -> Result<(), Fault> {
         for &format in &self.formats {
-            let (name, text) = rendered(format, report);
+            let (name, text) = match (format, log) {
+                (Format::Table, _) => ("report.txt", table::report_text(report)),
+                (Format::Json, _) => ("report.json", report.to_json()),
+                (Format::Html, _) => ("report.html", html(report)),
+                (Format::Csv, _) => ("intervals.csv", intervals_csv(report)),
+                (Format::Md, _) => ("report.md", markdown(report)),
+                (Format::Junit, _) => ("junit.xml", junit(report)),
+                (Format::Hlog, Some(log)) => ("report.hlog", log.text()),
+                (Format::Hlog, None) => {
+                    return Err(Fault::usage(
+                        "an interval log can only be written by the run itself: use --out with `run`",
+                    ));
+                }
+            };
             match (&self.dir, format) {
-                (_, Format::Table) | (None, _) => print!("{text}"),
+                (_, Format::Table) | (None, _) => print(&text)?,
                 (Some(dir), _) => {
                     let path = dir.join(name);
                     std::fs::write(&path, text).map_err(|error| {
@@ -62,10 +82,11 @@ impl Outputs {
     }
 }
 
-fn rendered(format: Format, report: &Report) -> (&'static str, String) {
-    match format {
-        Format::Table => ("report.txt", table::report_text(report)),
-        Format::Json => ("report.json", report.to_json()),
-        _ => ("report.txt", table::report_text(report)),
+/// To standard output; a reader that has gone away (`| head`) is no fault.
+pub fn print(text: &str) -> Result<(), Fault> {
+    use std::io::Write;
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(Fault::internal(error)),
+        _ => Ok(()),
     }
 }

@@ -50,7 +50,7 @@ impl Line {
             }
             Event::Settling => self.update("load: all keys written, settling"),
             Event::Running(progress) => self.update(&running(progress)),
-            Event::Done(_) => {
+            Event::Done(..) => {
                 self.clear();
                 self.last = None;
             }

@@ -5,10 +5,10 @@ use std::time::SystemTime;
 
 use ringkeep_bench::data_dir::DataDir;
 use ringkeep_bench::environment::Environment;
-use ringkeep_bench::experiment::{Bench, Manner};
+use ringkeep_bench::experiment::{Bench, Event, Manner};
 use ringkeep_bench::phase::Setting;
 use ringkeep_bench::placement::Placement;
-use ringkeep_bench::report::{Report, RunRecord, SCHEMA_VERSION, Verdict};
+use ringkeep_bench::report::{IntervalLog, Report, RunRecord, SCHEMA_VERSION, Verdict};
 use ringkeep_bench::suite::Scale;
 use ringkeep_bench::target::TargetKind;
 use ringkeep_bench::workload::Workload;
@@ -64,9 +64,18 @@ pub fn run(arguments: &RunArgs) -> Result<Code, Fault> {
         interrupted: false,
     };
     warn(&mut report);
-    carry_out(&workloads, &kinds, arguments, manner, &dir, &mut report);
+    let mut log = IntervalLog::new();
+    carry_out(
+        &workloads,
+        &kinds,
+        arguments,
+        manner,
+        &dir,
+        &mut report,
+        &mut log,
+    );
     report.interrupted = STOP.load(Ordering::Relaxed);
-    outputs.write(&report)?;
+    outputs.write(&report, Some(&log))?;
     Ok(verdict(&report))
 }
 
@@ -78,7 +87,9 @@ fn carry_out(
     manner: Manner,
     dir: &DataDir,
     report: &mut Report,
+    log: &mut IntervalLog,
 ) {
+    let single = workloads.len() * kinds.len() == 1 && arguments.repeat == 1;
     let mut line = Line::new(arguments.progress);
     let mut benches: Vec<Bench<'_>> = kinds
         .iter()
@@ -90,7 +101,16 @@ fn carry_out(
                 if STOP.load(Ordering::Relaxed) {
                     break;
                 }
-                let record = bench.run(kind, workload, repetition, &mut |event| line.event(&event));
+                let prefix = match single {
+                    true => String::new(),
+                    false => format!("{}@{}#{repetition}/", workload.name, kind.name),
+                };
+                let record = bench.run(kind, workload, repetition, &mut |event| {
+                    if let Event::Done(phase, outcome, _) = &event {
+                        log.add(&prefix, phase, outcome);
+                    }
+                    line.event(&event);
+                });
                 line.clear();
                 if let Some(failure) = &record.failure {
                     eprintln!("{} on {}: {failure}", workload.name, kind.name);
@@ -145,7 +165,7 @@ fn run_record(scale: Scale, manner: &Manner) -> RunRecord {
         started: rfc3339(now.as_secs()),
         command: std::env::args().skip(1).collect(),
         version: env!("CARGO_PKG_VERSION").to_string(),
-        git_commit: option_env!("GIT_COMMIT").unwrap_or("unknown").to_string(),
+        git_commit: env!("GIT_COMMIT").to_string(),
         build_profile: if cfg!(debug_assertions) {
             "debug"
         } else {

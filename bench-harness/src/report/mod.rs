@@ -4,7 +4,14 @@
 //! older reader would misread raises `SCHEMA_VERSION`; additions do not.
 
 mod build;
+mod compare;
+mod csv;
+mod hlog;
+mod html;
+mod junit;
+mod markdown;
 mod quantiles;
+mod svg;
 pub mod table;
 
 use std::collections::BTreeMap;
@@ -12,6 +19,12 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 pub use build::{PhaseContext, phase_record};
+pub use compare::{Compared, Comparison, Ratio, compare, comparison};
+pub use csv::intervals_csv;
+pub use hlog::IntervalLog;
+pub use html::html;
+pub use junit::junit;
+pub use markdown::markdown;
 pub use quantiles::{clock_record, decode_histogram, samples_needed};
 
 use crate::environment::Environment;

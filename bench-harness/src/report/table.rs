@@ -7,10 +7,11 @@ use crate::quantity::{Count, Rate, Size, Span, short};
 use crate::slo::ClockName;
 use crate::steady::Steady;
 
-/// Rows of cells; the first column is aligned left, the others right.
+/// Rows of cells; the first column is aligned left, the others right unless told otherwise.
 #[derive(Clone, Debug, Default)]
 pub struct Table {
     rows: Vec<Vec<String>>,
+    all_left: bool,
 }
 
 impl Table {
@@ -18,12 +19,24 @@ impl Table {
     pub fn new<const N: usize>(titles: [&str; N]) -> Table {
         Table {
             rows: vec![titles.map(str::to_string).to_vec()],
+            all_left: false,
         }
     }
 
     /// Adds a row.
     pub fn row(&mut self, cells: Vec<String>) {
         self.rows.push(cells);
+    }
+
+    /// With every column aligned left, for cells that are sentences.
+    pub fn left(mut self) -> Table {
+        self.all_left = true;
+        self
+    }
+
+    /// All cells, titles first.
+    pub fn cells(&self) -> &[Vec<String>] {
+        &self.rows
     }
 
     /// As plain text, indented.
@@ -46,6 +59,7 @@ impl Table {
                 let pad = " ".repeat(widths[c] - cell.chars().count());
                 let _ = match c {
                     0 => write!(line, "{cell}{pad}"),
+                    _ if self.all_left => write!(line, "  {cell}{pad}"),
                     _ => write!(line, "  {pad}{cell}"),
                 };
             }
@@ -273,6 +287,9 @@ pub fn report_text(report: &Report) -> String {
     }
     for result in &report.results {
         text.push_str(&workload_text(result));
+    }
+    if let Some(table) = super::comparison(report) {
+        let _ = write!(text, "\ncomparison\n{}", table.text("  "));
     }
     text
 }

@@ -30,10 +30,7 @@ pub(crate) fn open(wanted: &OpenOptions) -> Result<RingkeepTarget, Failure> {
     }
     let database = Database::open(&wanted.dir, options.clone()).map_err(Failure::new)?;
     let stats = database.stats().map_err(Failure::new)?;
-    let door = stats
-        .hosts
-        .first()
-        .map_or("", |host| host.door.lines().next().unwrap_or(""));
+    let door = stats.hosts.first().map_or("", |host| &host.door);
     let mut shown = vec![
         ("shards".to_string(), stats.shards.len().to_string()),
         ("threads".to_string(), stats.hosts.len().to_string()),
@@ -44,8 +41,11 @@ pub(crate) fn open(wanted: &OpenOptions) -> Result<RingkeepTarget, Failure> {
         ),
         ("durability".to_string(), wanted.durability.to_string()),
     ];
-    if !door.is_empty() {
-        shown.push(("door".to_string(), door.to_string()));
+    for line in door.lines() {
+        let (name, value) = line.split_once(' ').unwrap_or((line, ""));
+        if matches!(name, "backend" | "directory") {
+            shown.push((name.to_string(), value.trim().to_string()));
+        }
     }
     Ok(RingkeepTarget {
         database,

@@ -1,0 +1,94 @@
+//! Interval logs that the tools of HdrHistogram open: one line per interval and tag, nanoseconds.
+//!
+//! Tags are `phase.op.clock`, with the workload and the target in front where a run has several.
+
+use std::time::{Duration, SystemTime};
+
+use hdrhistogram::serialization::V2DeflateSerializer;
+use hdrhistogram::serialization::interval_log::{IntervalLogWriterBuilder, Tag};
+
+use crate::phase::PhaseOutcome;
+use crate::slo::ClockName;
+use crate::workload::Phase;
+
+/// An interval log in the making.
+#[derive(Debug)]
+pub struct IntervalLog {
+    base: SystemTime,
+    lines: Vec<u8>,
+}
+
+impl IntervalLog {
+    /// An empty log; times in it count from now.
+    pub fn new() -> IntervalLog {
+        IntervalLog {
+            base: SystemTime::now(),
+            lines: Vec::new(),
+        }
+    }
+
+    /// Adds every interval of a phase that has just ended.
+    pub fn add(&mut self, prefix: &str, phase: &Phase, outcome: &PhaseOutcome) {
+        let ended = self.base.elapsed().unwrap_or_default();
+        let began = ended.saturating_sub(Duration::from_nanos(outcome.measured_ns));
+        let mut serializer = V2DeflateSerializer::new();
+        let builder = IntervalLogWriterBuilder::new();
+        let mut log = builder
+            .begin_log_with(&mut self.lines, &mut serializer)
+            .expect("memory takes any log");
+        for (traffic, found) in phase.traffic.iter().zip(&outcome.traffic) {
+            for (i, interval) in found.intervals.measured.iter().enumerate() {
+                let start = began + Duration::from_nanos(outcome.interval_ns * i as u64);
+                for (kind, tally) in found.kinds.iter().zip(&interval.kinds) {
+                    for clock in ClockName::ALL {
+                        let histogram = match clock {
+                            ClockName::Response => &tally.clocks.response,
+                            ClockName::Service => &tally.clocks.service,
+                            ClockName::Slip => &tally.clocks.slip,
+                        };
+                        let tag =
+                            format!("{prefix}{}.{}.{}", traffic.name, kind.name(), clock.name());
+                        log.write_histogram(
+                            histogram,
+                            start,
+                            Duration::from_nanos(outcome.interval_ns),
+                            Tag::new(&tag),
+                        )
+                        .expect("memory takes any log");
+                    }
+                }
+            }
+        }
+    }
+
+    /// The whole file.
+    pub fn text(&self) -> String {
+        let seconds = self
+            .base
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .unwrap_or_default()
+            .as_secs_f64();
+        let lines = String::from_utf8_lossy(&self.lines);
+        // Each phase began a log of its own; one header serves all.
+        let lines: Vec<&str> = lines
+            .lines()
+            .filter(|line| !line.starts_with(['#', '"']))
+            .collect();
+        let mut text = format!(
+            "#[Logged with loadgen, nanoseconds]\n#[Histogram log format version 1.3]\n\
+             #[BaseTime: {seconds:.3} (seconds since epoch)]\n\
+             \"StartTimestamp\",\"Interval_Length\",\"Interval_Max\",\"Interval_Compressed_Histogram\"\n"
+        );
+        for line in lines {
+            text.push_str(line);
+            text.push('\n');
+        }
+        text
+    }
+}
+
+impl Default for IntervalLog {
+    fn default() -> IntervalLog {
+        IntervalLog::new()
+    }
+}

@@ -1,0 +1,156 @@
+//! `loadgen calibrate`: what this machine does to any measurement, before a target comes into it.
+
+use std::time::{Duration, Instant};
+
+use ringkeep_bench::clock::{Clock, sharpen_sleep};
+use ringkeep_bench::data_dir::DataDir;
+use ringkeep_bench::generator;
+use ringkeep_bench::probe::{probe, reads_at_depth};
+use ringkeep_bench::quantity::{Rate, Size, Span};
+use ringkeep_bench::recorder::histogram;
+use ringkeep_bench::report::table::Table;
+use ringkeep_bench::suite::{Overrides, Scale};
+
+use crate::cli::{DirArgs, SelectArgs};
+use crate::exit::{Code, Fault};
+use crate::outputs::print;
+use crate::select;
+
+const PAIRS: usize = 15;
+
+/// Measures clock, sleep, generator, noise and device.
+pub fn calibrate(arguments: &DirArgs) -> Result<Code, Fault> {
+    let dir = match &arguments.dir {
+        Some(path) => DataDir::at(path),
+        None => DataDir::temporary(),
+    }
+    .map_err(Fault::usage)?;
+    let mut table = Table::new(["", "found"]);
+    let mut row = |name: &str, value: String| table.row(vec![name.to_string(), value]);
+    row(
+        "reading the clock",
+        Span {
+            ns: clock_cost_ns(),
+        }
+        .to_string(),
+    );
+    let (p50, p99) = sleep_overshoot_ns();
+    row(
+        "sleep of 100us ends late by",
+        format!("P50 {}, P99 {}", Span { ns: p50 }, Span { ns: p99 }),
+    );
+
+    let headline = SelectArgs {
+        filter: vec![select::HEADLINE.to_string()],
+        ..SelectArgs::default()
+    };
+    let workloads = select::workloads(&headline, Scale::S, &Overrides::default())?;
+    let workload = &workloads[0].1;
+    let mut costs = Vec::new();
+    for phase in &workload.phases {
+        let traffic = &phase.traffic[0];
+        let cost = generator::cost_ns(workload, traffic, true, 200_000);
+        costs.push((phase.name.clone(), cost));
+    }
+    for (name, cost) in costs {
+        row(
+            &format!("generator CPU per op, {name}"),
+            format!("{cost:.0}ns"),
+        );
+    }
+    let (wall, cpu) = noise();
+    row(
+        "A/A noise of wall time",
+        format!("median {:.1} %, worst {:.1} %", wall.0, wall.1),
+    );
+    row(
+        "A/A noise of CPU time",
+        format!("median {:.1} %, worst {:.1} %", cpu.0, cpu.1),
+    );
+
+    let found = probe(dir.path(), Duration::from_millis(300)).map_err(Fault::usage)?;
+    row("direct I/O", found.direct.to_string());
+    let bytes = found.write_bytes_per_s;
+    row("sequential write", format!("{}/s", Size { bytes }));
+    row(
+        "durable 4 KiB write",
+        format!(
+            "P50 {}, P99 {}",
+            Span {
+                ns: found.sync_p50_ns
+            },
+            Span {
+                ns: found.sync_p99_ns
+            }
+        ),
+    );
+    for depth in [1, 4, 16, 64] {
+        let (per_s, p50, p99) =
+            reads_at_depth(dir.path(), depth, Duration::from_millis(500)).map_err(Fault::usage)?;
+        row(
+            &format!("4 KiB reads, {depth} at a time"),
+            format!(
+                "{}, P50 {}, P99 {}",
+                Rate { per_s },
+                Span { ns: p50 },
+                Span { ns: p99 }
+            ),
+        );
+    }
+    print(&table.left().text(""))?;
+    Ok(Code::Done)
+}
+
+fn clock_cost_ns() -> u64 {
+    let clock = Clock::real();
+    let reads = 1_000_000;
+    let began = clock.now_ns();
+    for _ in 0..reads {
+        std::hint::black_box(clock.now_ns());
+    }
+    (clock.now_ns() - began) / reads
+}
+
+fn sleep_overshoot_ns() -> (u64, u64) {
+    std::thread::spawn(|| {
+        sharpen_sleep();
+        let mut late = histogram();
+        for _ in 0..2_000 {
+            let began = Instant::now();
+            std::thread::sleep(Duration::from_micros(100));
+            late.saturating_record((began.elapsed().as_nanos() as u64).saturating_sub(100_000));
+        }
+        (late.value_at_quantile(0.5), late.value_at_quantile(0.99))
+    })
+    .join()
+    .expect("sleeping does not panic")
+}
+
+/// How far two runs of the same work differ, in percent: median and worst of the pairs, wall and CPU time.
+fn noise() -> ((f64, f64), (f64, f64)) {
+    let once = || {
+        let (wall, cpu) = (Instant::now(), ringkeep_bench::clock::thread_cpu_ns());
+        let mut sum = 0u64;
+        for i in 0..10_000_000u64 {
+            sum = sum.wrapping_add(ringkeep_bench::random::mix(i ^ sum));
+        }
+        std::hint::black_box(sum);
+        (
+            wall.elapsed().as_nanos() as f64,
+            (ringkeep_bench::clock::thread_cpu_ns() - cpu) as f64,
+        )
+    };
+    let pairs: Vec<_> = (0..PAIRS).map(|_| (once(), once())).collect();
+    let spread = |difference: &dyn Fn(&((f64, f64), (f64, f64))) -> f64| {
+        let mut all: Vec<f64> = pairs
+            .iter()
+            .map(|pair| difference(pair).abs() * 100.0)
+            .collect();
+        all.sort_by(f64::total_cmp);
+        (all[PAIRS / 2], all[PAIRS - 1])
+    };
+    (
+        spread(&|(a, b)| (b.0 / a.0).ln()),
+        spread(&|(a, b)| (b.1 / a.1).ln()),
+    )
+}
