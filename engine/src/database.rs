@@ -12,6 +12,7 @@ use ringkeep_shard::{Call, CommitClock, Durability, Op, Pins, Reply, ShardId, Ve
 
 use crate::batch::{check, check_key, check_value, delete, grouped, put};
 use crate::host::{Outcome, Post};
+use crate::mailbox::Lost;
 use crate::open::{self, Opened};
 use crate::options::Options;
 use crate::scan::{KeyRange, Keys, Scan};
@@ -270,14 +271,9 @@ impl Database {
         shards.panic_host(shards.routing.shard(key));
     }
 
-    fn written(
-        &self,
-        call: Result<(ShardId, Call)>,
-    ) -> impl Future<Output = Result<Version>> + Send {
-        async move {
-            let (shard, call) = call?;
-            self.0.shards.ask_async(shard, call).await.map(written)
-        }
+    async fn written(&self, call: Result<(ShardId, Call)>) -> Result<Version> {
+        let (shard, call) = call?;
+        self.0.shards.ask_async(shard, call).await.map(written)
     }
 }
 
@@ -393,7 +389,8 @@ impl Inner {
                 Ok(Outcome::Reply(Reply::Stats(counters))) => stats.add(shard, *counters),
                 Ok(Outcome::Report(report)) => stats.hosts.push(*report),
                 Ok(outcome) => drop(self.shards.reply(shard, Ok(outcome))?),
-                Err(lost) => drop(self.shards.check_open().map(|()| lost)?),
+                // Of a host that has ended; closed is another matter.
+                Err(Lost) => self.shards.check_open()?,
             }
         }
         stats.stopped = self.shards.any_lost();

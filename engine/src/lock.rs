@@ -7,7 +7,7 @@
 use std::collections::HashSet;
 use std::io::{Read, Seek, Write};
 use std::os::fd::OwnedFd;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
@@ -79,7 +79,7 @@ impl Lock {
     fn wait(
         &mut self,
         place: &Path,
-        path: &PathBuf,
+        path: &Path,
         in_use: impl Fn(Option<u32>) -> Error,
     ) -> Result<()> {
         let since = Instant::now();
@@ -116,7 +116,7 @@ impl Lock {
         let me = Holder::me();
         self.file.set_len(0)?;
         self.file.rewind()?;
-        write!(self.file, "{} {}\n", me.pid, me.started)
+        writeln!(self.file, "{} {}", me.pid, me.started)
     }
 }
 

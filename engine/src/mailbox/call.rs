@@ -107,7 +107,7 @@ impl<R: Send> Waiting<R> {
         // the answerer takes it only in WAKING, which it enters only from ASLEEP. Swapped, so that
         // the old waker's drop, which is foreign code, runs outside.
         slot.waker
-            .with_mut(|place| unsafe { std::mem::swap(&mut *place, &mut waker) });
+            .with_mut(|place| unsafe { std::ptr::swap(place, &mut waker) });
         if slot.change(REGISTERING, ASLEEP) {
             Poll::Pending
         } else {

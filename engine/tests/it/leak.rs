@@ -56,7 +56,7 @@ fn child_that_opens_and_closes() {
         let db = Database::open(parents_db(), tiny(2)).unwrap();
         db.put("round", round.to_le_bytes()).unwrap();
         assert_eq!(db.get("round").unwrap(), Some(round.to_le_bytes().to_vec()));
-        if round % 2 == 0 {
+        if round.is_multiple_of(2) {
             db.close().unwrap()
         } else {
             drop(db)

@@ -1,4 +1,5 @@
-use std::os::unix::fs::symlink;
+use std::fs::Permissions;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::process::CommandExt;
 
 use ringkeep::{Database, Error, Options};
@@ -119,7 +120,7 @@ fn the_path_may_be_relative_and_end_in_a_slash() {
 fn a_folder_that_may_not_be_written_is_refused() {
     let folder = Folder::new();
     folder.open(tiny(1)).close().unwrap();
-    let read_only = std::fs::Permissions::from(std::os::unix::fs::PermissionsExt::from_mode(0o555));
+    let read_only = Permissions::from_mode(0o555);
     std::fs::set_permissions(folder.db(), read_only).unwrap();
     let mut command = child("paths::child_without_permission", &folder);
     if rustix::process::geteuid().is_root() {
@@ -136,7 +137,7 @@ fn a_folder_that_may_not_be_written_is_refused() {
             eprintln!("not tested here, the program cannot be run as another user: {error}")
         }
     }
-    let writable = std::fs::Permissions::from(std::os::unix::fs::PermissionsExt::from_mode(0o755));
+    let writable = Permissions::from_mode(0o755);
     std::fs::set_permissions(folder.db(), writable).unwrap();
 }
 

@@ -55,7 +55,7 @@ impl Client {
         loop {
             let round = self.written.get() + 1;
             self.written.set(round);
-            if self.number % 2 == 0 {
+            if self.number.is_multiple_of(2) {
                 let mut batch = Batch::new();
                 for key in self.keys() {
                     batch.put(&key, content(&key, round));
@@ -90,7 +90,7 @@ impl Client {
             );
             rounds.push(round);
         }
-        let held = if self.number % 2 == 0 {
+        let held = if self.number.is_multiple_of(2) {
             &rounds[..]
         } else {
             &rounds[..1]
@@ -168,7 +168,7 @@ fn history(seed: u64) -> u64 {
     };
     for life in 0..LIVES {
         let (db, hosts) = open(killed);
-        killed = (seed + u64::from(life)) % 3 == 0;
+        killed = (seed + u64::from(life)).is_multiple_of(3);
         let spared = (seed * 7919 + u64::from(life) * 104_729) % 1500;
         let limit = disk.operations() + spared;
         let crashes = disk.crashes();
