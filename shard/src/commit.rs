@@ -287,7 +287,10 @@ impl<T: 'static> Core<T> {
                 // The letters go out before the answer: whoever asks a participant after hearing of
                 // the commit finds it applied.
                 self.send_outcome(transaction, &participants, &Outcome::Committed(version));
-                self.stats.borrow_mut().writes += 1;
+                let mut stats = self.stats.borrow_mut();
+                stats.writes += 1;
+                stats.commits_coordinated += 1;
+                drop(stats);
                 self.reply(token, Reply::Written(version));
             }
             Ack::Outcome(transaction, coordinator) => {

@@ -418,9 +418,13 @@ impl<T: 'static> Core<T> {
             let memtables = self.memtables.borrow();
             let generation = memtables.active();
             let mut memtable = generation.table.borrow_mut();
+            let mut stats = self.stats.borrow_mut();
             for op in &ops {
                 memtable.insert(op.key(), version, op.value());
+                stats.user_bytes += op.bytes() as u64;
             }
+            stats.ops += ops.len() as u64;
+            drop(stats);
             let needs_from = generation.needs_from.get().min(sequence);
             generation.needs_from.set(needs_from);
             let elsewhere = self.committed_elsewhere.get().max(version);

@@ -111,6 +111,10 @@ impl World {
         let name = format!("shard-{backend:?}-{seed}-{}", std::process::id());
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
         let _ = std::fs::remove_dir_all(&folder);
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "a test makes its folder from outside"
+        )]
         std::fs::create_dir_all(&folder).expect("room for a folder");
         let real = Real { folder, backend };
         let io = real.io();
@@ -358,8 +362,10 @@ impl World {
             if write.fate == Fate::Refused {
                 continue;
             }
-            let ops = write.ops.iter().filter(|op| op.key() == key);
-            let last = ops.last().map(|op| op.value().map(<[u8]>::to_vec));
+            let mut ops = write.ops.iter().rev();
+            let last = ops
+                .find(|op| op.key() == key)
+                .map(|op| op.value().map(<[u8]>::to_vec));
             if let Some(value) = last {
                 if write.fate == Fate::Acknowledged {
                     possible.clear();
