@@ -1,0 +1,120 @@
+//! The same jobs by fio, as a second opinion.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+
+use super::job::{Job, JobKind, Measured};
+use crate::exit::Fault;
+
+/// An error that says what to do unless fio can be run.
+pub fn must_be_installed() -> Result<(), Fault> {
+    match Command::new("fio").arg("--version").output() {
+        Ok(output) if output.status.success() => Ok(()),
+        _ => Err(Fault::usage(
+            "fio is not installed; install it or leave out --against-fio",
+        )),
+    }
+}
+
+/// fio with a file of its own.
+pub struct Fio {
+    file: PathBuf,
+    file_bytes: u64,
+}
+
+impl Fio {
+    /// Writes its file in `dir`.
+    pub fn prepare(dir: &Path, file_bytes: u64) -> Result<Fio, Fault> {
+        let fio = Fio {
+            file: dir.join("fio-scratch"),
+            file_bytes,
+        };
+        let fill = ["--rw=write", "--bs=1M", "--iodepth=4", "--end_fsync=1"];
+        fio.call(&fill.map(str::to_owned))?;
+        Ok(fio)
+    }
+
+    /// One job, with the same share of warm-up as ours.
+    pub fn run(&self, job: &Job, seconds: f64) -> Result<Measured, Fault> {
+        let particular: &[&str] = match job.kind {
+            JobKind::Read => &["--rw=randread", "--fixedbufs=1"],
+            // O_DSYNC on the file is RWF_DSYNC on each write.
+            JobKind::DurableWrite => &["--rw=write", "--sync=dsync"],
+            JobKind::Sync => &["--rw=write", "--fdatasync=1"],
+        };
+        let mut options = vec![
+            format!("--bs={}", job.bytes),
+            format!("--iodepth={}", job.depth),
+            "--time_based=1".to_owned(),
+            format!("--runtime={}ms", (seconds * 900.0) as u64),
+            format!("--ramp_time={}ms", (seconds * 100.0) as u64),
+        ];
+        options.extend(particular.iter().map(|&option| option.to_owned()));
+        let report = self.call(&options)?;
+        parse(&report, job.kind)
+            .ok_or_else(|| Fault::internal(format!("fio's report on {job:?} is not understood")))
+    }
+
+    fn call(&self, options: &[String]) -> Result<Value, Fault> {
+        let output = Command::new("fio")
+            .arg("--name=perf")
+            .arg(format!("--filename={}", self.file.display()))
+            .arg(format!("--size={}", self.file_bytes))
+            .args([
+                "--ioengine=io_uring",
+                "--direct=1",
+                "--overwrite=1",
+                "--allow_file_create=1",
+            ])
+            .args([
+                "--output-format=json",
+                "--thread=1",
+                "--refill_buffers=0",
+                "--norandommap=1",
+            ])
+            .args(options)
+            .output()
+            .map_err(|error| Fault::usage(format!("cannot run fio: {error}")))?;
+        let failed = |why: String| Fault::internal(format!("fio {}: {why}", options.join(" ")));
+        if !output.status.success() {
+            return Err(failed(
+                String::from_utf8_lossy(&output.stderr).trim().to_owned(),
+            ));
+        }
+        // Warnings may stand before the report.
+        let text = String::from_utf8_lossy(&output.stdout);
+        let json = text.find('{').map_or("", |start| &text[start..]);
+        serde_json::from_str(json).map_err(|error| failed(error.to_string()))
+    }
+}
+
+fn parse(report: &Value, kind: JobKind) -> Option<Measured> {
+    let job = &report["jobs"][0];
+    let side = match kind {
+        JobKind::Read => &job["read"],
+        JobKind::DurableWrite => &job["write"],
+        JobKind::Sync => &job["sync"],
+    };
+    // Latency from submission, as ours; syncs carry their own histogram under another name.
+    let times = match kind {
+        JobKind::Sync => &side["lat_ns"]["percentile"],
+        JobKind::Read | JobKind::DurableWrite => &side["clat_ns"]["percentile"],
+    };
+    let operations = side["total_ios"].as_u64()?;
+    // One sync for each write.
+    let per_s = match kind {
+        JobKind::Sync => job["write"]["iops"].as_f64()?,
+        JobKind::Read | JobKind::DurableWrite => side["iops"].as_f64()?,
+    };
+    let cpu_percent = job["usr_cpu"].as_f64()? + job["sys_cpu"].as_f64()?;
+    Some(Measured {
+        operations,
+        per_s,
+        p50_ns: times["50.000000"].as_u64()?,
+        p99_ns: times["99.000000"].as_u64()?,
+        p999_ns: times["99.900000"].as_u64()?,
+        cpu_ns_per_operation: (kind != JobKind::Sync).then(|| cpu_percent * 1e7 / per_s),
+    })
+}

@@ -1,0 +1,151 @@
+//! `perf device`: what the device gives through the same ring that the engine uses, so that the engine's numbers
+//! can be read as a share of it.
+//!
+//! One scratch file is written once, so that no later write allocates, and unlinked while it is open, so that even
+//! a killed run leaves no data behind.
+
+mod fio;
+mod job;
+mod load;
+mod table;
+
+use std::path::Path;
+
+use ringkeep_bench::environment::{Environment, free_bytes};
+use ringkeep_bench::quantity::Size;
+use ringkeep_io::{BackendKind, File, Io, IoOptions, OpenMode, PAGE, WriteDurability};
+use serde::Serialize;
+
+use crate::cli::DeviceArgs;
+use crate::exit::{Code, Fault};
+use crate::scratch::Scratch;
+use job::{Job, Measured};
+
+/// The whole answer.
+#[derive(Debug, Serialize)]
+struct DeviceReport {
+    schema_version: u32,
+    environment: Environment,
+    backend: String,
+    reason: String,
+    file_bytes: u64,
+    rows: Vec<Row>,
+}
+
+#[derive(Debug, Serialize)]
+struct Row {
+    job: Job,
+    measured: Measured,
+    /// The same job by fio.
+    fio: Option<Measured>,
+}
+
+/// Runs the command.
+pub fn device(arguments: &DeviceArgs) -> Result<Code, Fault> {
+    if arguments.against_fio {
+        fio::must_be_installed()?;
+    }
+    let file_bytes = file_bytes(arguments.size.bytes)?;
+    let scratch = Scratch::at(arguments.dir.as_deref())?;
+    let environment = Environment::of(scratch.path());
+    must_hold(scratch.path(), file_bytes)?;
+
+    let io = Io::open(&IoOptions::default()).map_err(Fault::usage)?;
+    let file = scratch_file(&io, scratch.path(), file_bytes)?;
+    let jobs = Job::all();
+    let seconds = arguments.seconds as f64;
+    let mut rows = Vec::new();
+    let opponent = match arguments.against_fio {
+        true => Some(fio::Fio::prepare(scratch.path(), file_bytes)?),
+        false => None,
+    };
+    for job in &jobs {
+        let seconds = job.share(&jobs) * seconds;
+        rows.push(Row {
+            job: *job,
+            measured: load::run(&io, &file, file_bytes, job, seconds)?,
+            // Right after ours, because a device in a cloud is another one a minute later.
+            fio: opponent
+                .as_ref()
+                .map(|fio| fio.run(job, seconds))
+                .transpose()?,
+        });
+    }
+    let door = io.report();
+    let report = DeviceReport {
+        schema_version: 1,
+        environment,
+        backend: match door.backend {
+            BackendKind::Ring => "io_uring",
+            BackendKind::Portable => "portable",
+            BackendKind::Simulated => unreachable!("a real directory was opened"),
+        }
+        .to_owned(),
+        reason: door.reason,
+        file_bytes,
+        rows,
+    };
+    show(&report, arguments.json.as_deref())?;
+    Ok(Code::Pass)
+}
+
+fn show(report: &DeviceReport, json: Option<&Path>) -> Result<(), Fault> {
+    let text = || serde_json::to_string_pretty(report).map_err(Fault::internal);
+    match json {
+        Some(path) if path == Path::new("-") => println!("{}", text()?),
+        Some(path) => {
+            std::fs::write(path, text()?).map_err(|error| {
+                Fault::usage(format!("cannot write {}: {error}", path.display()))
+            })?;
+            print!("{}", table::text(report));
+        }
+        None => print!("{}", table::text(report)),
+    }
+    Ok(())
+}
+
+fn file_bytes(asked: u64) -> Result<u64, Fault> {
+    let least = 8 * load::WRITE_BYTES_MAX;
+    match asked {
+        asked if asked < least => Err(Fault::usage(format!(
+            "--size {} is too small to tell random from sequential; use {} or more",
+            Size { bytes: asked },
+            Size { bytes: least }
+        ))),
+        asked => Ok(asked / load::WRITE_BYTES_MAX * load::WRITE_BYTES_MAX),
+    }
+}
+
+fn must_hold(path: &Path, needed: u64) -> Result<(), Fault> {
+    let free = free_bytes(path);
+    match needed <= free / 2 {
+        true => Ok(()),
+        false => Err(Fault::usage(format!(
+            "the scratch file of {} would take more than half of the {} free in {}; use a smaller --size or another --dir",
+            Size { bytes: needed },
+            Size { bytes: free },
+            path.display()
+        ))),
+    }
+}
+
+/// Written in full, because reads of holes and first writes into merely allocated blocks are other operations.
+fn scratch_file(io: &Io, path: &Path, bytes: u64) -> Result<File, Fault> {
+    let cannot = |error| Fault::usage(format!("{}: {error}", path.display()));
+    let directory = io.directory(path).map_err(cannot)?;
+    let file = directory
+        .open("device-scratch", OpenMode::CreateNew)
+        .map_err(cannot)?;
+    directory.remove("device-scratch").map_err(cannot)?;
+    let mut buffer = load::noise(load::WRITE_BYTES_MAX as usize);
+    for offset in (0..bytes).step_by(buffer.len()) {
+        let length = buffer.len();
+        let ticket = io.write(&file, offset, buffer, length, WriteDurability::Cached);
+        buffer = load::wait(io, ticket).map_err(cannot)?;
+    }
+    let synced = io.sync(&file);
+    load::wait(io, synced).map_err(cannot)?;
+    Ok(file)
+}
+
+const _: () = assert!(load::WRITE_BYTES_MAX.is_multiple_of(PAGE as u64));
