@@ -7,11 +7,13 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
+use std::time::Duration;
 
 use crossbeam_utils::sync::{Parker, Unparker};
 
 use crate::host::Outcome;
 use crate::mailbox::Idle;
+use crate::patience::Patience;
 
 thread_local! {
     static DESK: Desk = Desk::new();
@@ -24,6 +26,7 @@ struct Desk {
     parker: Parker,
     waker: Waker,
     slot: Cell<Option<Idle<Outcome>>>,
+    patience: Cell<Patience>,
 }
 
 /// Not std's own park: its one token per thread belongs to whatever executor runs on the thread.
@@ -47,6 +50,7 @@ impl Desk {
             parker,
             waker,
             slot: Cell::new(None),
+            patience: Cell::default(),
         }
     }
 }
@@ -65,6 +69,15 @@ pub(crate) fn slot() -> Idle<Outcome> {
 /// Keeps a slot for the next call.
 pub(crate) fn keep(slot: Idle<Outcome>) {
     let _ = DESK.try_with(|desk| desk.slot.set(Some(slot)));
+}
+
+/// Polls `ready` for at most `time`, if that has paid lately on this thread.
+pub(crate) fn wait_a_moment(time: Duration, ready: impl Fn() -> bool) {
+    let _ = DESK.try_with(|desk| {
+        let mut patience = desk.patience.take();
+        patience.wait(time, ready);
+        desk.patience.set(patience);
+    });
 }
 
 /// Polls on this thread and sleeps in between.

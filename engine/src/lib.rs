@@ -39,6 +39,7 @@ mod shards;
 
 mod desk;
 mod mailbox;
+mod patience;
 
 mod host;
 

@@ -31,9 +31,9 @@ pub(crate) const DYING_GRACE: Duration = Duration::from_millis(50);
 /// It looks again this often.
 pub(crate) const STILL_WRITING_POLL: Duration = Duration::from_millis(2);
 
-/// How long a caller polls for its answer before it sleeps, where it may: about twice what waking
-/// a sleeping thread costs.
-pub(crate) const CALLER_SPIN: Duration = Duration::from_micros(20);
+/// How long a caller polls for its answer, and a host for more mail, before sleeping, where they may:
+/// about twice what waking a sleeping thread costs.
+pub(crate) const SPIN: Duration = Duration::from_micros(20);
 
 /// A page of a scan from one shard: large enough to make the round trip cheap.
 pub(crate) const SCAN_PAGE_BYTES: usize = 64 << 10;

@@ -10,7 +10,7 @@ use crossbeam_utils::{Backoff, CachePadded};
 use ringkeep_shard::{Call, Reply, ShardId};
 
 use crate::host::{Answer, Obituaries, Outcome, Post, host_of};
-use crate::limits::{CALLER_SPIN, OBITUARY_WAIT};
+use crate::limits::{OBITUARY_WAIT, SPIN};
 use crate::mailbox::{Idle, Inbox, Lost, Refused, Waiting};
 use crate::routing::Routing;
 use crate::{Error, Result, desk, error};
@@ -62,6 +62,7 @@ impl Shards {
         self.check_open()?;
         let (mut waiting, answer) = desk::slot().ask();
         let host = host_of(shard, self.inboxes.len());
+        let may_be_quick = self.spinning_max > 0 && matches!(call, Call::Get { .. });
         let mut post = Post::Ask {
             shard,
             call,
@@ -77,7 +78,9 @@ impl Shards {
             }
             backoff.snooze();
         }
-        self.spin(&waiting);
+        if may_be_quick {
+            self.spin(&waiting);
+        }
         let outcome = desk::block_on_poll(|context| waiting.poll(context));
         if let Some(slot) = waiting.into_idle() {
             desk::keep(slot);
@@ -200,17 +203,10 @@ impl Shards {
         drop(self.inboxes[host].send(desk::lane(), Post::Panic));
     }
 
-    /// Polls for a short while, if a core is free for it: sleeping and being woken costs more than most
-    /// answers.
+    /// Polls for a moment, if a core is free for it and the answer may come without the device.
     fn spin(&self, waiting: &Waiting<Outcome>) {
-        if self.spinning_max == 0 {
-            return;
-        }
         if self.spinning.fetch_add(1, Ordering::Relaxed) < self.spinning_max {
-            let until = Instant::now() + CALLER_SPIN;
-            while !waiting.is_ready() && Instant::now() < until {
-                std::hint::spin_loop();
-            }
+            desk::wait_a_moment(SPIN, || waiting.is_ready());
         }
         self.spinning.fetch_sub(1, Ordering::Relaxed);
     }

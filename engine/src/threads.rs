@@ -11,7 +11,7 @@ use ringkeep_shard::ShardOptions;
 
 use crate::Result;
 use crate::host::{Driver, HostThread, Obituaries, Setup};
-use crate::limits::CALLER_SPIN;
+use crate::limits::SPIN;
 use crate::lock::Lock;
 use crate::open::{Hosts, Opened};
 use crate::options::{Options, cores};
@@ -85,7 +85,7 @@ impl Hosts for Threads<'_> {
         let core = (self.cores.len() >= self.expected && !self.cores.is_empty())
             .then(|| self.cores[(self.first_core + index) % self.cores.len()]);
         let spin = match cores() > self.expected {
-            true => CALLER_SPIN,
+            true => SPIN,
             false => Duration::ZERO,
         };
         let setup = Setup {

@@ -136,12 +136,13 @@ impl Transactions {
         all.min().unwrap_or(u64::MAX)
     }
 
+    /// Nothing is undecided or on its way here. Decisions that a participant has not settled may be
+    /// left: they stay in the log, and the next opening asks again.
     pub fn is_idle(&self) -> bool {
         self.prepared.is_empty()
             && self.settling.is_empty()
             && self.waiting.is_empty()
             && self.ballots.is_empty()
-            && self.decided.is_empty()
     }
 
     pub fn in_doubt(&self) -> Vec<InDoubt> {

@@ -79,12 +79,31 @@ impl Host {
         self.resident(shard).shard.accept(asker, call);
     }
 
-    /// Answers go to their callers, letters to their shards. True when a letter stayed on this host, or found
-    /// its lane full.
+    /// Letters go to their shards, then answers to their callers: whoever hears an answer and calls
+    /// another shard comes after the letters that went with it. True when a letter stayed on this
+    /// host, or found its lane full, which holds the answers back as well.
     pub(super) fn carry(&mut self) -> bool {
         let mut more = false;
-        for place in 0..self.residents.len() {
-            for (asker, reply) in self.residents[place].shard.replies() {
+        for resident in &mut self.residents {
+            let letters = resident.shard.letters();
+            resident.entangled |= letters.len() > 0;
+            self.outbox.extend(letters);
+        }
+        for _ in 0..self.outbox.len() {
+            let Some((to, letter)) = self.outbox.pop_front() else {
+                break;
+            };
+            more |= self.post(to, letter);
+        }
+        if self.outbox.is_empty() {
+            self.answer_callers();
+        }
+        more
+    }
+
+    fn answer_callers(&mut self) {
+        for resident in &mut self.residents {
+            for (asker, reply) in resident.shard.replies() {
                 match asker {
                     Asker::Host => {
                         if let Stopping::Syncing(left) = &mut self.stopping {
@@ -101,23 +120,12 @@ impl Host {
                 }
                 self.calls -= 1;
             }
-            let resident = &mut self.residents[place];
-            let letters = resident.shard.letters();
-            resident.entangled |= letters.len() > 0;
-            self.outbox.extend(letters);
         }
-        for _ in 0..self.outbox.len() {
-            let Some((to, letter)) = self.outbox.pop_front() else {
-                break;
-            };
-            more |= self.post(to, letter);
-        }
-        if self.calls == 0 && self.outbox.is_empty() {
+        if self.calls == 0 {
             for answer in self.drained.drain(..) {
                 answer.send(Outcome::Drained);
             }
         }
-        more
     }
 
     fn post(&mut self, to: ShardId, letter: Letter) -> bool {
@@ -128,7 +136,7 @@ impl Host {
             resident.shard.deliver(letter);
             return true;
         }
-        match self.peers[host].send(self.index, Post::Letter { to, letter }) {
+        match self.peers[host].send_urgent(Post::Letter { to, letter }) {
             // To a host that is gone: the commits that need it have been or will be told.
             Ok(()) | Err(Refused::Closed(_)) => false,
             Err(Refused::Full(Post::Letter { to, letter })) => {

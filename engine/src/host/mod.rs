@@ -43,6 +43,7 @@ pub(crate) struct Host {
     busy: bool,
     /// Mail on its way from the inbox to the shards; empty between turns.
     taken: Vec<Post>,
+    taken_urgent: Vec<Post>,
     turns: u64,
     calls_taken: u64,
     parks: u64,
@@ -92,6 +93,7 @@ impl Host {
             stopping: Stopping::No,
             busy: false,
             taken: Vec::new(),
+            taken_urgent: Vec::new(),
             turns: 0,
             calls_taken: 0,
             parks: 0,
@@ -130,8 +132,8 @@ impl Host {
         let deadline = self.next_deadline();
         let io = &self.io;
         if self.calls >= CALLS_MAX {
-            // Mail waits and is not to be taken: only the kernel can change that.
-            return io.park(deadline);
+            // Calls wait their turn; letters, without which those in hand might never end, do not.
+            return self.mail.park_but_for_urgent(|| io.park(deadline));
         }
         self.mail
             .park(self.stopping != Stopping::No, || io.park(deadline));
@@ -173,18 +175,24 @@ impl Host {
     }
 
     fn take_mail(&mut self) -> bool {
-        self.busy = false;
-        if self.calls >= CALLS_MAX {
-            return false;
+        // Moved out for the time of the loops: what takes the mail needs the rest of the host.
+        let mut calls = std::mem::take(&mut self.taken);
+        let mut urgent = std::mem::take(&mut self.taken_urgent);
+        let mut more = false;
+        if self.calls < CALLS_MAX {
+            let (call, first) = (|post| calls.push(post), |post| urgent.push(post));
+            more = self.mail.take(MAIL_PER_LANE, call, first);
+        } else {
+            self.mail.take_urgent(|post| urgent.push(post));
         }
-        // Moved out for the time of the loop: what takes the mail needs the rest of the host.
-        let mut taken = std::mem::take(&mut self.taken);
-        let more = self.mail.take(MAIL_PER_LANE, |post| taken.push(post));
-        self.busy = !taken.is_empty();
-        for post in taken.drain(..) {
+        self.busy = !calls.is_empty() || !urgent.is_empty();
+        // A shard answers a caller only after its letters are on their way: who calls another shard
+        // because of that answer must find them applied.
+        for post in urgent.drain(..).chain(calls.drain(..)) {
             self.receive(post);
         }
-        self.taken = taken;
+        self.taken = calls;
+        self.taken_urgent = urgent;
         more
     }
 

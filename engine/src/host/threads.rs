@@ -7,7 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use core_affinity::CoreId;
 use ringkeep_io::{Io, IoOptions};
@@ -15,6 +15,7 @@ use ringkeep_shard::ShardId;
 
 use super::{Host, Post};
 use crate::mailbox::{Inbox, Refused};
+use crate::patience::Patience;
 use crate::{Error, Result};
 
 /// A host that can be told to take a step: by an order to its thread, or here and now when it is driven
@@ -190,31 +191,20 @@ fn live(setup: Setup, opened: &mpsc::Sender<Result<()>>, orders: &mpsc::Receiver
 
 /// The loop of a host thread.
 fn serve(host: &mut Host, spin: Duration) {
+    let mut patience = Patience::default();
     loop {
         let more = host.turn();
         if host.is_finished() {
             return;
         }
-        if !more && !mail_comes(host, spin) {
+        // After work more of it is likely; an idle host sleeps at once.
+        let spin = if host.was_busy() {
+            spin
+        } else {
+            Duration::ZERO
+        };
+        if !more && !patience.wait(spin, || host.has_mail()) {
             host.park();
-        }
-    }
-}
-
-fn mail_comes(host: &Host, spin: Duration) -> bool {
-    if spin.is_zero() || !host.was_busy() {
-        return host.has_mail();
-    }
-    let until = Instant::now() + spin;
-    loop {
-        for _ in 0..32 {
-            if host.has_mail() {
-                return true;
-            }
-            std::hint::spin_loop();
-        }
-        if Instant::now() >= until {
-            return false;
         }
     }
 }
@@ -232,7 +222,7 @@ fn bury(host: Host, reason: &str, obituaries: &Obituaries) {
             host: index,
             reason: reason.to_owned(),
         };
-        while let Err(Refused::Full(refused)) = inbox.send(index, post) {
+        while let Err(Refused::Full(refused)) = inbox.send_urgent(post) {
             post = refused;
             std::thread::yield_now();
         }

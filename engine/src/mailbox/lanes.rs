@@ -10,6 +10,9 @@
 //!
 //! So either the host sees the bit or the sender sees the bit cleared (and sets it again), and either
 //! the host sees the bit before it sleeps or the sender sees the sleeper.
+//!
+//! Lane 0 is for urgent mail, which is taken last and so covers everything that any other mail in the
+//! same `take` was sent after.
 
 use std::sync::PoisonError;
 
@@ -22,8 +25,10 @@ const AWAKE: u32 = 0;
 const PARKED: u32 = 1;
 const CLOSED: u32 = 2;
 
-/// More lanes than bits in the map there cannot be.
-pub(crate) const LANES_MAX: usize = 64;
+/// More lanes than bits in the map there cannot be, and one is for urgent mail.
+pub(crate) const LANES_MAX: usize = 63;
+
+const URGENT: usize = 0;
 
 /// The senders' side, shared.
 pub(crate) struct Inbox<T> {
@@ -56,14 +61,14 @@ pub(crate) enum Refused<T> {
     Closed(T),
 }
 
-/// An inbox of `lanes` lanes of `capacity` items; `bell` ends the host's sleep.
+/// An inbox of `lanes` lanes of `capacity` items, beside the urgent one; `bell` ends the host's sleep.
 pub(crate) fn inbox<T: Send>(
     lanes: usize,
     capacity: usize,
     bell: Box<dyn Fn() + Send + Sync>,
 ) -> Mail<T> {
     assert!((1..=LANES_MAX).contains(&lanes));
-    let (senders, receivers): (Vec<_>, Vec<_>) = (0..lanes).map(|_| lane::ring(capacity)).unzip();
+    let (senders, receivers): (Vec<_>, Vec<_>) = (0..=lanes).map(|_| lane::ring(capacity)).unzip();
     let inbox = Inbox {
         lanes: senders.into(),
         dirty: CachePadded::new(AtomicU64::new(0)),
@@ -83,10 +88,18 @@ impl<T: Send> Inbox<T> {
     /// Sends on lane `lane` (modulo the number of lanes) and wakes the host if it sleeps. An item that
     /// was taken in and that no host will ever see is dropped.
     pub(crate) fn send(&self, lane: usize, item: T) -> Result<(), Refused<T>> {
+        self.send_on(1 + lane % (self.lanes.len() - 1), item)
+    }
+
+    /// Sends ahead of everything that is sent to this host after it, by whomever.
+    pub(crate) fn send_urgent(&self, item: T) -> Result<(), Refused<T>> {
+        self.send_on(URGENT, item)
+    }
+
+    fn send_on(&self, lane: usize, item: T) -> Result<(), Refused<T>> {
         if self.is_closed() {
             return Err(Refused::Closed(item));
         }
-        let lane = lane % self.lanes.len();
         self.lanes[lane].send(item).map_err(Refused::Full)?;
         let bit = 1 << lane;
         fence(Ordering::SeqCst);
@@ -147,13 +160,17 @@ impl<T: Send> Mail<T> {
         &self.inbox
     }
 
-    /// Takes up to `each` items of every lane with mail; true when some may be left.
-    pub(crate) fn take(&mut self, each: usize, mut into: impl FnMut(T)) -> bool {
-        let mut lanes = std::mem::take(&mut self.left);
-        if self.inbox.dirty.load(Ordering::Relaxed) != 0 {
-            lanes |= self.inbox.dirty.swap(0, Ordering::Relaxed);
-            fence(Ordering::SeqCst);
-        }
+    /// Takes up to `each` items of every lane with mail, and then all urgent ones; true when some of
+    /// the others may be left. An urgent item that was sent before one of the others is there too: it
+    /// is looked for last.
+    pub(crate) fn take(
+        &mut self,
+        each: usize,
+        mut into: impl FnMut(T),
+        urgent: impl FnMut(T),
+    ) -> bool {
+        self.collect_dirty();
+        let mut lanes = std::mem::take(&mut self.left) & !(1 << URGENT);
         while lanes != 0 {
             let lane = lanes.trailing_zeros() as usize;
             lanes &= lanes - 1;
@@ -168,12 +185,40 @@ impl<T: Send> Mail<T> {
                 }
             }
         }
+        self.take_urgent(urgent);
         self.left != 0
+    }
+
+    /// Takes the urgent items alone.
+    pub(crate) fn take_urgent(&mut self, mut into: impl FnMut(T)) {
+        self.collect_dirty();
+        self.left &= !(1 << URGENT);
+        while let Some(item) = self.receivers[URGENT].take() {
+            into(item);
+        }
+    }
+
+    fn collect_dirty(&mut self) {
+        if self.inbox.dirty.load(Ordering::Relaxed) != 0 {
+            self.left |= self.inbox.dirty.swap(0, Ordering::Relaxed);
+            fence(Ordering::SeqCst);
+        }
     }
 
     /// Mail is waiting.
     pub(crate) fn is_waiting(&self) -> bool {
         self.left != 0 || self.inbox.dirty.load(Ordering::Relaxed) != 0
+    }
+
+    /// Urgent mail is waiting.
+    fn is_urgent(&self) -> bool {
+        (self.left | self.inbox.dirty.load(Ordering::Relaxed)) & (1 << URGENT) != 0
+    }
+
+    /// Runs `sleep`, which the bell ends, unless there is urgent mail: for a host that takes no other
+    /// now.
+    pub(crate) fn park_but_for_urgent(&mut self, sleep: impl FnOnce()) {
+        self.park_unless(sleep, Self::is_urgent);
     }
 
     /// Somebody asked the host to stop.
@@ -184,13 +229,18 @@ impl<T: Send> Mail<T> {
     /// Runs `sleep`, which the bell ends, unless there is mail. `stopping`: the host knows already that
     /// it was asked to stop.
     pub(crate) fn park(&mut self, stopping: bool, sleep: impl FnOnce()) {
-        let state = &self.inbox.state;
-        state.store(PARKED, Ordering::Relaxed);
+        self.park_unless(sleep, |mail| {
+            mail.is_waiting() || (!stopping && mail.is_stopped())
+        });
+    }
+
+    fn park_unless(&mut self, sleep: impl FnOnce(), awake: impl FnOnce(&Self) -> bool) {
+        self.inbox.state.store(PARKED, Ordering::Relaxed);
         fence(Ordering::SeqCst);
-        if !self.is_waiting() && (stopping || !self.is_stopped()) {
+        if !awake(self) {
             sleep();
         }
-        state.store(AWAKE, Ordering::Relaxed);
+        self.inbox.state.store(AWAKE, Ordering::Relaxed);
     }
 }
 

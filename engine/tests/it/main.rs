@@ -7,7 +7,6 @@ mod batch;
 mod crud;
 mod damage;
 mod examples;
-mod kill;
 mod leak;
 mod limits;
 mod options;

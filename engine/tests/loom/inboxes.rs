@@ -19,7 +19,7 @@ fn inbox<T: Send>(lanes: usize) -> (Mail<T>, Arc<Notify>) {
 fn take(mail: &mut Mail<u32>, bell: &Notify, count: usize) -> Vec<u32> {
     let mut taken = Vec::new();
     while taken.len() < count {
-        if !mail.take(2, |item| taken.push(item)) && taken.len() < count {
+        if !mail.take(2, |item| taken.push(item), drop) && taken.len() < count {
             mail.park(false, || bell.wait());
         }
     }
