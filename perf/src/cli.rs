@@ -17,6 +17,17 @@ pub struct Cli {
 pub enum Command {
     /// Measure the device through the engine's own ring: reads by depth, durable writes, syncs
     Device(DeviceArgs),
+    /// Do one scenario's work and print what it cost: what the other commands start
+    Scenario(ScenarioArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct ScenarioArgs {
+    /// Its name; none for a list
+    pub name: Option<String>,
+    /// Operations [default: the scenario's own number]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub ops: Option<u64>,
 }
 
 #[derive(Debug, Args)]

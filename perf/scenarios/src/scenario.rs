@@ -1,0 +1,294 @@
+//! The scenarios, each with the smallest world in which its path and nothing else is walked.
+
+use std::ops::Bound;
+
+use ringkeep_shard::{Call, Durability, ScanCall, ShardOptions};
+
+use crate::outcome::Outcome;
+use crate::world::{World, from};
+
+/// A named piece of work.
+pub struct Scenario {
+    /// Its name, stable: baselines refer to it.
+    pub name: &'static str,
+    /// What one operation is.
+    pub operation: &'static str,
+    /// Operations unless told otherwise: enough that one of a kind does not matter, few enough for Callgrind.
+    pub ops: u64,
+    work: fn(u64) -> World,
+}
+
+impl Scenario {
+    /// By name.
+    pub fn named(name: &str) -> Option<&'static Scenario> {
+        SCENARIOS.iter().find(|scenario| scenario.name == name)
+    }
+
+    /// Does the work.
+    pub fn run(&self, ops: u64) -> Outcome {
+        (self.work)(ops).outcome(self.name, ops)
+    }
+}
+
+/// All of them, in the order of a report.
+pub const SCENARIOS: &[Scenario] = &[
+    Scenario {
+        name: "put",
+        operation: "a durable put by the only caller",
+        ops: 2_000,
+        work: put,
+    },
+    Scenario {
+        name: "put_shared",
+        operation: "a durable put by one of 1000 callers at once",
+        ops: 8_000,
+        work: put_shared,
+    },
+    Scenario {
+        name: "batch",
+        operation: "a durable batch of 1000 puts",
+        ops: 20,
+        work: batch,
+    },
+    Scenario {
+        name: "get_memtable",
+        operation: "a get of a key that was just written",
+        ops: 4_000,
+        work: get_memtable,
+    },
+    Scenario {
+        name: "get_hit",
+        operation: "a get of a key whose block is cached",
+        ops: 4_000,
+        work: get_hit,
+    },
+    Scenario {
+        name: "get_cold",
+        operation: "a get of a key whose block is on the device",
+        ops: 2_000,
+        work: get_cold,
+    },
+    Scenario {
+        name: "get_miss",
+        operation: "a get of a key that does not exist",
+        ops: 4_000,
+        work: get_miss,
+    },
+    Scenario {
+        name: "scan",
+        operation: "a cached scan of 100 records",
+        ops: 200,
+        work: scan,
+    },
+    Scenario {
+        name: "flush",
+        operation: "a record of a memtable written out",
+        ops: 10_000,
+        work: flush,
+    },
+    Scenario {
+        name: "compaction",
+        operation: "a record merged from one of four overlapping runs",
+        ops: 20_000,
+        work: compaction,
+    },
+    Scenario {
+        name: "overwrite",
+        operation: "a buffered put over an aged set, with its flushes and merges",
+        ops: 60_000,
+        work: overwrite,
+    },
+    Scenario {
+        name: "recovery",
+        operation: "a record replayed from the log of a killed process",
+        ops: 10_000,
+        work: recovery,
+    },
+];
+
+const RECORDS: u64 = 10_000;
+const VALUE_BYTES: usize = 100;
+
+/// Nothing is flushed or merged by itself.
+fn quiet() -> ShardOptions {
+    ShardOptions {
+        memtable_bytes: 64 << 20,
+        cache_bytes: 16 << 20,
+        segment_bytes: 16 << 20,
+        group_bytes: 64 << 10,
+        table_bytes: 16 << 20,
+        runs_max: 16,
+        idle_close_after: u64::MAX / 4,
+    }
+}
+
+/// Scattered over the key space, never twice the same: the multiplier is odd.
+fn key(number: u64) -> Vec<u8> {
+    let scattered = number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    [b"key:".as_slice(), &scattered.to_be_bytes()].concat()
+}
+
+fn absent_key(number: u64) -> Vec<u8> {
+    let mut key = key(number);
+    key.push(b'?');
+    key
+}
+
+fn value(number: u64) -> Vec<u8> {
+    let mut bytes = number.to_le_bytes().repeat(VALUE_BYTES.div_ceil(8));
+    bytes.truncate(VALUE_BYTES);
+    bytes
+}
+
+fn put_of(number: u64, durability: Durability) -> Call {
+    World::put(key(number), value(number), durability)
+}
+
+/// Visits every one of `of` places before any twice, in no order that a cache could like.
+fn visit(step: u64, of: u64) -> u64 {
+    step.wrapping_mul(7919) % of
+}
+
+fn get_of(key: Vec<u8>) -> Call {
+    Call::Get {
+        key: key.into(),
+        at: None,
+    }
+}
+
+fn put(ops: u64) -> World {
+    let mut world = World::new(quiet());
+    world.prepare((0..100).map(|n| put_of(n, Durability::Sync)), 1);
+    let calls = (100..100 + ops).map(|n| put_of(n, Durability::Sync));
+    world.measure(calls.collect(), 1);
+    world
+}
+
+fn put_shared(ops: u64) -> World {
+    let mut world = World::new(quiet());
+    world.prepare((0..1000).map(|n| put_of(n, Durability::Sync)), 1000);
+    let calls = (1000..1000 + ops).map(|n| put_of(n, Durability::Sync));
+    world.measure(calls.collect(), 1000);
+    world
+}
+
+fn batch(ops: u64) -> World {
+    let mut world = World::new(quiet());
+    let batch = |n: u64| {
+        let records = (n * 1000..(n + 1) * 1000).map(|n| (key(n), value(n)));
+        World::batch(records, Durability::Sync)
+    };
+    world.prepare([batch(0)], 1);
+    world.measure((1..=ops).map(batch).collect(), 1);
+    world
+}
+
+fn get_memtable(ops: u64) -> World {
+    let mut world = World::new(quiet());
+    world.prepare((0..RECORDS).map(|n| put_of(n, Durability::Buffered)), 1000);
+    let calls = (0..ops).map(|n| get_of(key(visit(n, RECORDS))));
+    world.measure(calls.collect(), 1);
+    world
+}
+
+/// All records in one run of tables.
+fn settled(options: ShardOptions) -> World {
+    let mut world = World::new(options);
+    world.prepare((0..RECORDS).map(|n| put_of(n, Durability::Buffered)), 1000);
+    world.prepare([Call::Compact], 1);
+    world
+}
+
+/// All records in one run of tables, and every block in memory.
+fn warm() -> World {
+    let mut world = settled(quiet());
+    world.prepare((0..RECORDS).map(|n| get_of(key(n))), 1);
+    world
+}
+
+fn get_hit(ops: u64) -> World {
+    let mut world = warm();
+    let calls = (0..ops).map(|n| get_of(key(visit(n, RECORDS))));
+    world.measure(calls.collect(), 1);
+    world
+}
+
+fn get_cold(ops: u64) -> World {
+    let mut options = quiet();
+    options.cache_bytes = 64 << 10;
+    let mut world = settled(options);
+    let call = |n| get_of(key(visit(n, RECORDS)));
+    world.prepare((0..1000).map(call), 1);
+    world.measure((1000..1000 + ops).map(call).collect(), 1);
+    world
+}
+
+fn get_miss(ops: u64) -> World {
+    let mut world = warm();
+    let calls = (0..ops).map(|n| get_of(absent_key(visit(n, RECORDS))));
+    world.measure(calls.collect(), 1);
+    world
+}
+
+fn scan(ops: u64) -> World {
+    let mut world = warm();
+    let record_bytes = key(0).len() + VALUE_BYTES;
+    let version = world.version();
+    let calls = (0..ops).map(|n| {
+        Call::Scan(ScanCall {
+            from: from(&key(visit(n, RECORDS))),
+            to: Bound::Unbounded,
+            reverse: false,
+            at: version,
+            page_bytes: 100 * record_bytes,
+            keys_only: false,
+        })
+    });
+    world.measure(calls.collect(), 1);
+    world
+}
+
+fn flush(ops: u64) -> World {
+    let mut world = World::new(quiet());
+    world.prepare((0..ops).map(|n| put_of(n, Durability::Buffered)), 1000);
+    world.measure(vec![Call::Flush], 1);
+    world
+}
+
+fn compaction(ops: u64) -> World {
+    let mut world = World::new(quiet());
+    for run in 0..4 {
+        // Half of each run's keys are those of the run before.
+        let first = run * ops / 8;
+        let puts = (first..first + ops / 4).map(|n| put_of(n, Durability::Buffered));
+        world.prepare(puts, 1000);
+        world.prepare([Call::Flush], 1);
+    }
+    world.measure(vec![Call::Compact], 1);
+    world
+}
+
+fn overwrite(ops: u64) -> World {
+    let options = ShardOptions {
+        memtable_bytes: 256 << 10,
+        cache_bytes: 1 << 20,
+        segment_bytes: 1 << 20,
+        table_bytes: 1 << 20,
+        runs_max: 4,
+        ..quiet()
+    };
+    let mut world = World::new(options);
+    let puts = |from: u64, to: u64| {
+        (from..to).map(|n| World::put(key(visit(n, RECORDS)), value(n), Durability::Buffered))
+    };
+    world.prepare(puts(0, RECORDS), 100);
+    world.measure(puts(RECORDS, RECORDS + ops).collect(), 100);
+    world
+}
+
+fn recovery(ops: u64) -> World {
+    let mut world = World::new(quiet());
+    world.prepare((0..ops).map(|n| put_of(n, Durability::Sync)), 10);
+    world.measure_recovery();
+    world
+}
