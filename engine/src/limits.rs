@@ -8,7 +8,7 @@ pub use ringkeep_shard::limits::{BATCH_BYTES_MAX, KEY_BYTES_MAX, SHARDS_MAX, VAL
 pub(crate) const BATCH_OPS_MAX: usize = ringkeep_shard::limits::BATCH_OPS_MAX;
 
 /// Items in one lane of an inbox. A sender finds it full only while the host is behind by as much.
-pub(crate) const LANE_ITEMS: usize = 128;
+pub(crate) const LANE_ITEMS: usize = 256;
 
 /// Lanes of an inbox for each core: enough that threads that run at the same time seldom share one.
 pub(crate) const LANES_PER_CORE: usize = 4;

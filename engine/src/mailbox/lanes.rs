@@ -85,10 +85,19 @@ pub(crate) fn inbox<T: Send>(
 }
 
 impl<T: Send> Inbox<T> {
-    /// Sends on lane `lane` (modulo the number of lanes) and wakes the host if it sleeps. An item that
+    /// Sends on lane `lane` (modulo the number of lanes), or another if it is full, and wakes the host if
+    /// it sleeps. An item that
     /// was taken in and that no host will ever see is dropped.
-    pub(crate) fn send(&self, lane: usize, item: T) -> Result<(), Refused<T>> {
-        self.send_on(1 + lane % (self.lanes.len() - 1), item)
+    pub(crate) fn send(&self, lane: usize, mut item: T) -> Result<(), Refused<T>> {
+        let lanes = self.lanes.len() - 1;
+        // A thread with many calls at once fills its own lane and goes on with the others'.
+        for next in 0..lanes {
+            match self.send_on(1 + (lane + next) % lanes, item) {
+                Err(Refused::Full(refused)) => item = refused,
+                sent_or_closed => return sent_or_closed,
+            }
+        }
+        Err(Refused::Full(item))
     }
 
     /// Sends ahead of everything that is sent to this host after it, by whomever.
