@@ -15,6 +15,8 @@ pub struct Environment {
     pub cores: usize,
     /// Memory of the machine.
     pub ram_bytes: u64,
+    /// Memory that could be had when the run began.
+    pub available_bytes: u64,
     /// CPU limit of the control group, in thousandths of a core.
     pub cgroup_cpu_milli: Option<u64>,
     /// Memory limit of the control group.
@@ -69,6 +71,7 @@ impl Environment {
             cpu: field("/proc/cpuinfo", "model name").unwrap_or_default(),
             cores: std::thread::available_parallelism().map_or(1, usize::from),
             ram_bytes: kib("MemTotal"),
+            available_bytes: kib("MemAvailable"),
             cgroup_cpu_milli: cgroup_cpu_milli(),
             cgroup_memory_bytes: read("/sys/fs/cgroup/memory.max")
                 .and_then(|text| text.parse().ok()),

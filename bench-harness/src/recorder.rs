@@ -98,9 +98,10 @@ impl Clocks {
     }
 
     fn clear(&mut self) {
-        self.response.clear();
-        self.service.clear();
-        self.slip.clear();
+        // `clear` would keep the old minimum and maximum.
+        self.response.reset();
+        self.service.reset();
+        self.slip.reset();
     }
 }
 
@@ -178,7 +179,7 @@ impl Interval {
                 ..KindTally::default()
             };
         }
-        self.own_slip.clear();
+        self.own_slip.reset();
     }
 
     /// Operations of all kinds.
@@ -393,6 +394,24 @@ mod tests {
         assert_eq!(counts, [1, 0, 0, 0, 0, 0, 0, 0, 1]);
         let late = &intervals.measured[8].kinds[0];
         assert_eq!((late.count, late.in_window), (1, 0));
+    }
+
+    #[test]
+    fn an_interval_knows_nothing_of_the_one_before() {
+        let window = Window::fixed(0, 1_000, OPEN, 0);
+        let ledger = Ledger::new(vec![OpKind::Get], 1_000);
+        let mut recorder = Recorder::new(&ledger, &window);
+        recorder.record(&sample(100, 100, 900));
+        recorder.record(&sample(1_000, 1_000, 1_500));
+        recorder.record(&sample(2_000, 2_000, 2_020));
+        drop(recorder);
+        let response = |interval: &Interval| {
+            let response = &interval.kinds[0].clocks.response;
+            (response.min(), response.max())
+        };
+        let intervals = ledger.into_intervals();
+        let found: Vec<_> = intervals.measured.iter().map(response).collect();
+        assert_eq!(found, [(500, 500), (20, 20)]);
     }
 
     #[test]

@@ -2,11 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use ringkeep_bench::clock::{Clock, sharpen_sleep};
+use ringkeep_bench::clock::{Clock, sharpen_sleep, thread_cpu_ns};
 use ringkeep_bench::data_dir::DataDir;
 use ringkeep_bench::generator;
 use ringkeep_bench::probe::{probe, reads_at_depth};
 use ringkeep_bench::quantity::{Rate, Size, Span};
+use ringkeep_bench::random::mix;
 use ringkeep_bench::recorder::histogram;
 use ringkeep_bench::report::table::Table;
 use ringkeep_bench::suite::{Overrides, Scale};
@@ -61,11 +62,11 @@ pub fn calibrate(arguments: &DirArgs) -> Result<Code, Fault> {
     let (wall, cpu) = noise();
     row(
         "A/A noise of wall time",
-        format!("median {:.1} %, worst {:.1} %", wall.0, wall.1),
+        format!("median {:.1} %, worst {:.1} %", wall.median, wall.worst),
     );
     row(
         "A/A noise of CPU time",
-        format!("median {:.1} %, worst {:.1} %", cpu.0, cpu.1),
+        format!("median {:.1} %, worst {:.1} %", cpu.median, cpu.worst),
     );
 
     let found = probe(dir.path(), Duration::from_millis(300)).map_err(Fault::usage)?;
@@ -126,31 +127,41 @@ fn sleep_overshoot_ns() -> (u64, u64) {
     .expect("sleeping does not panic")
 }
 
-/// How far two runs of the same work differ, in percent: median and worst of the pairs, wall and CPU time.
-fn noise() -> ((f64, f64), (f64, f64)) {
-    let once = || {
-        let (wall, cpu) = (Instant::now(), ringkeep_bench::clock::thread_cpu_ns());
-        let mut sum = 0u64;
-        for i in 0..10_000_000u64 {
-            sum = sum.wrapping_add(ringkeep_bench::random::mix(i ^ sum));
-        }
-        std::hint::black_box(sum);
-        (
-            wall.elapsed().as_nanos() as f64,
-            (ringkeep_bench::clock::thread_cpu_ns() - cpu) as f64,
-        )
-    };
-    let pairs: Vec<_> = (0..PAIRS).map(|_| (once(), once())).collect();
-    let spread = |difference: &dyn Fn(&((f64, f64), (f64, f64))) -> f64| {
+/// How far two runs of the same work differ, in percent.
+struct Noise {
+    median: f64,
+    worst: f64,
+}
+
+/// Noise of wall time and of CPU time over pairs of runs.
+fn noise() -> (Noise, Noise) {
+    let pairs: Vec<_> = (0..PAIRS).map(|_| (same_work(), same_work())).collect();
+    let of = |time: fn(&WorkTime) -> f64| {
         let mut all: Vec<f64> = pairs
             .iter()
-            .map(|pair| difference(pair).abs() * 100.0)
+            .map(|(a, b)| (time(b) / time(a)).ln().abs() * 100.0)
             .collect();
         all.sort_by(f64::total_cmp);
-        (all[PAIRS / 2], all[PAIRS - 1])
+        Noise {
+            median: all[PAIRS / 2],
+            worst: all[PAIRS - 1],
+        }
     };
-    (
-        spread(&|(a, b)| (b.0 / a.0).ln()),
-        spread(&|(a, b)| (b.1 / a.1).ln()),
-    )
+    (of(|time| time.wall_ns), of(|time| time.cpu_ns))
+}
+
+struct WorkTime {
+    wall_ns: f64,
+    cpu_ns: f64,
+}
+
+/// Some twenty milliseconds of arithmetic.
+fn same_work() -> WorkTime {
+    let (wall, cpu) = (Instant::now(), thread_cpu_ns());
+    let sum = (0..10_000_000u64).fold(0u64, |sum, i| sum.wrapping_add(mix(i ^ sum)));
+    std::hint::black_box(sum);
+    WorkTime {
+        wall_ns: wall.elapsed().as_nanos() as f64,
+        cpu_ns: (thread_cpu_ns() - cpu) as f64,
+    }
 }

@@ -8,7 +8,7 @@ use ringkeep_bench::target::TargetKind;
 use ringkeep_bench::workload::{Dataset, Load, Phase, Workload};
 
 /// Load rate assumed before anything has been loaded, per second.
-const LOAD_BYTES_PER_S: f64 = 40e6;
+const LOAD_BYTES_PER_S: f64 = 80e6;
 const LOAD_KEYS_PER_S: f64 = 150e3;
 /// Rate assumed for phases that count operations.
 const OPS_PER_S: f64 = 100e3;
@@ -25,6 +25,63 @@ pub struct Estimate {
     pub memory_bytes: u64,
 }
 
+/// How long a run takes that nobody gave a size or a duration.
+const BUDGET_S: f64 = 120.0;
+/// Of this, for loading.
+const LOAD_BUDGET_S: f64 = 40.0;
+/// A shorter phase than this measures too little to be worth it.
+const PHASE_MIN_S: f64 = 5.0;
+
+/// Shrinks data and durations until the run fits its budget, or until it cannot shrink further.
+pub fn fit(workloads: &mut [(String, Workload)], targets: &[TargetKind], repeat: u32) {
+    let rounds = f64::from(repeat) * targets.len() as f64;
+    let load = loads(workloads).map(load_seconds).sum::<f64>() * rounds;
+    if load > LOAD_BUDGET_S {
+        for (_, workload) in workloads.iter_mut() {
+            let keys = workload.dataset.keys as f64 * LOAD_BUDGET_S / load;
+            workload.dataset.keys = (keys as u64).max(50_000).min(workload.dataset.keys);
+        }
+    }
+    let load = loads(workloads).map(load_seconds).sum::<f64>() * rounds;
+    let phases = || workloads.iter().flat_map(|(_, workload)| &workload.phases);
+    let all = phases()
+        .map(|phase| phase_seconds(phase, Scale::S))
+        .sum::<f64>()
+        * rounds;
+    let share = (BUDGET_S - load) / all;
+    if share >= 1.0 {
+        return;
+    }
+    for phase in workloads
+        .iter_mut()
+        .flat_map(|(_, workload)| &mut workload.phases)
+    {
+        if let Length::Time(span) = &mut phase.length {
+            let least = PHASE_MIN_S.min(span.as_secs());
+            let seconds = (span.as_secs() * share).max(least);
+            *span = Span {
+                ns: (seconds * 1e9) as u64,
+            };
+            phase.warmup.max.ns = phase
+                .warmup
+                .max
+                .ns
+                .min(span.ns / 2)
+                .max(phase.warmup.min.ns);
+        }
+    }
+}
+
+/// The datasets that will be loaded: one after the other, each kept while the next workload wants the same.
+fn loads(workloads: &[(String, Workload)]) -> impl Iterator<Item = &Dataset> {
+    let datasets = || workloads.iter().map(|(_, workload)| &workload.dataset);
+    let before = std::iter::once(None).chain(datasets().map(Some));
+    datasets()
+        .zip(before)
+        .filter(|(dataset, before)| !dataset.empty && *before != Some(dataset))
+        .map(|(dataset, _)| dataset)
+}
+
 /// Adds up what the workloads will take on each of the targets.
 pub fn estimate(
     workloads: &[(String, Workload)],
@@ -32,15 +89,12 @@ pub fn estimate(
     repeat: u32,
     scale: Scale,
 ) -> Estimate {
-    let mut sum = Estimate::default();
-    let mut held: Option<&Dataset> = None;
+    let mut sum = Estimate {
+        seconds: loads(workloads).map(load_seconds).sum(),
+        ..Estimate::default()
+    };
     for (_, workload) in workloads {
-        let dataset = &workload.dataset;
-        let bytes = dataset.user_bytes();
-        if !dataset.empty && held != Some(dataset) {
-            sum.seconds += load_seconds(dataset);
-        }
-        held = Some(dataset);
+        let bytes = workload.dataset.user_bytes();
         sum.seconds += workload
             .phases
             .iter()
@@ -89,19 +143,25 @@ pub fn describe(
     targets: &[TargetKind],
     repeat: u32,
     scale: Scale,
+    fitted: bool,
     estimate: &Estimate,
 ) -> String {
     let mut text = String::new();
     let names: Vec<&str> = targets.iter().map(|kind| kind.name).collect();
     let _ = writeln!(
         text,
-        "plan: {} on {}, size {}{}",
+        "plan: {} on {}, size {}{}{}",
         match workloads {
             [(_, one)] => one.name.clone(),
             many => format!("{} workloads", many.len()),
         },
         names.join(", "),
         scale.name(),
+        match fitted {
+            true =>
+                ", fitted to about two minutes (--size, --duration and --keys choose otherwise)",
+            false => "",
+        },
         match repeat {
             1 => String::new(),
             n => format!(", {n} times"),

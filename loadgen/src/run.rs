@@ -1,19 +1,22 @@
 //! `loadgen run`.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use ringkeep_bench::data_dir::DataDir;
 use ringkeep_bench::environment::Environment;
 use ringkeep_bench::experiment::{Bench, Event, Manner};
 use ringkeep_bench::phase::Setting;
 use ringkeep_bench::placement::Placement;
+use ringkeep_bench::probe::probe;
+use ringkeep_bench::quantity::Size;
 use ringkeep_bench::report::{IntervalLog, Report, RunRecord, SCHEMA_VERSION, Verdict};
 use ringkeep_bench::suite::Scale;
 use ringkeep_bench::target::TargetKind;
 use ringkeep_bench::workload::Workload;
 
 use crate::cli::RunArgs;
+use crate::estimate::Estimate;
 use crate::exit::{Code, Fault};
 use crate::outputs::Outputs;
 use crate::progress::Line;
@@ -22,25 +25,155 @@ use crate::{estimate, select, targets};
 /// Set by Ctrl-C.
 static STOP: AtomicBool = AtomicBool::new(false);
 
+/// How long each part of the device probe takes.
+const PROBE_EACH: Duration = Duration::from_millis(150);
+
 /// Runs what the arguments select and reports.
 pub fn run(arguments: &RunArgs) -> Result<Code, Fault> {
     let scale = select::scale(arguments);
-    let overrides = select::overrides(arguments, scale)?;
-    let mut wanted = arguments.select.clone();
-    if wanted.filter.is_empty() && wanted.suite.is_empty() {
-        wanted.filter.push(select::HEADLINE.to_string());
-    }
-    let workloads = select::workloads(&wanted, scale, &overrides)?;
-    let kinds = targets::choose(&arguments.target)?;
-    let estimate = estimate::estimate(&workloads, &kinds, arguments.repeat, scale);
-    eprint!(
-        "{}",
-        estimate::describe(&workloads, &kinds, arguments.repeat, scale, &estimate)
-    );
+    let plan = Plan::of(arguments, scale)?;
+    eprint!("{}", plan.text);
     if arguments.dry_run {
         return Ok(Code::Done);
     }
     let outputs = Outputs::new(&arguments.format, arguments.out.as_deref())?;
+    let dir = data_dir(arguments)?;
+    let mut environment = Environment::of(dir.path());
+    plan.must_fit(&dir, &environment)?;
+    if scale != Scale::Quick && plan.kinds.iter().any(|kind| kind.persists) {
+        environment.probe = Some(probe(dir.path(), PROBE_EACH).map_err(Fault::usage)?);
+    }
+    listen_for_interrupt()?;
+
+    let manner = manner(arguments, scale)?;
+    let mut report = Report {
+        schema_version: SCHEMA_VERSION,
+        run: run_record(scale, &manner),
+        environment,
+        results: Vec::new(),
+        warnings: Vec::new(),
+        interrupted: false,
+    };
+    warn(&mut report, &manner);
+    let mut log = IntervalLog::new();
+    plan.carry_out(
+        manner,
+        &dir,
+        &mut report,
+        &mut log,
+        Line::new(arguments.progress),
+    );
+    report.interrupted = STOP.load(Ordering::Relaxed);
+    outputs.write(&report, Some(&log))?;
+    Ok(verdict(&report))
+}
+
+/// What will be run.
+struct Plan {
+    workloads: Vec<(String, Workload)>,
+    kinds: Vec<TargetKind>,
+    repeat: u32,
+    estimate: Estimate,
+    text: String,
+}
+
+impl Plan {
+    fn of(arguments: &RunArgs, scale: Scale) -> Result<Plan, Fault> {
+        let overrides = select::overrides(arguments, scale)?;
+        let mut wanted = arguments.select.clone();
+        if wanted.filter.is_empty() && wanted.suite.is_empty() {
+            wanted.filter.push(select::HEADLINE.to_string());
+        }
+        let mut workloads = select::workloads(&wanted, scale, &overrides)?;
+        let kinds = targets::choose(&arguments.target)?;
+        let repeat = arguments.repeat.max(1);
+        let chosen = arguments.quick
+            || arguments.size.is_some()
+            || arguments.keys.is_some()
+            || arguments.duration.is_some();
+        if !chosen {
+            estimate::fit(&mut workloads, &kinds, repeat);
+        }
+        let estimate = estimate::estimate(&workloads, &kinds, repeat, scale);
+        let text = estimate::describe(&workloads, &kinds, repeat, scale, !chosen, &estimate);
+        Ok(Plan {
+            workloads,
+            kinds,
+            repeat,
+            estimate,
+            text,
+        })
+    }
+
+    /// Refuses what the machine cannot hold, before anything is loaded.
+    fn must_fit(&self, dir: &DataDir, environment: &Environment) -> Result<(), Fault> {
+        dir.must_hold(self.estimate.disk_bytes, "the data")
+            .map_err(Fault::usage)?;
+        let limit = environment.cgroup_memory_bytes.unwrap_or(u64::MAX);
+        let available = environment.available_bytes.min(limit);
+        if self.estimate.memory_bytes > available {
+            return Err(Fault::usage(format!(
+                "this needs about {} of memory and {} can be had; choose a smaller --size or a smaller cache \
+                 (--set workload.NAME.cache=10%)",
+                Size {
+                    bytes: self.estimate.memory_bytes
+                },
+                Size { bytes: available },
+            )));
+        }
+        Ok(())
+    }
+
+    /// Every workload on every target, repetitions interleaved, so that drift of the machine hits all alike.
+    fn carry_out(
+        &self,
+        manner: Manner,
+        dir: &DataDir,
+        report: &mut Report,
+        log: &mut IntervalLog,
+        mut line: Line,
+    ) {
+        let single = self.workloads.len() * self.kinds.len() == 1 && self.repeat == 1;
+        let mut benches: Vec<Bench<'_>> = self
+            .kinds
+            .iter()
+            .map(|_| Bench::new(dir, manner.clone(), &STOP))
+            .collect();
+        for repetition in 0..self.repeat {
+            for (_, workload) in &self.workloads {
+                for (kind, bench) in self.kinds.iter().zip(&mut benches) {
+                    if STOP.load(Ordering::Relaxed) {
+                        break;
+                    }
+                    let prefix = match single {
+                        true => String::new(),
+                        false => format!("{}@{}#{repetition}/", workload.name, kind.name),
+                    };
+                    let record = bench.run(kind, workload, repetition, &mut |event| {
+                        if let Event::Done(phase, outcome, _) = &event {
+                            log.add(&prefix, phase, outcome);
+                        }
+                        line.event(&event);
+                    });
+                    line.clear();
+                    if let Some(failure) = &record.failure {
+                        eprintln!("{} on {}: {failure}", workload.name, kind.name);
+                    }
+                    report.results.push(record);
+                }
+            }
+        }
+        for bench in &mut benches {
+            if let Err(failure) = bench.close() {
+                report
+                    .warnings
+                    .push(format!("a target did not close: {failure}"));
+            }
+        }
+    }
+}
+
+fn data_dir(arguments: &RunArgs) -> Result<DataDir, Fault> {
     let mut dir = match &arguments.dir {
         Some(path) => DataDir::at(path),
         None => DataDir::temporary(),
@@ -50,82 +183,7 @@ pub fn run(arguments: &RunArgs) -> Result<Code, Fault> {
         dir.keep();
         eprintln!("data stays in {}", dir.path().display());
     }
-    dir.must_hold(estimate.disk_bytes, "the data")
-        .map_err(Fault::usage)?;
-    listen_for_interrupt()?;
-
-    let manner = manner(arguments, scale)?;
-    let mut report = Report {
-        schema_version: SCHEMA_VERSION,
-        run: run_record(scale, &manner),
-        environment: Environment::of(dir.path()),
-        results: Vec::new(),
-        warnings: Vec::new(),
-        interrupted: false,
-    };
-    warn(&mut report);
-    let mut log = IntervalLog::new();
-    carry_out(
-        &workloads,
-        &kinds,
-        arguments,
-        manner,
-        &dir,
-        &mut report,
-        &mut log,
-    );
-    report.interrupted = STOP.load(Ordering::Relaxed);
-    outputs.write(&report, Some(&log))?;
-    Ok(verdict(&report))
-}
-
-/// Every workload on every target, repetitions interleaved, so that drift of the machine hits all alike.
-fn carry_out(
-    workloads: &[(String, Workload)],
-    kinds: &[TargetKind],
-    arguments: &RunArgs,
-    manner: Manner,
-    dir: &DataDir,
-    report: &mut Report,
-    log: &mut IntervalLog,
-) {
-    let single = workloads.len() * kinds.len() == 1 && arguments.repeat == 1;
-    let mut line = Line::new(arguments.progress);
-    let mut benches: Vec<Bench<'_>> = kinds
-        .iter()
-        .map(|_| Bench::new(dir, manner.clone(), &STOP))
-        .collect();
-    for repetition in 0..arguments.repeat {
-        for (_, workload) in workloads {
-            for (kind, bench) in kinds.iter().zip(&mut benches) {
-                if STOP.load(Ordering::Relaxed) {
-                    break;
-                }
-                let prefix = match single {
-                    true => String::new(),
-                    false => format!("{}@{}#{repetition}/", workload.name, kind.name),
-                };
-                let record = bench.run(kind, workload, repetition, &mut |event| {
-                    if let Event::Done(phase, outcome, _) = &event {
-                        log.add(&prefix, phase, outcome);
-                    }
-                    line.event(&event);
-                });
-                line.clear();
-                if let Some(failure) = &record.failure {
-                    eprintln!("{} on {}: {failure}", workload.name, kind.name);
-                }
-                report.results.push(record);
-            }
-        }
-    }
-    for bench in &mut benches {
-        if let Err(failure) = bench.close() {
-            report
-                .warnings
-                .push(format!("a target did not close: {failure}"));
-        }
-    }
+    Ok(dir)
 }
 
 fn manner(arguments: &RunArgs, scale: Scale) -> Result<Manner, Fault> {
@@ -199,7 +257,7 @@ fn rfc3339(seconds: u64) -> String {
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
 }
 
-fn warn(report: &mut Report) {
+fn warn(report: &mut Report, manner: &Manner) {
     let environment = &report.environment;
     let mut warnings = Vec::new();
     if report.run.build_profile != "release" {
@@ -210,10 +268,18 @@ fn warn(report: &mut Report) {
     if report.run.scale == Scale::Quick {
         warnings.push("--quick proves that the suites run; its numbers mean nothing".to_string());
     }
-    if environment.cores <= 2 {
+    let placement = &manner.placement;
+    if placement.drivers.is_empty() {
         warnings.push(format!(
-            "{} cores: generator and target share them, so both are slower than they would be apart",
-            environment.cores
+            "{} cores for {} drivers: generator and target share them, and both are slower than they would be apart",
+            environment.cores, manner.setting.drivers
+        ));
+    } else if environment.cores <= 4 {
+        warnings.push(format!(
+            "{} of {} cores serve the generator, {} the target",
+            placement.drivers.len(),
+            environment.cores,
+            placement.target.len()
         ));
     }
     if environment.file_system == "tmpfs" {

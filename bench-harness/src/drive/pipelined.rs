@@ -361,7 +361,8 @@ impl<'r, 'a> Driver<'r, 'a> {
 
     /// The next time at which this driver has something to do by itself.
     fn next_event(&self) -> u64 {
-        if self.source.full() || self.issued == self.issue_limit {
+        let waits_for_slot = self.source.full() && !self.run.drops_when_full();
+        if waits_for_slot || self.issued == self.issue_limit {
             return OPEN;
         }
         let due_ns = self.source.next_due();

@@ -383,3 +383,137 @@ fn generator_limit(stream: &StreamRecord, phase: &Phase, slo: &[SloRecord]) -> O
         )
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::quantity::Length;
+    use crate::workload::Warmup;
+
+    fn phase(slo: &[&str]) -> Phase {
+        Phase {
+            name: "paced".to_string(),
+            warmup: Warmup {
+                min: Span::default(),
+                max: Span::default(),
+            },
+            length: Length::Time(Span::secs(1)),
+            traffic: Vec::new(),
+            slo: slo.iter().map(|text| text.parse().unwrap()).collect(),
+            shows_response: true,
+        }
+    }
+
+    fn stream(offered_per_s: Option<f64>, achieved_per_s: f64) -> StreamRecord {
+        let mut latencies = histogram();
+        (0..20_000).for_each(|i| latencies.record(i * 1_000).unwrap());
+        let clock = clock_record(&latencies, &[&latencies]);
+        StreamRecord {
+            name: "paced".to_string(),
+            drive: "pipelined x1".to_string(),
+            offered_per_s,
+            achieved_per_s,
+            in_flight_max: 10,
+            held_by_limit: 0,
+            dropped: 0,
+            never_issued: 0,
+            wrong: 0,
+            messages: Vec::new(),
+            generator_cpu_ns: 100.0,
+            generator_share: 0.1,
+            own_slip_p99_ns: 0,
+            shows_response: true,
+            ops: vec![OpRecord {
+                op: "get".to_string(),
+                count: latencies.len(),
+                per_s: achieved_per_s,
+                errors: 0,
+                given_up: 0,
+                rows: 0,
+                bytes: 0,
+                absent: 0,
+                response: clock.clone(),
+                service: clock.clone(),
+                slip: clock,
+            }],
+            intervals: Vec::new(),
+        }
+    }
+
+    fn limit(stream: StreamRecord, slo: &[&str]) -> Option<String> {
+        let phase = phase(slo);
+        let streams = [stream];
+        let records: Vec<SloRecord> = phase
+            .slo
+            .iter()
+            .map(|slo| slo_record(slo, &streams))
+            .collect();
+        generator_limit(&streams[0], &phase, &records)
+    }
+
+    #[test]
+    fn a_generator_that_falls_behind_is_to_blame_only_if_slots_were_free() {
+        let late = StreamRecord {
+            own_slip_p99_ns: 5_000_000,
+            ..stream(Some(1_000.0), 900.0)
+        };
+        assert!(
+            limit(late.clone(), &[])
+                .unwrap()
+                .contains("900/s of 1k/s offered")
+        );
+        let full = StreamRecord {
+            held_by_limit: 10_000,
+            ..late.clone()
+        };
+        assert_eq!(limit(full, &[]), None);
+        let punctual = StreamRecord {
+            own_slip_p99_ns: 0,
+            ..late
+        };
+        assert_eq!(
+            limit(punctual, &[]),
+            None,
+            "a slow target is not the generator's fault"
+        );
+    }
+
+    #[test]
+    fn an_objective_missed_by_the_generators_own_lateness_is_no_verdict_on_the_target() {
+        let late = StreamRecord {
+            own_slip_p99_ns: 15_000_000,
+            ..stream(Some(1_000.0), 1_000.0)
+        };
+        let missed = ["get.p99 < 10ms"];
+        assert!(
+            limit(late.clone(), &missed)
+                .unwrap()
+                .contains("own slip P99 of 15ms")
+        );
+        assert_eq!(
+            limit(late, &["get.p99 < 1s"]),
+            None,
+            "an objective that is met anyway stands"
+        );
+        assert_eq!(limit(stream(Some(1_000.0), 1_000.0), &missed), None);
+    }
+
+    #[test]
+    fn saturation_must_saturate_the_target() {
+        let cheap = StreamRecord {
+            generator_share: 0.8,
+            shows_response: false,
+            ..stream(None, 1e6)
+        };
+        assert!(limit(cheap.clone(), &[]).unwrap().contains("80 %"));
+        let one_client = StreamRecord {
+            shows_response: true,
+            ..cheap
+        };
+        assert_eq!(
+            limit(one_client, &[]),
+            None,
+            "one client's latency is its own measure"
+        );
+    }
+}

@@ -254,11 +254,10 @@ fn latency_plot(phase: &PhaseRecord, stream: &StreamRecord) -> String {
         true => interval.response_ns,
         false => interval.service_ns,
     };
-    let shown: Vec<_> = stream
-        .intervals
-        .iter()
-        .filter(|interval| interval.count > 0)
-        .collect();
+    let inside = |interval: &&super::IntervalRecord| {
+        interval.count > 0 && interval.start_ns < phase.measured_ns
+    };
+    let shown: Vec<_> = stream.intervals.iter().filter(inside).collect();
     let top = shown.iter().map(|i| of(i)[3]).max().unwrap_or(1) as f64;
     let bottom = shown.iter().map(|i| of(i)[0]).min().unwrap_or(1) as f64;
     let y = Axis::log(bottom, top, |ns| Span { ns: ns as u64 }.to_string());
@@ -305,17 +304,10 @@ fn heat_map(phase: &PhaseRecord, stream: &StreamRecord) -> String {
         let start = interval.start_ns as f64 / 1e9;
         for &[step, count] in &interval.heat {
             let strength = 0.08 + 0.92 * (count as f64 + 1.0).ln() / (most + 1.0).ln();
-            let title = format!(
-                "{} operations of {} to {} at {}s",
-                count,
-                Span {
-                    ns: edge(step) as u64
-                },
-                Span {
-                    ns: edge(step + 1) as u64
-                },
-                crate::quantity::short(start),
-            );
+            let most = Span {
+                ns: edge(step + 1) as u64,
+            };
+            let title = format!("{count} x {most} at {}s", crate::quantity::short(start));
             plot.cell(
                 (start, start + width),
                 (edge(step), edge(step + 1)),

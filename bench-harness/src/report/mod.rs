@@ -320,8 +320,7 @@ pub struct SloRecord {
 impl Report {
     /// The whole report as JSON.
     pub fn to_json(&self) -> String {
-        let mut text =
-            serde_json::to_string_pretty(self).expect("report data has only string keys");
+        let mut text = serde_json::to_string(self).expect("report data has only string keys");
         text.push('\n');
         text
     }

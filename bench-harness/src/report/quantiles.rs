@@ -218,9 +218,9 @@ mod tests {
 
     #[test]
     fn intervals_of_quantiles_cover_the_truth() {
-        // Twenty-five intervals of exponential latencies; the truth should lie inside about 95 of 100 times.
+        // Twenty-five intervals of exponential latencies; the truth should lie inside about 38 of 40 times.
         let mut covered = 0;
-        for trial in 0..100 {
+        for trial in 0..40 {
             let stream = Stream::new(trial, "coverage", 0);
             let parts: Vec<_> = (0..25)
                 .map(|part| {
@@ -240,6 +240,6 @@ mod tests {
             covered +=
                 u32::from(p90.lo_ns as f64 <= truth * 1.001 && truth <= p90.hi_ns as f64 * 1.001);
         }
-        assert!((85..=100).contains(&covered), "{covered} of 100");
+        assert!((34..=40).contains(&covered), "{covered} of 40");
     }
 }

@@ -129,8 +129,8 @@ impl Plot {
             self.marks,
             "<rect class=\"cell\" x=\"{left:.1}\" y=\"{top:.1}\" width=\"{:.1}\" height=\"{:.1}\" \
              fill-opacity=\"{strength:.2}\"><title>{}</title></rect>",
-            (right - left + 0.3).max(0.5),
-            (bottom - top + 0.3).max(0.5),
+            (right - left).max(0.5),
+            (bottom - top).max(0.5),
             super::junit::escape(title),
         );
     }

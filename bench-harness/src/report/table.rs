@@ -297,7 +297,7 @@ pub fn report_text(report: &Report) -> String {
 /// Where and with what, in a line or two.
 pub fn environment_line(report: &Report) -> String {
     let e = &report.environment;
-    format!(
+    let mut text = format!(
         "loadgen {} ({}, {}) on {} x {}, {} RAM, {}, {} on {}\n",
         report.run.version,
         report.run.git_commit,
@@ -308,5 +308,22 @@ pub fn environment_line(report: &Report) -> String {
         e.kernel,
         e.file_system,
         e.device,
-    )
+    );
+    if let Some(probe) = &e.probe {
+        let _ = writeln!(
+            text,
+            "device: {} 4 KiB read {}, durable 4 KiB write {}, sequential write {}/s",
+            if probe.direct { "direct" } else { "cached" },
+            Span {
+                ns: probe.read_p50_ns
+            },
+            Span {
+                ns: probe.sync_p50_ns
+            },
+            Size {
+                bytes: probe.write_bytes_per_s
+            },
+        );
+    }
+    text
 }

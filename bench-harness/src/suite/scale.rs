@@ -34,7 +34,7 @@ impl Scale {
     pub fn duration(self) -> Span {
         match self {
             Scale::Quick => Span::millis(30),
-            Scale::S => Span::secs(20),
+            Scale::S => Span::secs(25),
             Scale::M => Span::secs(60),
             Scale::L => Span::secs(300),
         }

@@ -70,6 +70,15 @@ impl LengthLaw {
         }
     }
 
+    /// The shortest possible length.
+    pub fn min(&self) -> u32 {
+        match *self {
+            LengthLaw::Fixed { size } => size,
+            LengthLaw::Uniform { min, .. } => min,
+            LengthLaw::LogNormal { .. } | LengthLaw::Pareto { .. } => 1,
+        }
+    }
+
     /// The longest possible length.
     pub fn max(&self) -> u32 {
         match *self {

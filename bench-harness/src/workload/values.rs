@@ -34,6 +34,7 @@ pub struct ValueShape {
 #[derive(Clone, Debug)]
 pub struct Values {
     seed: u64,
+    length_min: usize,
     pool: Vec<u8>,
 }
 
@@ -53,7 +54,11 @@ impl Values {
             pool[start + random_bytes..].fill(b' ');
             block += 1;
         }
-        Values { seed, pool }
+        Values {
+            seed,
+            length_min: shape.length.min() as usize,
+            pool,
+        }
     }
 
     /// Appends version `version` of key `number`'s value.
@@ -70,6 +75,12 @@ impl Values {
 
     /// Is `value` something that was once written under key `number`?
     pub fn check(&self, number: u64, value: &[u8]) -> Result<(), String> {
+        if value.len() < self.length_min {
+            return Err(format!(
+                "key {number}: {} bytes is shorter than any value written",
+                value.len()
+            ));
+        }
         if value.len() < 8 {
             return Ok(());
         }

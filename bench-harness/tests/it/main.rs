@@ -1,0 +1,5 @@
+//! The harness from outside: drivers on a virtual clock, suites as files, reports as data.
+
+mod drivers;
+mod reports;
+mod suites;
