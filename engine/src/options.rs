@@ -21,7 +21,8 @@ pub struct Options {
     pub create_if_missing: bool,
     /// Shards of a new database; one for each core when absent. An existing database keeps what it has.
     pub shards: Option<u16>,
-    /// Threads that serve the shards; one for each core, and never more than shards, when absent.
+    /// Threads that serve the shards; one for each core but one, which is left to the callers, when absent.
+    /// Never more than shards.
     pub threads: Option<usize>,
     /// Keep each of these threads on one core.
     pub pin_threads: bool,
@@ -112,7 +113,9 @@ impl Options {
 
     /// Threads for so many shards.
     pub(crate) fn threads_for(&self, shards: u16) -> usize {
-        self.threads.unwrap_or_else(cores).min(usize::from(shards))
+        // Where callers find no core free of hosts, each call costs two context switches.
+        let all_but_one = cores().saturating_sub(1).max(1);
+        self.threads.unwrap_or(all_but_one).min(usize::from(shards))
     }
 
     /// The sizes of each of so many shards.
