@@ -409,7 +409,11 @@ impl Watch<'_> {
             let Some(last) = list.last() else {
                 return (0.0, [0; 3], 0);
             };
-            let done = last.count() as f64 * 1e9 / plan.ledger.interval_ns as f64;
+            let interval_ns = match warming {
+                true => plan.ledger.warm_interval_ns,
+                false => plan.ledger.interval_ns,
+            };
+            let done = last.count() as f64 * 1e9 / interval_ns as f64;
             let clocks = &last.kinds[0].clocks;
             let quantile = |q| clocks.response.value_at_quantile(q);
             (

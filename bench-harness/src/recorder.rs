@@ -25,6 +25,8 @@ use crate::workload::OpKind;
 const EXPECTED_MAX_NS: u64 = 1_000_000_000;
 /// Three significant digits: within 0.1 % everywhere.
 const DIGITS: u8 = 3;
+/// Intervals of the warm-up that make one of the window.
+const WARM_PART: u64 = 5;
 
 /// An empty latency histogram.
 pub fn histogram() -> Histogram<u64> {
@@ -221,6 +223,8 @@ pub struct Ledger {
     pub kinds: Vec<OpKind>,
     /// Length of an interval.
     pub interval_ns: u64,
+    /// Length of an interval before the window: shorter, so that a warm-up can be judged before it is long.
+    pub warm_interval_ns: u64,
     intervals: Mutex<Intervals>,
 }
 
@@ -245,6 +249,7 @@ impl Ledger {
         Ledger {
             kinds,
             interval_ns,
+            warm_interval_ns: (interval_ns / WARM_PART).max(1),
             intervals: Mutex::default(),
         }
     }
@@ -329,7 +334,7 @@ impl<'l> Recorder<'l> {
             return;
         } else {
             let since = sample.done_ns.saturating_sub(self.window.start_ns);
-            Place::Warm((since / self.ledger.interval_ns) as usize)
+            Place::Warm((since / self.ledger.warm_interval_ns) as usize)
         };
         if self.place != Some(place) {
             if self.place.is_some_and(|current| place < current) {

@@ -101,6 +101,9 @@ fn clock(span: Span) -> String {
 
 fn loading(written: u64, total: u64, elapsed: Duration) -> String {
     let per_s = written as f64 / elapsed.as_secs_f64().max(1e-3);
+    if written == 0 {
+        return format!("load: {} keys", Count { n: total });
+    }
     let left = total.saturating_sub(written) as f64 / per_s.max(1.0);
     format!(
         "load: {} of {} keys | {} | {} to go",

@@ -176,8 +176,8 @@ pub fn cost_line(phase: &PhaseRecord) -> String {
         head.generator_cpu_ns.round(),
     );
     for (total, what) in [(cost.read_bytes, "read"), (cost.write_bytes, "written")] {
-        if total > 0 {
-            let bytes = per_op(total).round() as u64;
+        let bytes = per_op(total).round() as u64;
+        if bytes > 0 {
             let _ = write!(line, ", {} {what}", Size { bytes });
         }
     }

@@ -41,12 +41,7 @@ pub(crate) fn open(wanted: &OpenOptions) -> Result<RingkeepTarget, Failure> {
         ),
         ("durability".to_string(), wanted.durability.to_string()),
     ];
-    for line in door.lines() {
-        let (name, value) = line.split_once(' ').unwrap_or((line, ""));
-        if matches!(name, "backend" | "directory") {
-            shown.push((name.to_string(), value.trim().to_string()));
-        }
-    }
+    shown.extend(door_facts(door));
     Ok(RingkeepTarget {
         database,
         options: shown,
@@ -81,4 +76,42 @@ fn set(options: &mut Options, name: &str, value: &str) -> Result<(), Failure> {
         _ => return refuse("known are backend, direct, pin and threads"),
     }
     Ok(())
+}
+
+/// From the engine's report on its door to the kernel: which one it is, and how it treats files.
+fn door_facts(door: &str) -> Vec<(String, String)> {
+    let line = |name: &str| {
+        door.lines()
+            .find_map(|line| line.strip_prefix(name))
+            .map(str::trim)
+    };
+    let backend = line("backend").and_then(|text| text.split(':').next());
+    let files = line("directory")
+        .and_then(|text| text.split_once(": "))
+        .map(|(_, facts)| facts);
+    [("backend", backend), ("files", files)]
+        .into_iter()
+        .filter_map(|(name, fact)| Some((name.to_string(), fact?.to_string())))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_door_is_described_in_a_few_words() {
+        let door = "kernel          6.1\nbackend         ring (io_uring): set up\n\
+                    directory       /a on ext4: direct I/O, alignment 512\n";
+        let facts = door_facts(door);
+        assert_eq!(
+            facts[0],
+            ("backend".to_string(), "ring (io_uring)".to_string())
+        );
+        assert_eq!(
+            facts[1],
+            ("files".to_string(), "direct I/O, alignment 512".to_string())
+        );
+        assert!(door_facts("nothing known").is_empty());
+    }
 }
