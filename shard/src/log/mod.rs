@@ -294,15 +294,16 @@ impl Log {
     }
 
     /// Frees the slots whose frames are all in tables. Only after the manifest that says so is durable.
+    /// Plain frames among them need no sync any more: recovery begins behind them.
     pub fn release(&mut self, replay_after: u64) {
         let active = self.active.map(|at| at.slot);
         for (index, slot) in self.slots.iter_mut().enumerate() {
             if let Content::Live { last_sequence, .. } = slot.content
                 && last_sequence <= replay_after
                 && active != Some(index)
-                && !self.unsynced.contains(&index)
             {
                 slot.content = Content::Free;
+                self.unsynced.retain(|unsynced| *unsynced != index);
             }
         }
     }

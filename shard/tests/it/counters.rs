@@ -101,3 +101,17 @@ fn a_present_key_costs_one_device_read_once_its_index_is_in_memory() {
     let reads = world.disk.counters().reads - before;
     assert!(reads <= 60, "{reads} reads for 2000 absent keys");
 }
+
+#[test]
+fn a_load_that_never_syncs_recycles_its_log_all_the_same() {
+    let mut options = tiny_options();
+    options.memtable_bytes = 64 << 10;
+    let mut world = World::new(4, options, SimulatedOptions::default());
+    for number in 0..5_000u32 {
+        let token = world.put(&number.to_be_bytes(), &[1; 500], Durability::Buffered);
+        world.wait(token);
+    }
+    let stats = world.stats();
+    assert!(stats.log_bytes > 2 << 20);
+    assert!(stats.log_segments <= 12, "{} segments", stats.log_segments);
+}
