@@ -3,15 +3,14 @@
 //! The calling thread is the watcher. It alone decides when the measured window opens and closes; drivers only
 //! look at the window.
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use crate::clock::Clock;
-use crate::drive::{self, Run, Totals};
+use crate::drive::{Crew, Run, Totals};
 use crate::process::ProcessUse;
 use crate::quantity::{Length, Span};
-use crate::recorder::{Intervals, Ledger, Recorder};
+use crate::recorder::{Intervals, Ledger};
 use crate::steady::{self, Steady};
 use crate::target::{Counters, Failure, Target};
 use crate::window::{OPEN, Window};
@@ -119,6 +118,7 @@ pub fn run_phase(
     let window = Window::starting(start_ns, drain_ns);
     let main_running = AtomicUsize::new(plans[0].threads);
     let all_running = AtomicUsize::new(threads);
+    let counters = [&all_running, &main_running];
     let mut watch = Watch {
         clock: &clock,
         window: &window,
@@ -144,14 +144,24 @@ pub fn run_phase(
                 validate: setting.validate,
                 totals: &plan.totals,
             };
-            let on_end = End {
-                main: (index == 0).then_some(&main_running),
-                all: &all_running,
+            let crew = Crew {
+                pipelined: plan.pipelined,
+                threads: plan.threads,
+                cores: &setting.driver_cores,
+                running: if index == 0 {
+                    &counters
+                } else {
+                    &counters[..1]
+                },
             };
-            start_drivers(scope, target, plan, run, setting, on_end);
+            if let Err(failure) = run.start(scope, target, crew) {
+                window.stop(clock.now_ns());
+                return Err(failure);
+            }
         }
         watch.until_over(target, &main_running, &all_running, progress);
-    });
+        Ok(())
+    })?;
     let Watch {
         steady, measuring, ..
     } = watch;
@@ -237,94 +247,6 @@ impl Plan {
             threads: self.threads,
         }
     }
-}
-
-/// Tells the watcher that a driver has ended, even by a panic.
-#[derive(Clone, Copy)]
-struct End<'a> {
-    main: Option<&'a AtomicUsize>,
-    all: &'a AtomicUsize,
-}
-
-struct Ending<'a>(End<'a>);
-
-impl Drop for Ending<'_> {
-    fn drop(&mut self) {
-        if let Some(main) = self.0.main {
-            main.fetch_sub(1, Ordering::AcqRel);
-        }
-        self.0.all.fetch_sub(1, Ordering::AcqRel);
-    }
-}
-
-fn start_drivers<'s, 'e>(
-    scope: &'s std::thread::Scope<'s, 'e>,
-    target: &'e dyn Target,
-    plan: &'e Plan,
-    run: Run<'e>,
-    setting: &'e Setting,
-    end: End<'e>,
-) {
-    let run = std::sync::Arc::new(run);
-    let kinds = plan.mix.kinds();
-    if plan.pipelined {
-        for part in 0..plan.threads {
-            let (run, kinds) = (run.clone(), kinds.clone());
-            spawn(scope, "driver", move || {
-                let _ending = Ending(end);
-                if let Some(&core) = setting.driver_cores.get(part) {
-                    core_affinity::set_for_current(core_affinity::CoreId { id: core });
-                }
-                let slots = drive_slots(&run, part, plan.threads);
-                let mut pipeline = target
-                    .pipeline(slots, &kinds)
-                    .expect("it had one a moment ago");
-                drive::pipelined(&run, part, plan.threads, &mut *pipeline);
-            });
-        }
-        return;
-    }
-    let stripes = std::thread::available_parallelism()
-        .map_or(4, usize::from)
-        .min(plan.threads);
-    let recorders: std::sync::Arc<Vec<Mutex<Recorder<'_>>>> = std::sync::Arc::new(
-        (0..stripes)
-            .map(|_| Mutex::new(Recorder::new(run.ledger, run.window)))
-            .collect(),
-    );
-    let due = matches!(run.load, Load::Open { .. })
-        .then(|| std::sync::Arc::new(Mutex::new(drive::Due::new(&run))));
-    for part in 0..plan.threads {
-        let (run, recorders, due) = (run.clone(), recorders.clone(), due.clone());
-        spawn(scope, "client", move || {
-            let _ending = Ending(end);
-            let recorder = &recorders[part % recorders.len()];
-            match target.caller() {
-                Err(failure) => run.totals.failed(&failure.0),
-                Ok(mut caller) => match due {
-                    Some(due) => drive::threads_open(&run, &due, &mut *caller, recorder),
-                    None => drive::threads_closed(&run, part, plan.threads, &mut *caller, recorder),
-                },
-            }
-        });
-    }
-}
-
-fn drive_slots(run: &Run<'_>, part: usize, parts: usize) -> usize {
-    let clients = match *run.load {
-        Load::Open { in_flight_max, .. } => in_flight_max,
-        Load::Closed { clients, .. } => clients,
-    };
-    clients / parts + usize::from(part < clients % parts)
-}
-
-/// Client threads are many and shallow.
-fn spawn<'s, F: FnOnce() + Send + 's>(scope: &'s std::thread::Scope<'s, '_>, name: &str, body: F) {
-    std::thread::Builder::new()
-        .name(name.to_string())
-        .stack_size(256 * 1024)
-        .spawn_scoped(scope, body)
-        .expect("the limit on threads allows what the workload asks for");
 }
 
 struct Watch<'a> {

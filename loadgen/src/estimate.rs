@@ -105,12 +105,15 @@ pub fn estimate(
         sum.memory_bytes = sum.memory_bytes.max(cache + (256 << 20));
     }
     sum.seconds *= f64::from(repeat) * targets.len() as f64;
-    // A target that stores nothing on disk keeps the data in memory instead.
-    if !targets.iter().any(|kind| kind.persists) {
-        let stores = targets.iter().any(|kind| kind.name != "null");
-        sum.memory_bytes = if stores { sum.disk_bytes } else { 64 << 20 };
-        sum.disk_bytes = 0;
-    }
+    // All targets are open at the same time. One that stores nothing on disk keeps the data in memory instead.
+    let (disk, memory) = (sum.disk_bytes, sum.memory_bytes);
+    let persisting = targets.iter().filter(|kind| kind.persists).count() as u64;
+    let holding = targets
+        .iter()
+        .filter(|kind| kind.answers && !kind.persists)
+        .count() as u64;
+    sum.disk_bytes = disk * persisting;
+    sum.memory_bytes = memory * persisting + disk * holding + (64 << 20);
     sum
 }
 

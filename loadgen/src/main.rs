@@ -22,7 +22,20 @@ use clap::Parser;
 
 fn main() -> std::process::ExitCode {
     let arguments = cli::Cli::parse();
-    let done = match arguments.command {
+    // A panic has printed its message by the time it gets here.
+    let done = std::panic::catch_unwind(|| carry_out(arguments.command));
+    match done {
+        Ok(Ok(code)) => code.into(),
+        Ok(Err(fault)) => {
+            eprintln!("loadgen: {fault}");
+            fault.code.into()
+        }
+        Err(_) => exit::Code::Internal.into(),
+    }
+}
+
+fn carry_out(command: cli::Command) -> Result<exit::Code, exit::Fault> {
+    match command {
         cli::Command::List(arguments) => list::list(&arguments),
         cli::Command::Run(arguments) => run::run(&arguments),
         cli::Command::Calibrate(arguments) => calibrate::calibrate(&arguments),
@@ -30,12 +43,5 @@ fn main() -> std::process::ExitCode {
         cli::Command::Show(arguments) => saved::show(&arguments),
         cli::Command::Compare(arguments) => saved::compare_runs(&arguments),
         cli::Command::Report(arguments) => saved::report(&arguments),
-    };
-    match done {
-        Ok(code) => code.into(),
-        Err(fault) => {
-            eprintln!("loadgen: {fault}");
-            fault.code.into()
-        }
     }
 }

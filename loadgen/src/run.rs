@@ -10,7 +10,9 @@ use ringkeep_bench::phase::Setting;
 use ringkeep_bench::placement::Placement;
 use ringkeep_bench::probe::probe;
 use ringkeep_bench::quantity::Size;
-use ringkeep_bench::report::{IntervalLog, Report, RunRecord, SCHEMA_VERSION, Verdict};
+use ringkeep_bench::report::{
+    IntervalLog, Report, RunRecord, SCHEMA_VERSION, Verdict, WorkloadRecord,
+};
 use ringkeep_bench::suite::Scale;
 use ringkeep_bench::target::TargetKind;
 use ringkeep_bench::workload::Workload;
@@ -300,6 +302,13 @@ fn warn(report: &mut Report, manner: &Manner) {
 fn verdict(report: &Report) -> Code {
     let phases = || report.phases().map(|(_, phase)| phase);
     let failed = report.results.iter().any(|result| result.failure.is_some());
+    let nothing = |result: &WorkloadRecord| {
+        result.failure.is_some() && result.load.is_none() && result.phases.is_empty()
+    };
+    if failed && report.results.iter().all(nothing) {
+        // No target could even be opened: a matter of settings, not of answers.
+        return Code::Usage;
+    }
     if phases().any(|phase| phase.verdict == Verdict::WrongAnswers) || failed {
         return Code::WrongAnswers;
     }

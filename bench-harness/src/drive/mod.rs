@@ -5,11 +5,13 @@
 //! from the same schedules and planned operations from the same streams, and both feed the same ledger.
 
 mod pipelined;
+mod start;
 mod threads;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-pub use pipelined::pipelined;
+pub use pipelined::{pipelined, slots_of};
+pub use start::Crew;
 pub use threads::{Due, threads_closed, threads_open};
 
 use crate::clock::Clock;
@@ -116,11 +118,16 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn clients(&self) -> usize {
+    /// Operations that can be under way at once.
+    pub fn clients(&self) -> usize {
         match *self.load {
             Load::Open { in_flight_max, .. } => in_flight_max,
             Load::Closed { clients, .. } => clients,
         }
+    }
+
+    fn is_open(&self) -> bool {
+        matches!(self.load, Load::Open { .. })
     }
 
     fn think(&self) -> Think {

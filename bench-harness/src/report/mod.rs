@@ -13,6 +13,7 @@ mod markdown;
 mod quantiles;
 mod svg;
 pub mod table;
+mod verdict;
 
 use std::collections::BTreeMap;
 

@@ -1,9 +1,10 @@
 //! Suites: files that describe workloads, and what they mean at a given scale.
 //!
-//! `file` is what people write, `resolve` turns it into `Workload`s, `scale` holds every size and duration that
+//! `file` is what people write, `resolve` and `laws` turn it into `Workload`s, `scale` holds every size and duration that
 //! a file leaves out. A fault in a file is reported with its place and, for a misspelt word, the likely one.
 
 mod file;
+mod laws;
 mod near;
 mod resolve;
 mod scale;
