@@ -588,6 +588,7 @@ impl<T: 'static> Core<T> {
             let reason = reason.to_string();
             self.refuse(write.ack, Error::Failed { reason });
         }
+        self.refuse_waiting_prepares(reason);
     }
 
     fn refuse(&self, ack: Ack<T>, error: Error) {
@@ -619,7 +620,7 @@ impl<T: 'static> Core<T> {
         }
     }
 
-    fn send_outcome(
+    pub fn send_outcome(
         &self,
         transaction: TransactionId,
         participants: &[ShardId],

@@ -239,7 +239,15 @@ impl<T: 'static> Core<T> {
                 return self.reply(token, Reply::Failed(error));
             }
             match self.gather_votes(transaction, &others).await {
-                Ok(()) => return self.log_decision(transaction, participants, own, token),
+                Ok(()) => {
+                    // The shard may have failed while the others voted: nobody would answer then.
+                    let Some(error) = self.refusal(false) else {
+                        return self.log_decision(transaction, participants, own, token);
+                    };
+                    self.release_locks(transaction);
+                    self.send_outcome(transaction, &participants, &Outcome::Aborted);
+                    return self.reply(token, Reply::Failed(error));
+                }
                 Err(refusal) => {
                     self.release_locks(transaction);
                     if let Some(error) = refusal {
@@ -448,6 +456,16 @@ impl<T: 'static> Core<T> {
             self.prepare(transaction, coordinator, ops);
         }
         self.published.raise();
+    }
+
+    /// After a failure: prepares that wait for a key will never get it.
+    pub fn refuse_waiting_prepares(&self, reason: &str) {
+        let waiting = std::mem::take(&mut self.transactions.borrow_mut().waiting);
+        for (transaction, coordinator, _) in waiting {
+            let reason = reason.to_string();
+            let verdict = Verdict::Refused(Error::Failed { reason });
+            self.vote(transaction, coordinator, verdict);
+        }
     }
 
     /// The prepare record was refused: the part never was.
