@@ -14,21 +14,30 @@ pub mod clock;
 pub mod quantity;
 pub mod random;
 pub mod slo;
-pub mod suite;
+
 pub mod workload;
 
-pub mod data_dir;
+pub mod suite;
+
+pub mod target;
+
+pub mod window;
+
 pub mod drive;
-pub mod environment;
+pub mod recorder;
+pub mod steady;
+
+pub mod phase;
+
+pub mod data_dir;
+pub mod load;
+pub mod placement;
+
 pub mod experiment;
 pub mod generator;
-pub mod load;
-pub mod phase;
-pub mod placement;
+
+pub mod environment;
 pub mod probe;
 pub mod process;
-pub mod recorder;
+
 pub mod report;
-pub mod steady;
-pub mod target;
-pub mod window;
