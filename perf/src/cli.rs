@@ -28,6 +28,9 @@ pub struct ScenarioArgs {
     /// Operations [default: the scenario's own number]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub ops: Option<u64>,
+    /// Read no clock: for runs under Valgrind
+    #[arg(long)]
+    pub no_clocks: bool,
 }
 
 #[derive(Debug, Args)]

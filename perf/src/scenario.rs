@@ -1,6 +1,6 @@
 //! `perf scenario`: the child's side. Prints an outcome, or the list of scenarios, as JSON.
 
-use ringkeep_scenarios::{SCENARIOS, Scenario};
+use ringkeep_scenarios::{Clocks, SCENARIOS, Scenario};
 use serde_json::json;
 
 use crate::cli::ScenarioArgs;
@@ -24,7 +24,11 @@ pub fn scenario(arguments: &ScenarioArgs) -> Result<Code, Fault> {
             "no scenario is called {name}; `perf scenario` lists them"
         ))
     })?;
-    let outcome = scenario.run(arguments.ops.unwrap_or(scenario.ops));
+    let clocks = match arguments.no_clocks {
+        true => Clocks::Stopped,
+        false => Clocks::Running,
+    };
+    let outcome = scenario.run(arguments.ops.unwrap_or(scenario.ops), clocks);
     println!(
         "{}",
         serde_json::to_string(&outcome).map_err(Fault::internal)?

@@ -4,6 +4,7 @@ use std::ops::Bound;
 
 use ringkeep_shard::{Call, Durability, ScanCall, ShardOptions};
 
+use crate::clocks::Clocks;
 use crate::outcome::Outcome;
 use crate::world::{World, from};
 
@@ -15,7 +16,7 @@ pub struct Scenario {
     pub operation: &'static str,
     /// Operations unless told otherwise: enough that one of a kind does not matter, few enough for Callgrind.
     pub ops: u64,
-    work: fn(u64) -> World,
+    work: fn(u64, Clocks) -> World,
 }
 
 impl Scenario {
@@ -25,8 +26,8 @@ impl Scenario {
     }
 
     /// Does the work.
-    pub fn run(&self, ops: u64) -> Outcome {
-        (self.work)(ops).outcome(self.name, ops)
+    pub fn run(&self, ops: u64, clocks: Clocks) -> Outcome {
+        (self.work)(ops, clocks).outcome(self.name, ops)
     }
 }
 
@@ -156,24 +157,24 @@ fn get_of(key: Vec<u8>) -> Call {
     }
 }
 
-fn put(ops: u64) -> World {
-    let mut world = World::new(quiet());
+fn put(ops: u64, clocks: Clocks) -> World {
+    let mut world = World::new(quiet(), clocks);
     world.prepare((0..100).map(|n| put_of(n, Durability::Sync)), 1);
     let calls = (100..100 + ops).map(|n| put_of(n, Durability::Sync));
     world.measure(calls.collect(), 1);
     world
 }
 
-fn put_shared(ops: u64) -> World {
-    let mut world = World::new(quiet());
+fn put_shared(ops: u64, clocks: Clocks) -> World {
+    let mut world = World::new(quiet(), clocks);
     world.prepare((0..1000).map(|n| put_of(n, Durability::Sync)), 1000);
     let calls = (1000..1000 + ops).map(|n| put_of(n, Durability::Sync));
     world.measure(calls.collect(), 1000);
     world
 }
 
-fn batch(ops: u64) -> World {
-    let mut world = World::new(quiet());
+fn batch(ops: u64, clocks: Clocks) -> World {
+    let mut world = World::new(quiet(), clocks);
     let batch = |n: u64| {
         let records = (n * 1000..(n + 1) * 1000).map(|n| (key(n), value(n)));
         World::batch(records, Durability::Sync)
@@ -183,8 +184,8 @@ fn batch(ops: u64) -> World {
     world
 }
 
-fn get_memtable(ops: u64) -> World {
-    let mut world = World::new(quiet());
+fn get_memtable(ops: u64, clocks: Clocks) -> World {
+    let mut world = World::new(quiet(), clocks);
     world.prepare((0..RECORDS).map(|n| put_of(n, Durability::Buffered)), 1000);
     let calls = (0..ops).map(|n| get_of(key(visit(n, RECORDS))));
     world.measure(calls.collect(), 1);
@@ -192,46 +193,46 @@ fn get_memtable(ops: u64) -> World {
 }
 
 /// All records in one run of tables.
-fn settled(options: ShardOptions) -> World {
-    let mut world = World::new(options);
+fn settled(options: ShardOptions, clocks: Clocks) -> World {
+    let mut world = World::new(options, clocks);
     world.prepare((0..RECORDS).map(|n| put_of(n, Durability::Buffered)), 1000);
     world.prepare([Call::Compact], 1);
     world
 }
 
 /// All records in one run of tables, and every block in memory.
-fn warm() -> World {
-    let mut world = settled(quiet());
+fn warm(clocks: Clocks) -> World {
+    let mut world = settled(quiet(), clocks);
     world.prepare((0..RECORDS).map(|n| get_of(key(n))), 1);
     world
 }
 
-fn get_hit(ops: u64) -> World {
-    let mut world = warm();
+fn get_hit(ops: u64, clocks: Clocks) -> World {
+    let mut world = warm(clocks);
     let calls = (0..ops).map(|n| get_of(key(visit(n, RECORDS))));
     world.measure(calls.collect(), 1);
     world
 }
 
-fn get_cold(ops: u64) -> World {
+fn get_cold(ops: u64, clocks: Clocks) -> World {
     let mut options = quiet();
     options.cache_bytes = 64 << 10;
-    let mut world = settled(options);
+    let mut world = settled(options, clocks);
     let call = |n| get_of(key(visit(n, RECORDS)));
     world.prepare((0..1000).map(call), 1);
     world.measure((1000..1000 + ops).map(call).collect(), 1);
     world
 }
 
-fn get_miss(ops: u64) -> World {
-    let mut world = warm();
+fn get_miss(ops: u64, clocks: Clocks) -> World {
+    let mut world = warm(clocks);
     let calls = (0..ops).map(|n| get_of(absent_key(visit(n, RECORDS))));
     world.measure(calls.collect(), 1);
     world
 }
 
-fn scan(ops: u64) -> World {
-    let mut world = warm();
+fn scan(ops: u64, clocks: Clocks) -> World {
+    let mut world = warm(clocks);
     let record_bytes = key(0).len() + VALUE_BYTES;
     let version = world.version();
     let calls = (0..ops).map(|n| {
@@ -248,15 +249,15 @@ fn scan(ops: u64) -> World {
     world
 }
 
-fn flush(ops: u64) -> World {
-    let mut world = World::new(quiet());
+fn flush(ops: u64, clocks: Clocks) -> World {
+    let mut world = World::new(quiet(), clocks);
     world.prepare((0..ops).map(|n| put_of(n, Durability::Buffered)), 1000);
     world.measure(vec![Call::Flush], 1);
     world
 }
 
-fn compaction(ops: u64) -> World {
-    let mut world = World::new(quiet());
+fn compaction(ops: u64, clocks: Clocks) -> World {
+    let mut world = World::new(quiet(), clocks);
     for run in 0..4 {
         // Half of each run's keys are those of the run before.
         let first = run * ops / 8;
@@ -268,7 +269,7 @@ fn compaction(ops: u64) -> World {
     world
 }
 
-fn overwrite(ops: u64) -> World {
+fn overwrite(ops: u64, clocks: Clocks) -> World {
     let options = ShardOptions {
         memtable_bytes: 256 << 10,
         cache_bytes: 1 << 20,
@@ -277,7 +278,7 @@ fn overwrite(ops: u64) -> World {
         runs_max: 4,
         ..quiet()
     };
-    let mut world = World::new(options);
+    let mut world = World::new(options, clocks);
     let puts = |from: u64, to: u64| {
         (from..to).map(|n| World::put(key(visit(n, RECORDS)), value(n), Durability::Buffered))
     };
@@ -286,8 +287,8 @@ fn overwrite(ops: u64) -> World {
     world
 }
 
-fn recovery(ops: u64) -> World {
-    let mut world = World::new(quiet());
+fn recovery(ops: u64, clocks: Clocks) -> World {
+    let mut world = World::new(quiet(), clocks);
     world.prepare((0..ops).map(|n| put_of(n, Durability::Sync)), 10);
     world.measure_recovery();
     world

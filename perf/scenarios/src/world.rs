@@ -10,10 +10,10 @@ use ringkeep_shard::{
     Call, CommitClock, Durability, Identity, Op, Pins, Reply, Shard, ShardId, ShardOptions,
     ShardStats, Version,
 };
-use rustix::time::{ClockId, clock_gettime};
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::allocation::{self, allocated};
+use crate::clocks::{Clocks, Times};
 use crate::measured_part;
 use crate::outcome::{Outcome, Toolchain};
 
@@ -22,6 +22,7 @@ const FOLDER: &str = "/shard";
 
 /// A shard, its disk, and what is known about the work so far.
 pub struct World {
+    clocks: Clocks,
     disk: SimulatedDisk,
     io: Io,
     options: ShardOptions,
@@ -52,10 +53,11 @@ struct Moment {
 
 impl World {
     /// An empty shard. Large values keep maintenance out of the way of what is measured.
-    pub fn new(options: ShardOptions) -> World {
+    pub fn new(options: ShardOptions, clocks: Clocks) -> World {
         let disk = SimulatedDisk::new(SEED, SimulatedOptions::default());
         let io = Io::simulated(&disk);
         let mut world = World {
+            clocks,
             asked: Xxh3::new(),
             answered: Xxh3::new(),
             live: BTreeMap::new(),
@@ -113,13 +115,11 @@ impl World {
 
     /// Does calls that do not count, `together` at once.
     pub fn prepare(&mut self, calls: impl IntoIterator<Item = Call>, together: usize) {
-        let mut calls: Vec<Call> = calls.into_iter().collect();
+        let calls: Vec<Call> = calls.into_iter().collect();
         self.note_all(&calls);
-        while !calls.is_empty() {
-            let rest = calls.split_off(together.min(calls.len()));
-            let mut replies = Vec::with_capacity(calls.len());
-            drive(&self.io, self.shard.as_mut(), calls, &mut replies);
-            calls = rest;
+        for group in groups(calls, together) {
+            let mut replies = Vec::with_capacity(group.len());
+            drive(&self.io, self.shard.as_mut(), group, &mut replies);
             self.answer_all(replies);
         }
     }
@@ -128,24 +128,19 @@ impl World {
     pub fn measure(&mut self, calls: Vec<Call>, together: usize) {
         self.note_all(&calls);
         let user_bytes = user_bytes(&calls);
-        let rounds = calls.len().div_ceil(together);
         let mut replies = Vec::with_capacity(calls.len());
-        let mut groups: Vec<Vec<Call>> = Vec::with_capacity(rounds);
-        let mut calls = calls.into_iter();
-        for _ in 0..rounds {
-            groups.push(calls.by_ref().take(together).collect());
-        }
+        let mut groups = groups(calls, together);
         let before = self.moment();
         let (io, mut shard) = (self.io.clone(), self.shard.take());
-        let (cpu, wall) = (cpu_ns(), real_ns());
+        let began = self.clocks.read();
         measured_part(&mut || {
             for group in groups.drain(..) {
                 drive(&io, shard.as_mut(), group, &mut replies);
             }
         });
-        let (cpu_ns, wall_ns) = (cpu_ns() - cpu, real_ns() - wall);
+        let ended = self.clocks.read();
         self.shard = shard;
-        self.close_measurement(&before, user_bytes, cpu_ns, wall_ns);
+        self.close_measurement(&before, user_bytes, began, ended);
         self.answer_all(replies);
     }
 
@@ -162,13 +157,13 @@ impl World {
             allocated: allocated(),
             stats: ShardStats::default(),
         };
-        let (cpu, wall) = (cpu_ns(), real_ns());
+        let began = self.clocks.read();
         measured_part(&mut || self.open());
-        let (cpu_ns, wall_ns) = (cpu_ns() - cpu, real_ns() - wall);
-        self.close_measurement(&before, 0, cpu_ns, wall_ns);
+        let ended = self.clocks.read();
+        self.close_measurement(&before, 0, began, ended);
     }
 
-    fn close_measurement(&mut self, before: &Moment, user_bytes: u64, cpu_ns: u64, wall_ns: u64) {
+    fn close_measurement(&mut self, before: &Moment, user_bytes: u64, began: Times, ended: Times) {
         // Not `moment`: the question for the shard's counters allocates, and must not count itself.
         let (disk, allocated) = (self.disk.counters(), allocated());
         let after = Moment {
@@ -179,8 +174,8 @@ impl World {
         self.measured = Some(Measured {
             counts: difference(before, &after),
             user_bytes,
-            cpu_ns,
-            wall_ns,
+            cpu_ns: ended.cpu_ns - began.cpu_ns,
+            wall_ns: ended.wall_ns - began.wall_ns,
         });
     }
 
@@ -212,15 +207,21 @@ impl World {
         }
     }
 
+    // Bytes and not `Debug` texts: those would be most of the time under Callgrind.
     fn note_all(&mut self, calls: &[Call]) {
         for call in calls {
-            self.asked.update(format!("{call:?}").as_bytes());
-            let Call::Write { ops, .. } = call else {
-                continue;
-            };
-            for op in ops {
-                let bytes = op.bytes() as u64;
-                self.live.insert(op.key().to_vec(), bytes);
+            match call {
+                Call::Write { ops, durability } => {
+                    self.asked
+                        .update(format!("write {durability:?}").as_bytes());
+                    for op in ops {
+                        self.asked.update(op.key());
+                        self.asked.update(op.value().unwrap_or_default());
+                        self.live.insert(op.key().to_vec(), op.bytes() as u64);
+                    }
+                }
+                Call::Get { key, at: None } => self.asked.update(key),
+                other => self.asked.update(format!("{other:?}").as_bytes()),
             }
         }
     }
@@ -228,13 +229,20 @@ impl World {
     fn answer_all(&mut self, mut replies: Vec<(u64, Reply)>) {
         replies.sort_by_key(|(token, _)| *token);
         for (token, reply) in replies {
-            let words = match reply {
+            match reply {
                 Reply::Failed(error) => panic!("call {token} failed: {error}"),
                 // Commit versions are the engine's own affair.
-                Reply::Written(_) => "written".to_owned(),
-                other => format!("{other:?}"),
-            };
-            self.answered.update(words.as_bytes());
+                Reply::Written(_) => self.answered.update(b"written"),
+                Reply::Value(Some(value)) => self.answered.update(&value),
+                Reply::Value(None) => self.answered.update(b"nothing"),
+                Reply::Page(page) => {
+                    for (key, value) in &page.entries {
+                        self.answered.update(key);
+                        self.answered.update(value);
+                    }
+                }
+                other => self.answered.update(format!("{other:?}").as_bytes()),
+            }
         }
     }
 
@@ -278,6 +286,14 @@ fn user_bytes(calls: &[Call]) -> u64 {
         _ => &[],
     });
     ops.map(|op| op.bytes() as u64).sum()
+}
+
+fn groups(calls: Vec<Call>, together: usize) -> Vec<Vec<Call>> {
+    let rounds = calls.len().div_ceil(together);
+    let mut calls = calls.into_iter();
+    (0..rounds)
+        .map(|_| calls.by_ref().take(together).collect())
+        .collect()
 }
 
 /// Hands in all calls, then turns until all are answered.
@@ -330,18 +346,4 @@ fn difference(before: &Moment, after: &Moment) -> BTreeMap<String, u64> {
         count("allocated_bytes", now.bytes, then.bytes);
     }
     counts
-}
-
-fn cpu_ns() -> u64 {
-    nanos(ClockId::ThreadCPUTime)
-}
-
-/// Real time: the shard's own clock is virtual here.
-fn real_ns() -> u64 {
-    nanos(ClockId::Monotonic)
-}
-
-fn nanos(clock: ClockId) -> u64 {
-    let time = clock_gettime(clock);
-    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
 }
