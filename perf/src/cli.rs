@@ -1,11 +1,19 @@
 //! The command line.
 
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand};
 use ringkeep_bench::quantity::Size;
 
+use crate::day::Day;
+
+const BASELINE: &str = "perf/baselines/work.json";
+const ACCEPTED: &str = "perf/accepted.toml";
+
 /// Regression gates: counts that must not grow, times that are judged only where they can be
+///
+/// Exit codes: 0 pass, 2 usage, 3 regression, 4 undecided, 5 no baseline, 70 fault of perf or of what it measures.
 #[derive(Debug, Parser)]
 #[command(name = "perf", version, max_term_width = 100)]
 pub struct Cli {
@@ -15,10 +23,138 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Measure what the scenarios' work costs
+    Run(RunArgs),
+    /// Measure and judge, against the committed baseline or another binary
+    Gate(GateArgs),
+    /// Judge two saved runs
+    Compare(CompareArgs),
+    /// Make or show the baseline
+    Baseline(BaselineArgs),
+    /// Agree to the growth of one metric, for a while
+    Accept(AcceptArgs),
     /// Measure the device through the engine's own ring: reads by depth, durable writes, syncs
     Device(DeviceArgs),
     /// Do one scenario's work and print what it cost: what the other commands start
     Scenario(ScenarioArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// The perf binary to measure [default: this one]
+    #[arg(long, value_name = "BIN")]
+    pub bin: Option<PathBuf>,
+    /// Scenarios whose name matches this glob; repeatable
+    #[arg(long, value_name = "GLOB")]
+    pub filter: Vec<String>,
+    /// Count no instructions, which takes most of the time
+    #[arg(long)]
+    pub no_instructions: bool,
+    /// Save the run
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct GateArgs {
+    /// The saved run to compare with
+    #[arg(long, value_name = "FILE", default_value = BASELINE, conflicts_with = "base")]
+    pub baseline: PathBuf,
+    /// Compare with this perf binary, built from another commit with the same settings
+    #[arg(long, value_name = "BIN")]
+    pub base: Option<PathBuf>,
+    /// The perf binary to judge [default: this one]
+    #[arg(long, value_name = "BIN")]
+    pub head: Option<PathBuf>,
+    /// Scenarios whose name matches this glob; repeatable
+    #[arg(long, value_name = "GLOB")]
+    pub filter: Vec<String>,
+    /// Count no instructions, which takes most of the time
+    #[arg(long)]
+    pub no_instructions: bool,
+    /// Pretend that everything grew by this much: a gate that works turns red
+    #[arg(long, value_name = "10%")]
+    pub inject: Option<Percent>,
+    /// Agreed growth
+    #[arg(long, value_name = "FILE", default_value = ACCEPTED)]
+    pub accepted: PathBuf,
+    #[command(flatten)]
+    pub outputs: OutputArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct CompareArgs {
+    /// A saved run
+    pub base: PathBuf,
+    /// Another one
+    pub head: PathBuf,
+    #[command(flatten)]
+    pub outputs: OutputArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct OutputArgs {
+    /// Exit with 4 if anything could not be decided
+    #[arg(long)]
+    pub strict: bool,
+    /// Show metrics that pass as well
+    #[arg(long)]
+    pub all: bool,
+    /// Write Markdown, for a pull request
+    #[arg(long, value_name = "FILE")]
+    pub md: Option<PathBuf>,
+    /// Write JUnit
+    #[arg(long, value_name = "FILE")]
+    pub junit: Option<PathBuf>,
+    /// Write JSON
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct BaselineArgs {
+    #[command(subcommand)]
+    pub command: BaselineCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum BaselineCommand {
+    /// Make a saved run, or a new one, the baseline
+    Export {
+        /// A saved run [default: measure now]
+        #[arg(long, value_name = "FILE")]
+        from: Option<PathBuf>,
+        /// The baseline
+        #[arg(long, value_name = "FILE", default_value = BASELINE)]
+        to: PathBuf,
+        /// Agreed growth
+        #[arg(long, value_name = "FILE", default_value = ACCEPTED)]
+        accepted: PathBuf,
+    },
+    /// Show the baseline
+    List {
+        /// The baseline
+        #[arg(long, value_name = "FILE", default_value = BASELINE)]
+        file: PathBuf,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct AcceptArgs {
+    /// As reports name it: put/allocations
+    pub metric: String,
+    /// Why the growth is worth it
+    #[arg(long)]
+    pub reason: String,
+    /// The last day on which it is accepted
+    #[arg(long, value_name = "2027-01-31")]
+    pub until: Day,
+    /// The largest growth over the baseline that is accepted
+    #[arg(long, value_name = "PERCENT", default_value = "10%")]
+    pub up_to: Percent,
+    /// Where agreements are kept
+    #[arg(long, value_name = "FILE", default_value = ACCEPTED)]
+    pub file: PathBuf,
 }
 
 #[derive(Debug, Args)]
@@ -50,4 +186,22 @@ pub struct DeviceArgs {
     /// Write the numbers here; `-` for standard output in place of the table
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
+}
+
+/// A share, written `10%`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Percent(pub f64);
+
+impl FromStr for Percent {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Percent, String> {
+        let number = text.strip_suffix('%').unwrap_or(text).trim();
+        match number.parse::<f64>() {
+            Ok(percent) if percent > 0.0 && percent.is_finite() => Ok(Percent(percent / 100.0)),
+            _ => Err(format!(
+                "`{text}` is not a percentage above zero; write 10%"
+            )),
+        }
+    }
 }

@@ -1,13 +1,30 @@
 //! perf: says whether a change made the engine slower, and how sure it is.
+//!
+//! Scenarios are run by children of a `perf` binary (`scenario`), counted (`measure`), kept (`report`), compared
+//! with a baseline or with another commit's binary (`gate`), and told to people and programs (`output`).
 
 mod cli;
+mod command;
 mod exit;
 
-mod device;
-mod scenario;
+mod day;
+mod filter;
+mod metric;
 mod scratch;
 
+mod scenario;
+
+mod measure;
+mod report;
+
+mod accepted;
+mod gate;
+mod output;
+
+mod device;
+
 use clap::Parser;
+use cli::Command;
 
 /// Only `perf scenario` reads the counts.
 #[global_allocator]
@@ -15,8 +32,13 @@ static ALLOCATOR: ringkeep_scenarios::CountingAllocator = ringkeep_scenarios::Co
 
 fn main() -> std::process::ExitCode {
     let done = match cli::Cli::parse().command {
-        cli::Command::Device(arguments) => device::device(&arguments),
-        cli::Command::Scenario(arguments) => scenario::scenario(&arguments),
+        Command::Run(arguments) => command::run(&arguments),
+        Command::Gate(arguments) => command::gate(&arguments),
+        Command::Compare(arguments) => command::compare_files(&arguments),
+        Command::Baseline(arguments) => command::baseline(&arguments),
+        Command::Accept(arguments) => accepted::accept(&arguments),
+        Command::Device(arguments) => device::device(&arguments),
+        Command::Scenario(arguments) => scenario::scenario(&arguments),
     };
     match done {
         Ok(code) => code.into(),

@@ -1,0 +1,181 @@
+//! `perf run`, `gate`, `compare` and `baseline`.
+
+use std::path::Path;
+
+use crate::accepted::AcceptedFile;
+use crate::cli::{BaselineArgs, BaselineCommand, CompareArgs, GateArgs, OutputArgs, RunArgs};
+use crate::day::Day;
+use crate::exit::{Code, Fault};
+use crate::filter::Filter;
+use crate::gate::{Against, Comparison, Judged, Verdict, compare};
+use crate::measure::{self, Subject};
+use crate::output;
+use crate::report::{Report, load, matrix, save};
+
+/// `perf run`: what the work costs here and now.
+pub fn run(arguments: &RunArgs) -> Result<Code, Fault> {
+    let filter = Filter::new(&arguments.filter)?;
+    let subject = Subject::at(arguments.bin.as_deref())?;
+    let report = measure::work(&subject, &filter, !arguments.no_instructions)?;
+    print!("{}", matrix(&report).text(""));
+    if let Err(why) = &report.instruments {
+        println!("note: {why}");
+    }
+    if let Some(path) = &arguments.out {
+        save(&report, path)?;
+    }
+    Ok(Code::Pass)
+}
+
+/// `perf compare`: two saved runs.
+pub fn compare_files(arguments: &CompareArgs) -> Result<Code, Fault> {
+    let (base, head) = (load(&arguments.base)?, load(&arguments.head)?);
+    let rows = compare(&base, &head, &Filter::new(&[])?, Against::Baseline);
+    conclude(
+        Sides {
+            base: arguments.base.display().to_string(),
+            head: arguments.head.display().to_string(),
+            rows,
+        },
+        &AcceptedFile::default(),
+        &arguments.outputs,
+    )
+}
+
+/// `perf gate`: this work against the baseline, or against another binary's.
+pub fn gate(arguments: &GateArgs) -> Result<Code, Fault> {
+    let filter = Filter::new(&arguments.filter)?;
+    let accepted = AcceptedFile::load(&arguments.accepted)?;
+    let (head_subject, with_instructions) = (
+        Subject::at(arguments.head.as_deref())?,
+        !arguments.no_instructions,
+    );
+    // A baseline that cannot be read is said before minutes are spent on the head.
+    let (base, base_name, against) = match &arguments.base {
+        Some(path) => {
+            let subject = Subject::at(Some(path))?;
+            let report = measure::work(&subject, &filter, with_instructions)?;
+            (report, path.display().to_string(), Against::Binary)
+        }
+        None => (
+            load(&arguments.baseline)?,
+            arguments.baseline.display().to_string(),
+            Against::Baseline,
+        ),
+    };
+    let mut head = measure::work(&head_subject, &filter, with_instructions)?;
+    let mut head_name = head_subject.path().display().to_string();
+    println!("{}", matrix(&head).text(""));
+    if let Some(share) = arguments.inject {
+        head = head.inflated(share.0);
+        head_name += &format!(
+            ", every number raised by {:.1} % (--inject)",
+            share.0 * 100.0
+        );
+    }
+    let rows = compare(&base, &head, &filter, against);
+    let sides = Sides {
+        base: base_name,
+        head: head_name,
+        rows,
+    };
+    conclude(sides, &accepted, &arguments.outputs)
+}
+
+struct Sides {
+    base: String,
+    head: String,
+    rows: Vec<Judged>,
+}
+
+fn conclude(sides: Sides, accepted: &AcceptedFile, outputs: &OutputArgs) -> Result<Code, Fault> {
+    let comparison = comparison(sides, accepted, outputs.strict);
+    output::show(&comparison, outputs)?;
+    Ok(comparison.code())
+}
+
+fn comparison(sides: Sides, accepted: &AcceptedFile, strict: bool) -> Comparison {
+    let today = Day::today();
+    let mut rows = sides.rows;
+    for row in &mut rows {
+        if row.verdict == Verdict::Regression {
+            let growth = row.change.unwrap_or(f64::INFINITY);
+            row.accepted = accepted.covering(&row.metric, growth, today).cloned();
+        }
+    }
+    let mut notes = Vec::new();
+    for entry in accepted.expired(today) {
+        notes.push(format!(
+            "the acceptance of {} ended on {}: remove it",
+            entry.metric, entry.until
+        ));
+    }
+    if rows.iter().any(|row| row.verdict == Verdict::Improvement) {
+        notes.push(
+            "improvements are kept only once `perf baseline export` has been committed".into(),
+        );
+    }
+    Comparison {
+        base: sides.base,
+        head: sides.head,
+        notes,
+        rows,
+        strict,
+    }
+}
+
+/// `perf baseline`.
+pub fn baseline(arguments: &BaselineArgs) -> Result<Code, Fault> {
+    match &arguments.command {
+        BaselineCommand::List { file } => {
+            let report = load(file)?;
+            print!("{}", matrix(&report).text(""));
+            match &report.instruments {
+                Ok(with) => println!(
+                    "instructions: {}, {}, {}, {}",
+                    with.toolchain.rustc, with.toolchain.target, with.libc, with.valgrind
+                ),
+                Err(why) => println!("note: {why}"),
+            }
+            Ok(Code::Pass)
+        }
+        BaselineCommand::Export { from, to, accepted } => {
+            let report = match from {
+                Some(path) => load(path)?,
+                None => measure::work(&Subject::at(None)?, &Filter::new(&[])?, true)?,
+            };
+            refuse_to_bless(&report, to, accepted)?;
+            save(&report, to)?;
+            println!("{} scenarios in {}", report.scenarios.len(), to.display());
+            Ok(Code::Pass)
+        }
+    }
+}
+
+/// A run that the gate would stop does not become what the next one is measured by.
+fn refuse_to_bless(report: &Report, to: &Path, accepted: &Path) -> Result<(), Fault> {
+    if !to.exists() {
+        return Ok(());
+    }
+    let rows = compare(&load(to)?, report, &Filter::new(&[])?, Against::Binary);
+    let sides = Sides {
+        base: String::new(),
+        head: String::new(),
+        rows,
+    };
+    let comparison = comparison(sides, &AcceptedFile::load(accepted)?, false);
+    let worse: Vec<String> = comparison
+        .regressions()
+        .map(|row| row.metric.clone())
+        .collect();
+    match worse.is_empty() {
+        true => Ok(()),
+        false => Err(Fault::new(
+            Code::Regression,
+            format!(
+                "worse than the baseline and so not a baseline: {}; `perf accept` what is worth it first",
+                worse.join(", ")
+            ),
+        )),
+    }
+}

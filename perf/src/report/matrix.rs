@@ -1,0 +1,52 @@
+//! All scenarios at a glance: per operation, zeros left blank.
+
+use ringkeep_bench::quantity::short;
+use ringkeep_bench::report::table::Table;
+
+use super::Report;
+use crate::metric::{INSTRUCTIONS, SPACE_AMPLIFICATION, WRITE_AMPLIFICATION};
+
+/// The table of a run.
+pub fn matrix(report: &Report) -> Table {
+    let columns = [
+        (INSTRUCTIONS, "instr"),
+        ("allocations", "allocs"),
+        ("allocated_bytes", "alloc B"),
+        ("device_reads", "reads"),
+        ("device_read_bytes", "read B"),
+        ("device_writes", "writes"),
+        ("durable_writes", "durable"),
+        ("syncs", "syncs"),
+        ("device_write_bytes", "write B"),
+        (WRITE_AMPLIFICATION, "write amp"),
+        (SPACE_AMPLIFICATION, "space amp"),
+    ];
+    let mut table = Table::new([
+        "per op",
+        columns[0].1,
+        columns[1].1,
+        columns[2].1,
+        columns[3].1,
+        columns[4].1,
+        columns[5].1,
+        columns[6].1,
+        columns[7].1,
+        columns[8].1,
+        columns[9].1,
+        columns[10].1,
+    ]);
+    for (name, scenario) in &report.scenarios {
+        let mut row = vec![name.clone()];
+        row.extend(
+            columns
+                .iter()
+                .map(|(metric, _)| match scenario.metrics.get(*metric) {
+                    None => "-".to_owned(),
+                    Some(metric) if metric.total == 0 => String::new(),
+                    Some(metric) => short(metric.value()),
+                }),
+        );
+        table.row(row);
+    }
+    table
+}

@@ -1,0 +1,268 @@
+//! A gate that can fail, fails for each reason by name, and for no other.
+
+use crate::perf::{Folder, check, perf};
+
+/// A baseline of two quick scenarios.
+fn baseline(name: &str) -> Folder {
+    let folder = Folder::new(name);
+    let out = folder.path("base.json");
+    let run = [
+        "run",
+        "--no-instructions",
+        "--filter",
+        "put",
+        "--filter",
+        "get_miss",
+    ];
+    check(&[&run[..], &["--out", &out]].concat(), 0, "get_miss");
+    folder
+}
+
+fn gate<'a>(base: &'a str, more: &[&'a str]) -> Vec<&'a str> {
+    let fixed = ["gate", "--baseline", base, "--no-instructions"];
+    [&fixed[..], more].concat()
+}
+
+const BOTH: [&str; 4] = ["--filter", "put", "--filter", "get_miss"];
+
+#[test]
+fn the_same_binary_passes_every_time() {
+    let folder = baseline("same");
+    let base = folder.path("base.json");
+    for _ in 0..20 {
+        check(&gate(&base, &BOTH), 0, "PASS");
+    }
+    let own = env!("CARGO_BIN_EXE_perf");
+    let arguments = [
+        "gate",
+        "--base",
+        own,
+        "--no-instructions",
+        "--filter",
+        "put",
+    ];
+    check(&arguments, 0, "PASS");
+}
+
+#[test]
+fn a_gate_that_works_turns_red() {
+    let folder = baseline("inject");
+    let base = folder.path("base.json");
+    let (md, junit, json) = (
+        folder.path("a.md"),
+        folder.path("a.xml"),
+        folder.path("a.json"),
+    );
+    let injected = [
+        &BOTH[..],
+        &[
+            "--inject", "10%", "--md", &md, "--junit", &junit, "--json", &json,
+        ],
+    ]
+    .concat();
+    check(&gate(&base, &injected), 3, "put/durable_writes");
+    assert!(folder.read("a.md").starts_with("**perf: REGRESSION"));
+    assert!(folder.read("a.xml").contains("<failure message="));
+    let json: serde_json::Value = serde_json::from_str(&folder.read("a.json")).expect("JSON");
+    let rows = json["rows"].as_array().expect("rows");
+    let is_red = |row: &&serde_json::Value| row["verdict"] == "regression";
+    assert!(rows.iter().filter(is_red).count() > 5);
+    check(
+        &gate(&base, &[&BOTH[..], &["--inject", "0%"]].concat()),
+        2,
+        "above zero",
+    );
+}
+
+#[test]
+fn one_allocation_more_is_caught_by_name() {
+    let folder = baseline("allocation");
+    let report: serde_json::Value =
+        serde_json::from_str(&folder.read("base.json")).expect("a report");
+    let metric = &report["scenarios"]["get_miss"]["metrics"]["allocations"];
+    let total = metric["total"].as_u64().expect("a total");
+    // The base had one less, so this run has one more.
+    let mut lower = report.clone();
+    lower["scenarios"]["get_miss"]["metrics"]["allocations"]["total"] = (total - 1).into();
+    folder.write("base.json", &lower.to_string());
+    check(
+        &gate(&folder.path("base.json"), &BOTH),
+        3,
+        "get_miss/allocations",
+    );
+}
+
+#[test]
+fn what_is_no_baseline_is_never_green() {
+    let folder = baseline("broken");
+    let base = folder.path("base.json");
+    check(&gate(&folder.path("none.json"), &BOTH), 5, "does not exist");
+
+    let whole = folder.read("base.json");
+    folder.write("cut.json", &whole[..whole.len() / 2]);
+    check(
+        &gate(&folder.path("cut.json"), &BOTH),
+        2,
+        "not a whole report",
+    );
+    folder.write("empty.json", "");
+    check(
+        &gate(&folder.path("empty.json"), &BOTH),
+        2,
+        "not a whole report",
+    );
+    folder.write("other.json", "{}");
+    check(
+        &gate(&folder.path("other.json"), &BOTH),
+        2,
+        "not a whole report",
+    );
+    folder.write(
+        "newer.json",
+        &whole.replace("\"schema_version\": 1", "\"schema_version\": 2"),
+    );
+    check(
+        &gate(&folder.path("newer.json"), &BOTH),
+        2,
+        "schema version 2",
+    );
+
+    // Measured with other work, under the same name.
+    folder.write(
+        "work.json",
+        &whole.replace("\"workload\": \"put-", "\"workload\": \"put-9"),
+    );
+    check(&gate(&folder.path("work.json"), &BOTH), 5, "other work");
+    folder.write(
+        "answers.json",
+        &whole.replace("\"answers\": \"", "\"answers\": \"9"),
+    );
+    check(
+        &gate(&folder.path("answers.json"), &BOTH),
+        5,
+        "other answers",
+    );
+    // A scenario that the baseline lacks, and a metric that the run lacks.
+    check(
+        &gate(&base, &["--filter", "batch", "--filter", "put"]),
+        5,
+        "no baseline",
+    );
+    folder.write("more.json", &whole.replace("\"syncs\"", "\"sinks\""));
+    check(&gate(&folder.path("more.json"), &BOTH), 5, "put/sinks");
+    check(
+        &gate(&base, &["--filter", "no such*"]),
+        2,
+        "matches no scenario",
+    );
+}
+
+#[test]
+fn a_child_that_does_not_finish_concludes_nothing() {
+    let folder = baseline("killed");
+    let base = folder.path("base.json");
+    check(&gate(&base, &["--head", "/bin/false"]), 70, "exited with 1");
+    check(
+        &gate(&base, &["--head", "/bin/true"]),
+        70,
+        "printed no outcome",
+    );
+    check(
+        &gate(&base, &["--head", "/no/such/binary"]),
+        2,
+        "/no/such/binary",
+    );
+}
+
+#[test]
+fn instructions_of_another_compiler_are_not_compared() {
+    let folder = Folder::new("toolchain");
+    let metrics =
+        r#"{ "instructions": { "total": 100, "per": 1 }, "syncs": { "total": 1, "per": 1 } }"#;
+    let report = |rustc: &str| {
+        format!(
+            r#"{{ "schema_version": 1, "kind": "ringkeep-perf-work",
+                "instruments": {{ "Ok": {{ "valgrind": "v", "libc": "c",
+                    "toolchain": {{ "rustc": "{rustc}", "target": "t", "processor": "p" }} }} }},
+                "scenarios": {{ "put": {{ "workload": "w", "answers": "a", "ops": 1, "metrics": {metrics} }} }} }}"#
+        )
+    };
+    folder.write("a.json", &report("rustc 1"));
+    folder.write("b.json", &report("rustc 2"));
+    let (a, b) = (folder.path("a.json"), folder.path("b.json"));
+    check(&["compare", &a, &a, "--strict"], 0, "PASS");
+    check(
+        &["compare", &a, &b],
+        0,
+        "another toolchain: rustc 1, here rustc 2",
+    );
+    check(&["compare", &a, &b, "--strict"], 4, "UNDECIDED");
+    folder.edit(
+        "b.json",
+        "\"syncs\": { \"total\": 1",
+        "\"syncs\": { \"total\": 2",
+    );
+    check(&["compare", &a, &b], 3, "put/syncs");
+    folder.edit("b.json", "rustc 2", "rustc 1");
+    folder.edit("b.json", "\"total\": 100", "\"total\": 102");
+    folder.edit(
+        "b.json",
+        "\"syncs\": { \"total\": 2",
+        "\"syncs\": { \"total\": 1",
+    );
+    check(&["compare", &a, &b], 0, "PASS");
+    folder.edit("b.json", "\"total\": 102", "\"total\": 105");
+    check(&["compare", &a, &b], 3, "put/instructions");
+    check(&["compare", &b, &a], 0, "improvement");
+}
+
+#[test]
+fn agreed_growth_passes_until_its_day() {
+    let folder = baseline("accept");
+    let report: serde_json::Value =
+        serde_json::from_str(&folder.read("base.json")).expect("a report");
+    let mut lower = report.clone();
+    let total = &mut lower["scenarios"]["put"]["metrics"]["allocations"]["total"];
+    *total = (total.as_u64().expect("a total") - 1).into();
+    folder.write("base.json", &lower.to_string());
+    folder.write("head.json", &report.to_string());
+    let (base, head) = (folder.path("base.json"), folder.path("head.json"));
+    let agreed = folder.path("accepted.toml");
+
+    let export = [
+        "baseline",
+        "export",
+        "--from",
+        &head,
+        "--to",
+        &base,
+        "--accepted",
+        &agreed,
+    ];
+    check(&export, 3, "put/allocations");
+    let agree = [
+        "accept",
+        "put/allocations",
+        "--file",
+        &agreed,
+        "--until",
+        "2999-12-31",
+    ];
+    check(&agree, 2, "--reason");
+    check(&[&agree[..], &["--reason", " "]].concat(), 2, "empty");
+    check(
+        &[&agree[..], &["--reason", "checked twice"]].concat(),
+        0,
+        "commit",
+    );
+    let judged = gate(&base, &["--accepted", &agreed, "--filter", "put"]);
+    check(&judged, 0, "accepted until 2999-12-31: checked twice");
+
+    folder.edit("accepted.toml", "2999-12-31", "2020-01-01");
+    check(&judged, 3, "ended on 2020-01-01");
+    folder.edit("accepted.toml", "2020-01-01", "2999-12-31");
+    check(&export, 0, "2 scenarios");
+    check(&gate(&base, &["--filter", "put"]), 0, "PASS");
+    let (_, listed) = perf(&["baseline", "list", "--file", &base]);
+    assert!(listed.contains("get_miss"), "{listed}");
+}

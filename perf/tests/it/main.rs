@@ -1,0 +1,5 @@
+//! The binary as a CI job meets it: exit codes, words and files.
+
+mod device;
+mod gate;
+mod perf;
