@@ -83,7 +83,7 @@ pub(crate) async fn open<T: 'static>(
         committed_elsewhere: Version::default(),
     };
     while let Some(group) = replay.next_group().await? {
-        state.apply(&group)?;
+        state.apply(&group, replay.payload())?;
         if state.memtables.active().bytes() >= options.memtable_bytes {
             state.memtables.seal(group.last_sequence);
         }
@@ -168,7 +168,7 @@ struct Replayed {
 }
 
 impl Replayed {
-    fn apply(&mut self, group: &ReplayedGroup) -> Result<()> {
+    fn apply(&mut self, group: &ReplayedGroup, payload: &[u8]) -> Result<()> {
         self.newest = self.newest.max(group.version);
         let generation = Rc::clone(self.memtables.active());
         let mut memtable = generation.table.borrow_mut();
@@ -177,7 +177,7 @@ impl Replayed {
                 memtable.insert(op.key(), version, op.value());
             }
         };
-        let mut rest = group.payload.as_slice();
+        let mut rest = payload;
         while !rest.is_empty() {
             let next = take_next(&mut rest).ok_or_else(|| Error::CorruptAcked {
                 file: slot_name(0),

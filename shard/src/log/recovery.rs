@@ -13,7 +13,7 @@
 //! Cutting writes nothing: the next epoch starts in a fresh segment, and the manifest records where
 //! this one ended, so that its leftovers never come back.
 
-use ringkeep_io::{Buffer, Directory, File, Io, PAGE};
+use ringkeep_io::{Buffer, Directory, File, Io, PAGE, Ticket};
 
 use crate::checksum::crc32c;
 use crate::error::{Error, Result};
@@ -40,6 +40,8 @@ pub(crate) struct Replay {
     pieces: Vec<LogPiece>,
     replay_after: u64,
     window: Window,
+    /// The joined payloads of the last group, kept for its memory.
+    payload: Vec<u8>,
 
     /// The piece being read, and where in it.
     piece: usize,
@@ -61,14 +63,24 @@ pub(crate) struct ReplayedGroup {
     pub first_sequence: u64,
     pub last_sequence: u64,
     pub version: Version,
-    pub payload: Vec<u8>,
 }
 
+/// A stretch of a slot in memory. Stretches lie on a grid of `WINDOW_BYTES`; the next one is read while
+/// this one is looked at.
 struct Window {
-    buffer: Buffer,
     slot: usize,
-    offset: u64,
+    index: u64,
+    buffer: Buffer,
     filled: usize,
+    ahead: Option<(usize, u64, Ticket)>,
+}
+
+impl Window {
+    /// What is in memory from `offset` on; the window holds that place.
+    fn from(&self, offset: u64) -> &[u8] {
+        let start = (offset - self.index * WINDOW_BYTES as u64) as usize;
+        self.buffer[..self.filled].get(start..).unwrap_or_default()
+    }
 }
 
 impl Replay {
@@ -91,11 +103,13 @@ impl Replay {
             pieces: manifest.pieces.clone(),
             replay_after: manifest.replay_after,
             window: Window {
-                buffer: Buffer::zeroed(WINDOW_BYTES),
                 slot: usize::MAX,
-                offset: 0,
+                index: 0,
+                buffer: Buffer::zeroed(WINDOW_BYTES),
                 filled: 0,
+                ahead: None,
             },
+            payload: Vec::new(),
             piece: 0,
             at: None,
             expected: 0,
@@ -163,22 +177,21 @@ impl Replay {
         Ok(())
     }
 
-    /// The next whole group, or nothing at the end of the log.
+    /// The next whole group, or nothing at the end of the log. Its records are in `payload`.
     pub async fn next_group(&mut self) -> Result<Option<ReplayedGroup>> {
         let mut group: Option<ReplayedGroup> = None;
-        while let Some((header, payload)) = self.next_frame().await? {
+        self.payload.clear();
+        while let Some(header) = self.next_frame().await? {
             self.frames += 1;
-            self.bytes += frame_bytes(payload.len()) as u64;
-            let part = group.get_or_insert_with(|| ReplayedGroup {
+            self.bytes += frame_bytes(header.payload_bytes as usize) as u64;
+            let part = group.get_or_insert(ReplayedGroup {
                 first_sequence: header.sequence,
                 last_sequence: header.sequence,
                 version: header.version,
-                payload: Vec::new(),
             });
-            if part.version != header.version || part.payload.len() > GROUP_BYTES_MAX {
+            if part.version != header.version || self.payload.len() > GROUP_BYTES_MAX {
                 return Err(self.corrupt("frames of two groups are mixed", header.sequence));
             }
-            part.payload.extend_from_slice(&payload);
             part.last_sequence = header.sequence;
             if header.continues {
                 continue;
@@ -193,6 +206,7 @@ impl Replay {
             }
             if header.sequence <= self.replay_after {
                 group = None;
+                self.payload.clear();
                 continue;
             }
             return Ok(group);
@@ -202,7 +216,13 @@ impl Replay {
         Ok(None)
     }
 
-    async fn next_frame(&mut self) -> Result<Option<(FrameHeader, Vec<u8>)>> {
+    /// The records of the group that `next_group` gave last.
+    pub fn payload(&self) -> &[u8] {
+        &self.payload
+    }
+
+    /// The next frame; its payload is appended to the group's.
+    async fn next_frame(&mut self) -> Result<Option<FrameHeader>> {
         loop {
             let Some(piece) = self.pieces.get(self.piece).copied() else {
                 return Ok(None);
@@ -239,7 +259,7 @@ impl Replay {
         }
     }
 
-    async fn frame_here(&mut self, piece: &LogPiece) -> Result<Option<(FrameHeader, Vec<u8>)>> {
+    async fn frame_here(&mut self, piece: &LogPiece) -> Result<Option<FrameHeader>> {
         let Some((slot, offset)) = self.at else {
             return Ok(None);
         };
@@ -256,19 +276,17 @@ impl Replay {
         if !follows {
             return Ok(None);
         }
-        let Some(payload) = self.payload_at(slot, offset, &header).await? else {
+        if !self.take_payload(slot, offset, &header).await? {
             return Ok(None);
-        };
-        self.at = Some((slot, offset + frame_bytes(payload.len()) as u64));
+        }
+        let bytes = frame_bytes(header.payload_bytes as usize) as u64;
+        self.at = Some((slot, offset + bytes));
         self.expected += 1;
         self.previous_crc = Some(header.crc);
-        Ok(Some((header, payload)))
+        Ok(Some(header))
     }
 
-    async fn frame_in_next_segment(
-        &mut self,
-        piece: &LogPiece,
-    ) -> Result<Option<(FrameHeader, Vec<u8>)>> {
+    async fn frame_in_next_segment(&mut self, piece: &LogPiece) -> Result<Option<FrameHeader>> {
         let Some((slot, _)) = self.at else {
             return Ok(None);
         };
@@ -371,55 +389,73 @@ impl Replay {
             return Ok(None);
         }
         self.cover(slot, offset).await?;
-        let start = (offset - self.window.offset) as usize;
-        if start + PAGE > self.window.filled {
+        let page = self.window.from(offset);
+        if page.len() < PAGE {
             return Ok(None);
         }
-        let header = FrameHeader::read(&self.identity, &self.window.buffer[start..]);
+        let header = FrameHeader::read(&self.identity, page);
         let fits = |header: &FrameHeader| {
             offset + frame_bytes(header.payload_bytes as usize) as u64 <= self.segment_bytes
         };
         Ok(header.filter(fits))
     }
 
-    /// The payload, if its checksum holds.
-    async fn payload_at(
+    /// Appends the payload to the group's, if its checksum holds.
+    async fn take_payload(
         &mut self,
         slot: usize,
         offset: u64,
         header: &FrameHeader,
-    ) -> Result<Option<Vec<u8>>> {
-        let length = header.payload_bytes as usize;
-        let frame = frame_bytes(length);
-        let start = (offset - self.window.offset) as usize;
-        if start + frame <= self.window.filled {
-            let payload = &self.window.buffer[start + HEADER_BYTES..][..length];
-            return Ok((crc32c(payload) == header.payload_crc).then(|| payload.to_vec()));
+    ) -> Result<bool> {
+        let before = self.payload.len();
+        let mut offset = offset + HEADER_BYTES as u64;
+        let mut missing = header.payload_bytes as usize;
+        while missing > 0 {
+            self.cover(slot, offset).await?;
+            let bytes = self.window.from(offset);
+            let part = bytes.len().min(missing);
+            if part == 0 {
+                break;
+            }
+            self.payload.extend_from_slice(&bytes[..part]);
+            offset += part as u64;
+            missing -= part;
         }
-        let file = &self.slots[slot].0;
-        let done = self.io.read(file, offset, Buffer::zeroed(frame)).await;
-        let read = done.result.map_err(|e| Error::io(e, slot_name(slot)))?;
-        if read < frame {
-            return Ok(None);
+        let whole = missing == 0 && crc32c(&self.payload[before..]) == header.payload_crc;
+        if !whole {
+            self.payload.truncate(before);
         }
-        let payload = &done.buffer[HEADER_BYTES..][..length];
-        Ok((crc32c(payload) == header.payload_crc).then(|| payload.to_vec()))
+        Ok(whole)
     }
 
-    /// Makes the window hold the page at `offset`.
+    /// Makes the window hold what lies at `offset`.
     async fn cover(&mut self, slot: usize, offset: u64) -> Result<()> {
-        let window = &self.window;
-        let end = window.offset + window.filled as u64;
-        if window.slot == slot && window.offset <= offset && offset + PAGE as u64 <= end {
+        let index = offset / WINDOW_BYTES as u64;
+        if (self.window.slot, self.window.index) == (slot, index) {
             return Ok(());
         }
-        let buffer = std::mem::replace(&mut self.window.buffer, Buffer::zeroed(0));
-        let done = self.io.read(&self.slots[slot].0, offset, buffer).await;
-        self.window.buffer = done.buffer;
+        let ticket = match self.window.ahead.take() {
+            Some((ahead_slot, ahead_index, ticket))
+                if (ahead_slot, ahead_index) == (slot, index) =>
+            {
+                ticket
+            }
+            _ => self.read_window(slot, index, Buffer::zeroed(WINDOW_BYTES)),
+        };
+        let done = ticket.await;
         self.window.filled = done.result.map_err(|e| Error::io(e, slot_name(slot)))?;
-        self.window.slot = slot;
-        self.window.offset = offset;
+        (self.window.slot, self.window.index) = (slot, index);
+        let spare = std::mem::replace(&mut self.window.buffer, done.buffer);
+        if (index + 1) * (WINDOW_BYTES as u64) < self.segment_bytes {
+            let ticket = self.read_window(slot, index + 1, spare);
+            self.window.ahead = Some((slot, index + 1, ticket));
+        }
         Ok(())
+    }
+
+    fn read_window(&self, slot: usize, index: u64, buffer: Buffer) -> Ticket {
+        let offset = index * WINDOW_BYTES as u64;
+        self.io.read(&self.slots[slot].0, offset, buffer)
     }
 
     /// Makes what was replayed durable. After the end of a process its last frames may sit in the
