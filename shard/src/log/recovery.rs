@@ -72,7 +72,8 @@ struct Window {
     index: u64,
     buffer: Buffer,
     filled: usize,
-    ahead: Option<(usize, u64, Ticket)>,
+    /// The stretch behind this one, on its way.
+    ahead: Option<Ticket>,
 }
 
 impl Window {
@@ -428,27 +429,28 @@ impl Replay {
         Ok(whole)
     }
 
-    /// Makes the window hold what lies at `offset`.
+    /// Makes the window hold what lies at `offset`. Once it moves on in a row, the next stretch is read
+    /// ahead.
     async fn cover(&mut self, slot: usize, offset: u64) -> Result<()> {
         let index = offset / WINDOW_BYTES as u64;
         if (self.window.slot, self.window.index) == (slot, index) {
             return Ok(());
         }
-        let ticket = match self.window.ahead.take() {
-            Some((ahead_slot, ahead_index, ticket))
-                if (ahead_slot, ahead_index) == (slot, index) =>
-            {
-                ticket
+        let in_a_row = self.window.slot == slot && self.window.index + 1 == index;
+        let (ticket, spare) = match self.window.ahead.take() {
+            Some(ticket) if in_a_row => (ticket, None),
+            _ => {
+                let buffer = std::mem::replace(&mut self.window.buffer, Buffer::zeroed(0));
+                (self.read_window(slot, index, buffer), Some(WINDOW_BYTES))
             }
-            _ => self.read_window(slot, index, Buffer::zeroed(WINDOW_BYTES)),
         };
         let done = ticket.await;
         self.window.filled = done.result.map_err(|e| Error::io(e, slot_name(slot)))?;
         (self.window.slot, self.window.index) = (slot, index);
-        let spare = std::mem::replace(&mut self.window.buffer, done.buffer);
-        if (index + 1) * (WINDOW_BYTES as u64) < self.segment_bytes {
-            let ticket = self.read_window(slot, index + 1, spare);
-            self.window.ahead = Some((slot, index + 1, ticket));
+        let old = std::mem::replace(&mut self.window.buffer, done.buffer);
+        if in_a_row && (index + 1) * (WINDOW_BYTES as u64) < self.segment_bytes {
+            let buffer = spare.map_or(old, Buffer::zeroed);
+            self.window.ahead = Some(self.read_window(slot, index + 1, buffer));
         }
         Ok(())
     }
