@@ -33,6 +33,10 @@ pub enum Command {
     Baseline(BaselineArgs),
     /// Agree to the growth of one metric, for a while
     Accept(AcceptArgs),
+    /// Measure how different this binary looks from itself here
+    Calibrate(CalibrateArgs),
+    /// Keep runs and show what changed for good
+    History(HistoryArgs),
     /// Measure the device through the engine's own ring: reads by depth, durable writes, syncs
     Device(DeviceArgs),
     /// Do one scenario's work and print what it cost: what the other commands start
@@ -50,6 +54,9 @@ pub struct RunArgs {
     /// Count no instructions, which takes most of the time
     #[arg(long)]
     pub no_instructions: bool,
+    /// Measure CPU and real time as well: the median of so many runs, for histories and not for gates
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1000))]
+    pub times: Option<u64>,
     /// Save the run
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
@@ -72,6 +79,12 @@ pub struct GateArgs {
     /// Count no instructions, which takes most of the time
     #[arg(long)]
     pub no_instructions: bool,
+    /// Judge CPU and real time too, from so many pairs of runs of the two binaries; fixed beforehand
+    #[arg(long, value_name = "N", requires = "base", value_parser = clap::value_parser!(u64).range(6..=1000))]
+    pub pairs: Option<u64>,
+    /// What `perf calibrate --out` found here
+    #[arg(long, value_name = "FILE", requires = "pairs")]
+    pub floors: Option<PathBuf>,
     /// Pretend that everything grew by this much: a gate that works turns red
     #[arg(long, value_name = "10%")]
     pub inject: Option<Percent>,
@@ -155,6 +168,37 @@ pub struct AcceptArgs {
     /// Where agreements are kept
     #[arg(long, value_name = "FILE", default_value = ACCEPTED)]
     pub file: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub struct CalibrateArgs {
+    /// How often
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(2..=1000))]
+    pub repeat: u64,
+    /// Pairs of runs each time; as many as the gate will make
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(6..=1000))]
+    pub pairs: u64,
+    /// Scenarios whose name matches this glob; repeatable
+    #[arg(long, value_name = "GLOB")]
+    pub filter: Vec<String>,
+    /// Save what was found, for `perf gate --floors`
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct HistoryArgs {
+    /// The history: one run a line
+    pub file: PathBuf,
+    /// Add this saved run first
+    #[arg(long, value_name = "FILE")]
+    pub append: Option<PathBuf>,
+    /// What to call it, usually a commit
+    #[arg(long, requires = "append")]
+    pub label: Option<String>,
+    /// Write a page with a plot of each metric
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

@@ -3,12 +3,13 @@
 use std::path::Path;
 
 use crate::accepted::AcceptedFile;
+use crate::calibrate;
 use crate::cli::{BaselineArgs, BaselineCommand, CompareArgs, GateArgs, OutputArgs, RunArgs};
 use crate::day::Day;
 use crate::exit::{Code, Fault};
 use crate::filter::Filter;
-use crate::gate::{Against, Comparison, Judged, Verdict, compare};
-use crate::measure::{self, Subject};
+use crate::gate::{Against, Comparison, Judged, Verdict, compare, judge};
+use crate::measure::{self, Pairing, Subject};
 use crate::output;
 use crate::report::{Report, load, matrix, save};
 
@@ -16,7 +17,10 @@ use crate::report::{Report, load, matrix, save};
 pub fn run(arguments: &RunArgs) -> Result<Code, Fault> {
     let filter = Filter::new(&arguments.filter)?;
     let subject = Subject::at(arguments.bin.as_deref())?;
-    let report = measure::work(&subject, &filter, !arguments.no_instructions)?;
+    let mut report = measure::work(&subject, &filter, !arguments.no_instructions)?;
+    if let Some(runs) = arguments.times {
+        measure::add_times(&subject, &mut report, runs)?;
+    }
     print!("{}", matrix(&report).text(""));
     if let Err(why) = &report.instruments {
         println!("note: {why}");
@@ -73,7 +77,21 @@ pub fn gate(arguments: &GateArgs) -> Result<Code, Fault> {
             share.0 * 100.0
         );
     }
-    let rows = compare(&base, &head, &filter, against);
+    let mut rows = compare(&base, &head, &filter, against);
+    if let (Some(pairs), Some(base)) = (arguments.pairs, &arguments.base) {
+        let pairing = Pairing { pairs, seed: 1 };
+        let base = Subject::at(Some(base))?;
+        let mut samples = measure::times(&base, &head_subject, &filter, &pairing)?;
+        if let Some(floors) = &arguments.floors {
+            calibrate::apply(floors, &mut samples)?;
+        }
+        if let Some(share) = arguments.inject {
+            for pair in samples.iter_mut().flat_map(|sample| &mut sample.pairs) {
+                pair.1 *= 1.0 + share.0;
+            }
+        }
+        rows.extend(judge(&samples));
+    }
     let sides = Sides {
         base: base_name,
         head: head_name,

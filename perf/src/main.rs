@@ -16,12 +16,15 @@ mod scenario;
 
 mod measure;
 mod report;
+mod statistics;
 
 mod accepted;
 mod gate;
 mod output;
 
+mod calibrate;
 mod device;
+mod history;
 
 use clap::Parser;
 use cli::Command;
@@ -37,6 +40,8 @@ fn main() -> std::process::ExitCode {
         Command::Compare(arguments) => command::compare_files(&arguments),
         Command::Baseline(arguments) => command::baseline(&arguments),
         Command::Accept(arguments) => accepted::accept(&arguments),
+        Command::Calibrate(arguments) => calibrate::calibrate(&arguments),
+        Command::History(arguments) => history::history(&arguments),
         Command::Device(arguments) => device::device(&arguments),
         Command::Scenario(arguments) => scenario::scenario(&arguments),
     };

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::verdict::{Judged, Verdict, Why};
 use crate::filter::Filter;
-use crate::metric::{INSTRUCTIONS, class, threshold};
+use crate::metric::{Class, INSTRUCTIONS, class, threshold};
 use crate::report::{Instruments, Metric, Report, ScenarioReport};
 
 /// What the base is.
@@ -51,7 +51,11 @@ fn scenario(
         return;
     }
     let metrics: BTreeSet<&String> = was.metrics.keys().chain(is.metrics.keys()).collect();
-    for metric in metrics {
+    // A stored time is another machine's, or another hour's: only pairs of runs compare them.
+    for metric in metrics
+        .into_iter()
+        .filter(|metric| class(metric) == Class::Work)
+    {
         let full = format!("{name}/{metric}");
         let (before, now) = (was.metrics.get(metric), is.metrics.get(metric));
         let unlike = match metric.as_str() {

@@ -1,15 +1,18 @@
 //! Runs scenarios in child processes of a binary, which may be this one or that of another commit.
 
 mod callgrind;
+mod pairs;
 mod subject;
 
 use crate::exit::Fault;
 use crate::filter::Filter;
-use crate::metric::{INSTRUCTIONS, SPACE_AMPLIFICATION, WRITE_AMPLIFICATION};
+use crate::metric::{CPU, INSTRUCTIONS, SPACE_AMPLIFICATION, WALL, WRITE_AMPLIFICATION};
 use crate::report::{Metric, Report, ScenarioReport};
+use crate::statistics::median;
 use ringkeep_scenarios::Outcome;
 
 pub use callgrind::Callgrind;
+pub use pairs::{Pairing, times};
 pub use subject::Subject;
 
 /// Counts the work of all selected scenarios.
@@ -41,6 +44,26 @@ pub fn work(subject: &Subject, filter: &Filter, with_instructions: bool) -> Resu
         (Err(why), _) => Err(why),
     };
     Ok(report)
+}
+
+/// Adds the medians of times to a report.
+pub fn add_times(subject: &Subject, report: &mut Report, runs: u64) -> Result<(), Fault> {
+    for (name, scenario) in &mut report.scenarios {
+        let (mut cpu, mut wall) = (Vec::new(), Vec::new());
+        for _ in 0..runs {
+            let outcome = subject.outcome(name)?;
+            cpu.push(outcome.cpu_ns as f64);
+            wall.push(outcome.wall_ns as f64);
+        }
+        for (metric, times) in [(CPU, cpu), (WALL, wall)] {
+            let metric_value = Metric {
+                total: median(&times) as u64,
+                per: scenario.ops,
+            };
+            scenario.metrics.insert(metric.to_owned(), metric_value);
+        }
+    }
+    Ok(())
 }
 
 fn costs(outcome: &Outcome) -> ScenarioReport {

@@ -32,6 +32,16 @@ impl Subject {
         Ok(Subject { path })
     }
 
+    /// A copy of it.
+    pub fn copied_to(&self, path: &Path) -> Result<Subject, Fault> {
+        std::fs::copy(&self.path, path).map_err(|error| {
+            Fault::usage(format!("cannot copy {}: {error}", self.path.display()))
+        })?;
+        Ok(Subject {
+            path: path.to_path_buf(),
+        })
+    }
+
     /// Where it is.
     pub fn path(&self) -> &Path {
         &self.path
@@ -46,6 +56,11 @@ impl Subject {
     /// One run.
     pub fn outcome(&self, scenario: &str) -> Result<Outcome, Fault> {
         self.ask(&["scenario", scenario])
+    }
+
+    /// One run of so many operations.
+    pub fn outcome_of(&self, scenario: &str, ops: u64) -> Result<Outcome, Fault> {
+        self.ask(&["scenario", scenario, "--ops", &ops.to_string()])
     }
 
     fn ask<T: for<'a> Deserialize<'a>>(&self, arguments: &[&str]) -> Result<T, Fault> {

@@ -266,3 +266,80 @@ fn agreed_growth_passes_until_its_day() {
     let (_, listed) = perf(&["baseline", "list", "--file", &base]);
     assert!(listed.contains("get_miss"), "{listed}");
 }
+
+#[test]
+fn times_are_judged_in_pairs() {
+    let own = env!("CARGO_BIN_EXE_perf");
+    let pairs = [
+        "gate",
+        "--base",
+        own,
+        "--no-instructions",
+        "--filter",
+        "get_miss",
+        "--pairs",
+        "6",
+        "--all",
+    ];
+    let (code, said) = perf(&pairs);
+    // What a busy machine says about times is its own affair; that it says something is ours.
+    assert!(
+        said.contains("get_miss/cpu_ns") && said.contains("noise"),
+        "{said}"
+    );
+    assert!(code == 0 || code == 3, "{code}: {said}");
+    check(&["gate", "--pairs", "10"], 2, "--base");
+}
+
+#[test]
+fn calibration_says_what_can_be_judged_here() {
+    let folder = Folder::new("calibrate");
+    let out = folder.path("floors.json");
+    let arguments = [
+        "calibrate",
+        "--repeat",
+        "2",
+        "--pairs",
+        "6",
+        "--filter",
+        "get_miss",
+        "--out",
+        &out,
+    ];
+    check(&arguments, 0, "can be judged");
+    let floors: serde_json::Value =
+        serde_json::from_str(&folder.read("floors.json")).expect("JSON");
+    assert!(floors["get_miss/cpu_ns"].as_f64() >= Some(0.0), "{floors}");
+}
+
+#[test]
+fn a_history_names_the_run_that_changed_something() {
+    let folder = baseline("history");
+    let (run, file, html) = (
+        folder.path("base.json"),
+        folder.path("h.ndjson"),
+        folder.path("h.html"),
+    );
+    let append = |label: &str| {
+        let arguments = [
+            "history", &file, "--append", &run, "--label", label, "--html", &html,
+        ];
+        perf(&arguments).1
+    };
+    append("one");
+    assert!(append("two").contains("no change"));
+    let mut report: serde_json::Value =
+        serde_json::from_str(&folder.read("base.json")).expect("JSON");
+    report["scenarios"]["put"]["metrics"]["syncs"]["total"] = 4000.into();
+    report["scenarios"]["put"]["metrics"]["syncs"]["per"] = 2000.into();
+    folder.write("base.json", &report.to_string());
+    let said = append("three");
+    let line = said
+        .lines()
+        .find(|line| line.contains("put/syncs"))
+        .expect(&said);
+    assert!(line.contains("three"), "{line}");
+    assert!(folder.read("h.html").contains("figure class=\"changed\""));
+    folder.write("h.ndjson", &(folder.read("h.ndjson") + "{\"label\": \"cut"));
+    check(&["history", &file], 2, "line 4");
+}
