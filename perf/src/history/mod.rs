@@ -50,7 +50,10 @@ pub fn history(arguments: &HistoryArgs) -> Result<Code, Fault> {
                 one.labels[point.index].clone(),
                 format!("{:.4}", point.before),
                 format!("{:.4}", point.after),
-                format!("{:+.1} %", (point.after / point.before - 1.0) * 100.0),
+                match point.before {
+                    0.0 => "from nothing".to_owned(),
+                    before => format!("{:+.1} %", (point.after / before - 1.0) * 100.0),
+                },
             ]);
         }
     }
