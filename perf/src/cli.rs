@@ -33,7 +33,7 @@ pub enum Command {
     Baseline(BaselineArgs),
     /// Agree to the growth of one metric, for a while
     Accept(AcceptArgs),
-    /// Measure how different this binary looks from itself here
+    /// Measure how different this binary looks from itself here, and how often the gate would have been wrong
     Calibrate(CalibrateArgs),
     /// Keep runs and show what changed for good
     History(HistoryArgs),
@@ -173,17 +173,26 @@ pub struct AcceptArgs {
 #[derive(Debug, Args)]
 pub struct CalibrateArgs {
     /// How often
-    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(2..=1000))]
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(2..=1000))]
     pub repeat: u64,
     /// Pairs of runs each time; as many as the gate will make
-    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(6..=1000))]
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(6..=1000))]
     pub pairs: u64,
+    /// Judge so many runs more with times drawn for machines of several kinds
+    #[arg(long, default_value_t = 0, value_name = "N", value_parser = clap::value_parser!(u64).range(0..=100_000))]
+    pub simulated: u64,
+    /// Count no instructions
+    #[arg(long)]
+    pub no_instructions: bool,
     /// Scenarios whose name matches this glob; repeatable
     #[arg(long, value_name = "GLOB")]
     pub filter: Vec<String>,
-    /// Save what was found, for `perf gate --floors`
+    /// Save the noise that was found, for `perf gate --floors`
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
+    /// Write the table of false alarms as Markdown
+    #[arg(long, value_name = "FILE")]
+    pub md: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

@@ -86,8 +86,9 @@ pub fn gate(arguments: &GateArgs) -> Result<Code, Fault> {
             calibrate::apply(floors, &mut samples)?;
         }
         if let Some(share) = arguments.inject {
-            for pair in samples.iter_mut().flat_map(|sample| &mut sample.pairs) {
-                pair.1 *= 1.0 + share.0;
+            for block in samples.iter_mut().flat_map(|sample| &mut sample.blocks) {
+                block.head.0 *= 1.0 + share.0;
+                block.head.1 *= 1.0 + share.0;
             }
         }
         rows.extend(judge(&samples));

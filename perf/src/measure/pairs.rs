@@ -7,7 +7,7 @@ use ringkeep_scenarios::Outcome;
 use super::Subject;
 use crate::exit::Fault;
 use crate::filter::Filter;
-use crate::gate::Samples;
+use crate::gate::{Block, Samples, blocks_min};
 use crate::metric::{CPU, WALL};
 use crate::scratch::Scratch;
 
@@ -41,8 +41,17 @@ pub fn times(
         .into_iter()
         .filter(|name| known.contains(name))
         .collect();
+    let names = filter.select(names)?;
+    let pairs_min = 2 * blocks_min(2 * names.len()) as u64;
+    if pairing.pairs < pairs_min {
+        return Err(Fault::usage(format!(
+            "from --pairs {} no regression of {} scenarios could be told from chance; use {pairs_min} or more",
+            pairing.pairs,
+            names.len()
+        )));
+    }
     let mut samples = Vec::new();
-    for name in filter.select(names)? {
+    for name in names {
         // The first runs, which no one counts, also tell how long is long enough.
         let (first, other) = (base.outcome(&name)?, head.outcome(&name)?);
         if first.workload != other.workload {
@@ -63,14 +72,13 @@ fn scenario(
 ) -> Result<[Samples; 2], Fault> {
     let empty = |metric: &str| Samples {
         metric: format!("{name}/{metric}"),
-        pairs: Vec::new(),
-        equals: Vec::new(),
+        blocks: Vec::new(),
         calibrated: None,
     };
     let (mut cpu, mut wall) = (empty(CPU), empty(WALL));
     let coin = Stream::new(pairing.seed, name, 0);
-    for block in 0..pairing.pairs.div_ceil(2) {
-        let base_first = coin.at(block).below(2) == 0;
+    for number in 0..pairing.pairs.div_ceil(2) {
+        let base_first = coin.at(number).below(2) == 0;
         let (outer, inner) = if base_first {
             (base, head)
         } else {
@@ -78,23 +86,26 @@ fn scenario(
         };
         let runs = [outer, inner, inner, outer].map(|subject| subject.outcome_of(name, ops));
         let [first, second, third, last] = runs;
-        let (first, second, third, last) = (first?, second?, third?, last?);
-        for (samples, of) in [
-            (
-                &mut cpu,
-                (|run| run.cpu_ns as f64 / run.ops as f64) as fn(&Outcome) -> f64,
-            ),
-            (&mut wall, |run| run.wall_ns as f64 / run.ops as f64),
-        ] {
-            for (outer, inner) in [(&first, &second), (&last, &third)] {
-                samples.pairs.push(match base_first {
-                    true => (of(outer), of(inner)),
-                    false => (of(inner), of(outer)),
-                });
-            }
-            samples.equals.push((of(&first), of(&last)));
-            samples.equals.push((of(&second), of(&third)));
-        }
+        let (outer, inner) = ((first?, last?), (second?, third?));
+        let (base, head) = if base_first {
+            (outer, inner)
+        } else {
+            (inner, outer)
+        };
+        let block = |of: fn(&Outcome) -> u64| -> Result<Block, Fault> {
+            let each = |run: &Outcome| match of(run) {
+                0 => Err(Fault::internal(format!(
+                    "{name} took no time by this clock"
+                ))),
+                nanos => Ok(nanos as f64 / run.ops as f64),
+            };
+            Ok(Block {
+                base: (each(&base.0)?, each(&base.1)?),
+                head: (each(&head.0)?, each(&head.1)?),
+            })
+        };
+        cpu.blocks.push(block(|run| run.cpu_ns)?);
+        wall.blocks.push(block(|run| run.wall_ns)?);
     }
     Ok([cpu, wall])
 }

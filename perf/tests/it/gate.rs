@@ -278,7 +278,7 @@ fn times_are_judged_in_pairs() {
         "--filter",
         "get_miss",
         "--pairs",
-        "6",
+        "14",
         "--all",
     ];
     let (code, said) = perf(&pairs);
@@ -289,24 +289,35 @@ fn times_are_judged_in_pairs() {
     );
     assert!(code == 0 || code == 3, "{code}: {said}");
     check(&["gate", "--pairs", "10"], 2, "--base");
+    // Six pairs could not turn red whatever they held.
+    let few = [&pairs[..6], &["--pairs", "6"]].concat();
+    check(&few, 2, "use 14 or more");
 }
 
 #[test]
 fn calibration_says_what_can_be_judged_here() {
     let folder = Folder::new("calibrate");
-    let out = folder.path("floors.json");
+    let (out, md) = (folder.path("floors.json"), folder.path("alarms.md"));
     let arguments = [
         "calibrate",
         "--repeat",
         "2",
         "--pairs",
+        "14",
+        "--simulated",
         "6",
+        "--no-instructions",
         "--filter",
         "get_miss",
         "--out",
         &out,
+        "--md",
+        &md,
     ];
-    check(&arguments, 0, "can be judged");
+    check(&arguments, 0, "judged here");
+    let table = folder.read("alarms.md");
+    assert!(table.contains("| work, here | 2 | 0 |"), "{table}");
+    assert!(table.contains("| CPU time, simulated | 6 |"), "{table}");
     let floors: serde_json::Value =
         serde_json::from_str(&folder.read("floors.json")).expect("JSON");
     assert!(floors["get_miss/cpu_ns"].as_f64() >= Some(0.0), "{floors}");
