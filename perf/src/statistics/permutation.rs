@@ -132,7 +132,7 @@ mod tests {
     #[test]
     fn what_differs_is_seen_in_spite_of_outliers() {
         let interrupted = |random: &Stream, i: u64| {
-            let spike = if i % 10 == 0 {
+            let spike = if i.is_multiple_of(10) {
                 30.0 * random.at(i + 100).normal()
             } else {
                 0.0
