@@ -50,8 +50,9 @@ rows! {
     writes ops user_bytes commits_coordinated
     groups log_frames log_bytes log_durable_writes log_syncs log_closing_frames log_segments
     memtable_bytes flushes flush_bytes
-    compactions compaction_bytes compaction_read_bytes
-    runs tables table_bytes table_entries
+    compactions compaction_pieces compaction_bytes compaction_last_level_bytes compaction_read_bytes
+    tables_moved compaction_debt_bytes
+    runs tables table_bytes last_level_bytes table_entries tombstones
     cache_bytes cache_hits cache_misses filter_negatives resident_bytes
     shards_full shards_failed recovered_frames
 }

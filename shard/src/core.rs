@@ -11,6 +11,7 @@ use ringkeep_io::{Directory, Io};
 
 use crate::call::Reply;
 use crate::commit::Commits;
+use crate::compaction::Compaction;
 use crate::cross_shard::Transactions;
 use crate::error::Error;
 use crate::letter::{Content, Letter};
@@ -59,8 +60,7 @@ pub(crate) struct Core<T> {
     pub published: Signal,
     /// Raised when there may be something to flush, merge or allocate.
     pub work: Signal,
-    /// Somebody asked for one run.
-    pub compact_all: Cell<bool>,
+    pub compaction: Compaction,
 
     // What goes out.
     pub replies: RefCell<Vec<(T, Reply)>>,

@@ -301,6 +301,8 @@ impl<T: 'static> Core<T> {
             stats.table_entries += table.summary().entries;
             stats.resident_bytes += table.resident_bytes() as u64;
         }
+        drop(tables);
+        self.gather_levels(&mut stats);
         stats.memtable_bytes = self.memtables.borrow().bytes() as u64;
         let cache = self.cache.borrow();
         stats.cache_bytes = cache.bytes() as u64;

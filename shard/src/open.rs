@@ -10,6 +10,7 @@ use std::task::{Context, Poll, Waker};
 use ringkeep_io::{Directory, Io};
 
 use crate::call::Op;
+use crate::compaction::Compaction;
 use crate::core::{Core, Starved};
 use crate::cross_shard::Transactions;
 use crate::error::{Error, Result};
@@ -132,7 +133,7 @@ pub(crate) async fn open<T: 'static>(
         tasks: Tasks::default(),
         published: Signal::default(),
         work: Signal::default(),
-        compact_all: Cell::new(false),
+        compaction: Compaction::default(),
         replies: RefCell::default(),
         letters: RefCell::default(),
         stats: RefCell::default(),

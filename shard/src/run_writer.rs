@@ -15,8 +15,9 @@ use crate::tasks::yield_now;
 /// Chunks on their way to the device. More would only hold memory.
 const CHUNKS_IN_FLIGHT: usize = 3;
 
-/// Entries between two looks at what else there is to do: well under 100 us.
+/// Work between two looks at what else there is to do: well under 100 us.
 const ENTRIES_PER_SLICE: usize = 256;
+const BYTES_PER_SLICE: usize = 128 << 10;
 
 /// Cuts a stream of entries into tables of about `table_bytes`.
 pub(crate) struct RunWriter<'a, T> {
@@ -52,14 +53,22 @@ impl<'a, T> RunWriter<'a, T> {
 
     /// Adds everything that the cursor passes, in slices that let others run.
     pub async fn add_all(&mut self, merge: &mut MergeCursor) -> Result<()> {
-        let mut entries = 0;
+        while merge.key().is_some() {
+            self.add_table(merge, None).await?;
+        }
+        Ok(())
+    }
+
+    /// Adds what the cursor passes until the table is full, or up to the key `until`.
+    pub async fn add_table(&mut self, merge: &mut MergeCursor, until: Option<&[u8]>) -> Result<()> {
+        let (mut entries, mut bytes) = (0, 0);
         while let Some(key) = merge.key() {
             let full = self.current.as_ref().is_some_and(|output| {
                 // All versions of a key stay in one table.
                 output.writer.bytes() >= self.core.options.table_bytes && key != self.last_key
             });
-            if full {
-                self.finish_table().await?;
+            if full || until.is_some_and(|until| key >= until) {
+                break;
             }
             let output = match &mut self.current {
                 Some(output) => output,
@@ -67,6 +76,7 @@ impl<'a, T> RunWriter<'a, T> {
             };
             merge.visit(|key, version, value| {
                 output.writer.add(key, version, value);
+                bytes += key.len() + value.map_or(0, <[u8]>::len);
                 self.last_key.clear();
                 self.last_key.extend_from_slice(key);
             });
@@ -75,11 +85,12 @@ impl<'a, T> RunWriter<'a, T> {
             }
             merge.next().await?;
             entries += 1;
-            if entries % ENTRIES_PER_SLICE == 0 {
+            if entries == ENTRIES_PER_SLICE || bytes >= BYTES_PER_SLICE {
                 yield_now().await;
+                (entries, bytes) = (0, 0);
             }
         }
-        Ok(())
+        self.finish_table().await
     }
 
     async fn finish_table(&mut self) -> Result<()> {
@@ -87,8 +98,14 @@ impl<'a, T> RunWriter<'a, T> {
             return Ok(());
         };
         let core = self.core;
-        let (chunks, summary) = output.writer.finish();
-        let mut stream = output.stream;
+        let Output {
+            mut writer,
+            mut stream,
+        } = output;
+        while writer.prepare_filter() {
+            yield_now().await;
+        }
+        let (chunks, summary) = writer.finish();
         for chunk in chunks {
             stream.write(core, chunk).await?;
         }

@@ -86,7 +86,7 @@ impl<T: 'static> Core<T> {
             .map(|generation| Source::memtable(Rc::clone(&generation.table)));
         let run = |run: &Rc<TableRun>| {
             let reader = BlockReader::cached(self.io.clone(), Rc::clone(&self.cache));
-            Source::run(run.tables.clone(), reader)
+            Source::run(run.tables.clone(), run.from.clone(), reader)
         };
         generations.chain(tables.runs.iter().map(run)).collect()
     }

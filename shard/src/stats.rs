@@ -37,16 +37,28 @@ pub struct ShardStats {
     pub flush_bytes: u64,
     /// Merges finished.
     pub compactions: u64,
+    /// Pieces of merges, each of about one table.
+    pub compaction_pieces: u64,
     /// Bytes of tables written by merges.
     pub compaction_bytes: u64,
+    /// Of these, written into the last level.
+    pub compaction_last_level_bytes: u64,
     /// Bytes of tables read by merges.
     pub compaction_read_bytes: u64,
+    /// Tables that merges moved down without writing them again.
+    pub tables_moved: u64,
+    /// Bytes that merges which are due or have begun still have to read.
+    pub compaction_debt_bytes: u64,
     /// Sorted runs.
     pub runs: u64,
     /// Table files.
     pub tables: u64,
     /// Their bytes.
     pub table_bytes: u64,
+    /// Of these, in the oldest run, which holds most of the data.
+    pub last_level_bytes: u64,
+    /// Deletions in tables, until the last level is merged with them.
+    pub tombstones: u64,
     /// Versions of records in tables.
     pub table_entries: u64,
     /// Memory of memtables.
@@ -69,4 +81,18 @@ pub struct ShardStats {
     pub shards_failed: u64,
     /// Frames replayed when the shard was opened.
     pub recovered_frames: u64,
+}
+
+impl ShardStats {
+    /// Bytes written to the device, log included, for each byte that callers wrote; not a number before
+    /// the first write.
+    pub fn write_amplification(&self) -> f64 {
+        let written = self.log_bytes + self.flush_bytes + self.compaction_bytes;
+        written as f64 / self.user_bytes as f64
+    }
+
+    /// Bytes of tables for each byte in the last level; not a number before the first flush.
+    pub fn space_amplification(&self) -> f64 {
+        self.table_bytes as f64 / self.last_level_bytes as f64
+    }
 }

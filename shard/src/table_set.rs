@@ -7,6 +7,7 @@ use std::rc::Rc;
 
 use ringkeep_io::{Directory, Io, OpenMode};
 
+use crate::compaction::Piece;
 use crate::error::{Error, Result};
 use crate::manifest::Run;
 use crate::shard::Identity;
@@ -16,6 +17,9 @@ use crate::table::{Table, TableId};
 /// Tables that do not overlap, in key order.
 pub(crate) struct TableRun {
     pub tables: Vec<Rc<Table>>,
+    /// Entries below this key do not count: a merge that goes on at this key has them in its output.
+    /// Empty when all count.
+    pub from: Box<[u8]>,
     pub bytes: u64,
 }
 
@@ -35,31 +39,78 @@ pub(crate) fn table_number(name: &str) -> Option<u64> {
 
 impl TableRun {
     pub fn new(tables: Vec<Rc<Table>>) -> Rc<TableRun> {
+        TableRun::starting(tables, Box::default())
+    }
+
+    fn starting(tables: Vec<Rc<Table>>, from: Box<[u8]>) -> Rc<TableRun> {
         let bytes = tables.iter().map(|table| table.summary().file_bytes).sum();
-        Rc::new(TableRun { tables, bytes })
+        Rc::new(TableRun {
+            tables,
+            from,
+            bytes,
+        })
+    }
+
+    /// What is left of it at and above `from`; nothing when no table is.
+    pub fn rest(&self, from: &[u8]) -> Option<Rc<TableRun>> {
+        let gone = self.tables.partition_point(|table| table.last_key() < from);
+        let tables = self.tables[gone..].to_vec();
+        (!tables.is_empty()).then(|| TableRun::starting(tables, from.into()))
+    }
+
+    /// With tables behind its own.
+    pub fn with_behind(&self, tables: &[Rc<Table>]) -> Rc<TableRun> {
+        let all = [&self.tables, tables].concat();
+        TableRun::starting(all, self.from.clone())
+    }
+
+    /// No entry that counts is below this key.
+    pub fn first_key(&self) -> &[u8] {
+        let first = self
+            .tables
+            .first()
+            .map_or(&[][..], |table| table.first_key());
+        first.max(&self.from)
+    }
+
+    /// The last key, with nothing behind it.
+    pub fn last_key(&self) -> &[u8] {
+        self.tables.last().map_or(&[], |table| table.last_key())
+    }
+
+    /// The first key that may count behind `last`; nothing when there is none.
+    pub fn first_key_behind(&self, last: &[u8]) -> Option<Box<[u8]>> {
+        let behind = self
+            .tables
+            .partition_point(|table| table.last_key() <= last);
+        let first = self.tables.get(behind)?.first_key();
+        Some(first.max(&self.from).into())
+    }
+
+    /// Some key that counts may lie between the first and the last of `table`.
+    pub fn overlaps(&self, table: &Table) -> bool {
+        let behind = |own: &Rc<Table>| own.last_key() < table.first_key();
+        let first = self.tables.get(self.tables.partition_point(behind));
+        first.is_some_and(|own| {
+            own.first_key() <= table.last_key() && *self.from <= *table.last_key()
+        })
     }
 
     /// The only table that may have the key.
+    #[inline]
     pub fn table_for(&self, key: &[u8]) -> Option<&Rc<Table>> {
         let index = self.tables.partition_point(|table| table.last_key() < key);
         let table = self.tables.get(index)?;
-        (table.first_key() <= key).then_some(table)
+        (table.first_key() <= key && *self.from <= *key).then_some(table)
     }
 
     /// What the manifest records.
     pub fn record(&self) -> Run {
+        let summaries = self.tables.iter().map(|table| table.summary().clone());
         Run {
-            tables: self
-                .tables
-                .iter()
-                .map(|table| table.summary().clone())
-                .collect(),
+            from: self.from.clone(),
+            tables: summaries.collect(),
         }
-    }
-
-    /// Names the run: no two have the same first table.
-    pub fn id(&self) -> Option<TableId> {
-        self.tables.first().map(|table| table.id())
     }
 }
 
@@ -87,7 +138,7 @@ impl TableSet {
                 let table = Table::open(io, file, name, summary, store, shard).await?;
                 tables.push(Rc::new(table));
             }
-            opened.push(TableRun::new(tables));
+            opened.push(TableRun::starting(tables, run.from.clone()));
         }
         Ok(TableSet { runs: opened })
     }
@@ -100,19 +151,25 @@ impl TableSet {
         }
     }
 
-    /// With neighbouring runs replaced by the one that they were merged into.
-    pub fn with_merged(&self, inputs: &[Rc<TableRun>], merged: Rc<TableRun>) -> TableSet {
-        let is_input = |run: &Rc<TableRun>| inputs.iter().any(|input| Rc::ptr_eq(input, run));
-        let at = self.runs.iter().position(is_input).unwrap_or(0);
-        let mut runs: Vec<_> = self
-            .runs
+    /// With what a piece of a merge leaves of its inputs, and its output behind them.
+    pub fn with_piece(&self, inputs: &[Rc<TableRun>], piece: &Piece) -> TableSet {
+        let is_first = |run: &Rc<TableRun>| inputs.first().is_some_and(|i| Rc::ptr_eq(i, run));
+        let start = self.runs.iter().position(is_first).unwrap_or(0);
+        let (newer, rest) = self.runs.split_at(start);
+        let (_, mut older) = rest.split_at(inputs.len());
+        let left = inputs
             .iter()
-            .filter(|run| !is_input(run))
-            .cloned()
-            .collect();
-        if !merged.tables.is_empty() {
-            runs.insert(at, merged);
+            .filter_map(|run| run.rest(piece.next.as_deref()?));
+        let mut runs: Vec<_> = newer.iter().cloned().chain(left).collect();
+        match older.split_first() {
+            Some((output, others)) if piece.appends => {
+                runs.push(output.with_behind(&piece.tables));
+                older = others;
+            }
+            _ if piece.tables.is_empty() => {}
+            _ => runs.push(TableRun::new(piece.tables.clone())),
         }
+        runs.extend_from_slice(older);
         TableSet { runs }
     }
 

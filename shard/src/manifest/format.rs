@@ -6,8 +6,8 @@
 //! log slots u32, zero u32, segment bytes u64
 //! pieces u32, then each: epoch, first segment, first sequence, last sequence (all u64; the last one
 //!     is 2^64-1 while the piece is open), last checksum u32
-//! runs u32, then each, newest first: tables u32, then each table:
-//!     id, file bytes, entries, tombstones, oldest version, newest version (u64),
+//! runs u32, then each, newest first: from (u16 length, bytes), tables u32, then each table:
+//!     id, file bytes, entries, tombstones, keys, oldest version, newest version (u64),
 //!     footer checksum u32, first key (u16 length, bytes), last key (u16 length, bytes)
 //! ```
 //! Little-endian, padded with zeroes to whole 4 KiB pages. Its length and checksum stand in the
@@ -18,7 +18,7 @@ use crate::table::{TableId, TableSummary};
 use crate::version::Version;
 
 pub(crate) const MAGIC: [u8; 8] = *b"RKMANIF\0";
-pub(crate) const FORMAT_VERSION: u32 = 1;
+pub(crate) const FORMAT_VERSION: u32 = 2;
 const OPEN_END: u64 = u64::MAX;
 
 /// Everything that a shard must know to open its files.
@@ -58,6 +58,8 @@ pub(crate) struct PieceEnd {
 /// Tables that do not overlap, in key order.
 #[derive(Clone, Debug, PartialEq, Default)]
 pub(crate) struct Run {
+    /// Entries below this key are in the output of a merge that goes on here; empty when there is none.
+    pub from: Box<[u8]>,
     pub tables: Vec<TableSummary>,
 }
 
@@ -83,6 +85,7 @@ impl Manifest {
         }
         put_u32(&mut out, self.runs.len() as u32);
         for run in &self.runs {
+            put_key(&mut out, &run.from);
             put_u32(&mut out, run.tables.len() as u32);
             for table in &run.tables {
                 put_table(&mut out, table);
@@ -123,7 +126,10 @@ impl Manifest {
             });
         }
         for _ in 0..input.u32()? {
-            let mut run = Run::default();
+            let mut run = Run {
+                from: input.key()?,
+                ..Run::default()
+            };
             for _ in 0..input.u32()? {
                 run.tables.push(input.table()?);
             }
@@ -157,16 +163,20 @@ fn put_table(out: &mut Vec<u8>, table: &TableSummary) {
         table.file_bytes,
         table.entries,
         table.tombstones,
+        table.keys,
         table.oldest.0,
         table.newest.0,
     ] {
         put_u64(out, word);
     }
     put_u32(out, table.footer_crc);
-    for key in [&table.first_key, &table.last_key] {
-        out.extend_from_slice(&(key.len() as u16).to_le_bytes());
-        out.extend_from_slice(key);
-    }
+    put_key(out, &table.first_key);
+    put_key(out, &table.last_key);
+}
+
+fn put_key(out: &mut Vec<u8>, key: &[u8]) {
+    out.extend_from_slice(&(key.len() as u16).to_le_bytes());
+    out.extend_from_slice(key);
 }
 
 /// What is left to read; every length is checked before it is believed.
@@ -199,10 +209,15 @@ impl<'a> Input<'a> {
 
     fn key(&mut self) -> Result<Box<[u8]>, Unreadable> {
         let length = usize::from(u16::from_le_bytes(self.array()?));
-        if length == 0 || length > KEY_BYTES_MAX {
+        if length > KEY_BYTES_MAX {
             return Err(Unreadable::Damaged);
         }
         Ok(self.take(length)?.into())
+    }
+
+    fn table_key(&mut self) -> Result<Box<[u8]>, Unreadable> {
+        let key = self.key()?;
+        (!key.is_empty()).then_some(key).ok_or(Unreadable::Damaged)
     }
 
     fn table(&mut self) -> Result<TableSummary, Unreadable> {
@@ -211,11 +226,12 @@ impl<'a> Input<'a> {
             file_bytes: self.u64()?,
             entries: self.u64()?,
             tombstones: self.u64()?,
+            keys: self.u64()?,
             oldest: Version(self.u64()?),
             newest: Version(self.u64()?),
             footer_crc: self.u32()?,
-            first_key: self.key()?,
-            last_key: self.key()?,
+            first_key: self.table_key()?,
+            last_key: self.table_key()?,
         })
     }
 }
@@ -249,11 +265,13 @@ mod tests {
                 },
             ],
             runs: vec![Run {
+                from: (*b"k").into(),
                 tables: vec![TableSummary {
                     id: TableId(8),
                     file_bytes: 8192,
                     entries: 10,
                     tombstones: 1,
+                    keys: 6,
                     oldest: Version(3),
                     newest: Version(9),
                     footer_crc: 0x0102_0304,
@@ -271,12 +289,12 @@ mod tests {
             .iter()
             .map(|b| format!("{b:02x}"))
             .collect();
-        let expected = "524b4d414e494600 01000000 00000000 0900000000000000 4d00000000000000 \
+        let expected = "524b4d414e494600 02000000 00000000 0900000000000000 4d00000000000000 \
              f401000000000000 03000000 00000000 0000100000000000 02000000 \
              0100000000000000 0100000000000000 0100000000000000 5000000000000000 ddccbbaa \
              0200000000000000 0500000000000000 5100000000000000 ffffffffffffffff 00000000 \
-             01000000 01000000 0800000000000000 0020000000000000 0a00000000000000 \
-             0100000000000000 0300000000000000 0900000000000000 04030201 0100 61 0200 7a7a";
+             01000000 0100 6b 01000000 0800000000000000 0020000000000000 0a00000000000000 \
+             0100000000000000 0600000000000000 0300000000000000 0900000000000000 04030201 0100 61 0200 7a7a";
         let expected: String = expected.split_whitespace().collect();
         assert_eq!(hex, expected);
     }
@@ -290,8 +308,8 @@ mod tests {
         }
         bytes.resize(4096, 0);
         assert_eq!(Manifest::decode(&bytes), Ok(sample()));
-        bytes[8] = 2;
-        assert_eq!(Manifest::decode(&bytes), Err(Unreadable::Format(2)));
+        bytes[8] = 1;
+        assert_eq!(Manifest::decode(&bytes), Err(Unreadable::Format(1)));
     }
 
     #[test]

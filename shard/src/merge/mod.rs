@@ -15,6 +15,7 @@ mod tests;
 use std::cmp::Ordering;
 use std::ops::Bound;
 
+use crate::tasks::yield_now;
 use crate::{Result, Version};
 use source::Held;
 
@@ -35,7 +36,11 @@ pub(crate) struct MergeCursor {
     met: bool,
     /// The value of the entry under the cursor, when there is one.
     shown: Option<Held>,
+    passed_over: u32,
 }
+
+/// Entries passed over between two looks at what else there is to do.
+const PASSED_OVER_PER_SLICE: u32 = 512;
 
 #[derive(Clone, Copy)]
 enum Keep {
@@ -72,6 +77,7 @@ impl MergeCursor {
             version: Version(0),
             met: false,
             shown: None,
+            passed_over: 0,
         }
     }
 
@@ -156,6 +162,7 @@ impl MergeCursor {
             };
             if !wanted {
                 self.advance(top).await?;
+                self.rest_sometimes().await;
                 continue;
             }
             if !same_key {
@@ -173,8 +180,17 @@ impl MergeCursor {
                 self.shown = Some(held);
                 return Ok(());
             }
+            self.rest_sometimes().await;
         }
         Ok(())
+    }
+
+    /// What is passed over shows nobody anything, so nobody else would stop to let others run.
+    async fn rest_sometimes(&mut self) {
+        self.passed_over += 1;
+        if self.passed_over.is_multiple_of(PASSED_OVER_PER_SLICE) {
+            yield_now().await;
+        }
     }
 
     /// Versions come oldest first here, so the last one met of a key is the one.
@@ -201,6 +217,7 @@ impl MergeCursor {
                 found = Some(self.sources[top].hold(top));
             }
             self.advance(top).await?;
+            self.rest_sometimes().await;
         }
         self.shown = found.filter(|held| !matches!(held, Held::Deleted));
         Ok(())

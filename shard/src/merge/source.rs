@@ -52,9 +52,9 @@ impl Source {
         })
     }
 
-    /// Tables in key order, none overlapping.
-    pub fn run(tables: Vec<Rc<Table>>, reader: BlockReader) -> Source {
-        Source::Run(RunCursor::new(tables, reader))
+    /// Tables in key order, none overlapping, and where they begin to count.
+    pub fn run(tables: Vec<Rc<Table>>, from: Box<[u8]>, reader: BlockReader) -> Source {
+        Source::Run(RunCursor::new(tables, from, reader))
     }
 
     /// Only what is visible at `at` will be asked for.

@@ -66,7 +66,7 @@ impl Stack {
                 0 => BlockReader::sequential(self.fixture.io.clone()),
                 _ => BlockReader::cached(self.fixture.io.clone(), Rc::clone(&self.fixture.cache)),
             };
-            Source::run(run.clone(), reader)
+            Source::run(run.clone(), Box::default(), reader)
         });
         memtables.chain(runs).collect()
     }
@@ -226,7 +226,11 @@ fn a_newer_source_wins_where_two_have_the_very_same_entry() {
     let sources = || {
         vec![
             Source::memtable(memtable(&model(b"new"))),
-            Source::run(vec![], BlockReader::sequential(fixture.io.clone())),
+            Source::run(
+                vec![],
+                Box::default(),
+                BlockReader::sequential(fixture.io.clone()),
+            ),
             Source::memtable(memtable(&model(b"old"))),
         ]
     };
@@ -291,7 +295,7 @@ fn a_failed_read_ends_the_scan_with_its_error() {
     fixture.disk.flip_bit("/table-1", damaged, 3);
     for backward in [false, true] {
         let reader = BlockReader::sequential(fixture.io.clone());
-        let source = Source::run(vec![Rc::clone(&table)], reader);
+        let source = Source::run(vec![Rc::clone(&table)], Box::default(), reader);
         let mut cursor = MergeCursor::visible(vec![source], Version(9));
         let error = fixture.run(async {
             match backward {

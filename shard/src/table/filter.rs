@@ -15,6 +15,8 @@ const LINE_BYTES: usize = 64;
 const LINE_BITS: usize = 8 * LINE_BYTES;
 const BITS_PER_KEY: usize = 10;
 const PROBES: usize = 6;
+/// A few tens of microseconds' worth.
+const KEYS_PER_SLICE: usize = 4096;
 
 // Lines follow the header in page-aligned memory, so a line is a cache line.
 const _: () =
@@ -63,23 +65,43 @@ pub(super) fn pages(keys: usize) -> usize {
     (FILTER_HEADER_BYTES + lines(keys) * LINE_BYTES).div_ceil(PAGE)
 }
 
-/// Writes the filter of the keys with these hashes into its zeroed pages.
-pub(super) fn build(hashes: &[u64], handle: BlockHandle, table: TableId, part: &mut [u8]) {
-    let header = FilterHeader {
-        identity: Identity::new(handle, table),
-        lines: (lines(hashes.len()) as u32).into(),
-        keys: (hashes.len() as u64).into(),
-        zeros: [0; 32],
-    };
-    part[..FILTER_HEADER_BYTES].copy_from_slice(header.as_bytes());
-    for &hash in hashes {
-        let start = FILTER_HEADER_BYTES + line(hash, header.lines.get()) * LINE_BYTES;
-        let line = &mut part[start..start + LINE_BYTES];
-        for bit in probes(hash) {
-            line[bit / 8] |= 1 << (bit % 8);
+/// The lines of a filter in the making.
+#[derive(Default)]
+pub(super) struct FilterBuilder {
+    lines: Vec<u8>,
+    added: usize,
+}
+
+impl FilterBuilder {
+    /// Adds the next keys of all of them, as many as fit a slice; false when there are none left.
+    pub fn add_some(&mut self, hashes: &[u64]) -> bool {
+        let count = lines(hashes.len());
+        self.lines.resize(count * LINE_BYTES, 0);
+        let end = hashes.len().min(self.added + KEYS_PER_SLICE);
+        for &hash in &hashes[self.added..end] {
+            let start = line(hash, count as u32) * LINE_BYTES;
+            let line = &mut self.lines[start..start + LINE_BYTES];
+            for bit in probes(hash) {
+                line[bit / 8] |= 1 << (bit % 8);
+            }
         }
+        self.added = end;
+        end < hashes.len()
     }
-    seal(part);
+
+    /// Writes the filter of all keys into its zeroed pages.
+    pub fn finish(&mut self, hashes: &[u64], handle: BlockHandle, table: TableId, part: &mut [u8]) {
+        while self.add_some(hashes) {}
+        let header = FilterHeader {
+            identity: Identity::new(handle, table),
+            lines: (lines(hashes.len()) as u32).into(),
+            keys: (hashes.len() as u64).into(),
+            zeros: [0; 32],
+        };
+        part[..FILTER_HEADER_BYTES].copy_from_slice(header.as_bytes());
+        part[FILTER_HEADER_BYTES..][..self.lines.len()].copy_from_slice(&self.lines);
+        seal(part);
+    }
 }
 
 fn lines(keys: usize) -> usize {
@@ -118,7 +140,7 @@ mod tests {
                 kind: BlockKind::Filter,
             };
             let mut part = Buffer::zeroed(pages(keys) * PAGE);
-            build(&hashes, handle, TableId(9), &mut part);
+            FilterBuilder::default().finish(&hashes, handle, TableId(9), &mut part);
             let filter = Filter::verify(part, handle, TableId(9)).unwrap();
             assert!(hashes.iter().all(|&hash| filter.may_contain(hash)));
             let others = 200_000;

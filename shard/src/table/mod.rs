@@ -65,6 +65,7 @@ pub(crate) struct TableSummary {
     pub file_bytes: u64,
     pub entries: u64,
     pub tombstones: u64,
+    pub keys: u64,
     pub first_key: Box<[u8]>,
     pub last_key: Box<[u8]>,
     pub oldest: Version,

@@ -11,6 +11,8 @@ use crate::{Result, Version};
 pub(crate) struct RunCursor {
     /// In key order.
     tables: Vec<Rc<Table>>,
+    /// The run begins here, in the middle of its first table; empty when it begins with it.
+    from: Box<[u8]>,
     at: usize,
     state: State,
 }
@@ -25,9 +27,10 @@ enum State {
 
 impl RunCursor {
     /// On no entry yet.
-    pub fn new(tables: Vec<Rc<Table>>, reader: BlockReader) -> RunCursor {
+    pub fn new(tables: Vec<Rc<Table>>, from: Box<[u8]>, reader: BlockReader) -> RunCursor {
         RunCursor {
             tables,
+            from,
             at: 0,
             state: State::Idle(reader),
         }
@@ -35,6 +38,21 @@ impl RunCursor {
 
     /// To the first entry within the lower bound `from`.
     pub async fn seek(&mut self, from: Bound<&[u8]>) -> Result<()> {
+        let start = std::mem::take(&mut self.from);
+        let below = match from {
+            Bound::Unbounded => true,
+            Bound::Included(key) | Bound::Excluded(key) => *key < *start,
+        };
+        let bound = match below && !start.is_empty() {
+            true => Bound::Included(&*start),
+            false => from,
+        };
+        let done = self.seek_tables(bound).await;
+        self.from = start;
+        done
+    }
+
+    async fn seek_tables(&mut self, from: Bound<&[u8]>) -> Result<()> {
         let at = match from {
             Bound::Unbounded => 0,
             Bound::Included(key) => self.tables.partition_point(|t| t.last_key() < key),
@@ -58,6 +76,7 @@ impl RunCursor {
         if let State::On(cursor) = &mut self.state {
             cursor.seek_back(to).await?;
         }
+        self.stop_at_start();
         Ok(())
     }
 
@@ -88,6 +107,7 @@ impl RunCursor {
                 cursor.seek_back(Bound::Unbounded).await?;
             }
         }
+        self.stop_at_start();
         Ok(())
     }
 
@@ -103,9 +123,19 @@ impl RunCursor {
     /// As `TableCursor::prev_in_block`.
     #[inline]
     pub fn prev_in_block(&mut self) -> bool {
-        match &mut self.state {
+        let moved = match &mut self.state {
             State::On(cursor) => cursor.prev_in_block(),
             _ => false,
+        };
+        self.stop_at_start();
+        moved
+    }
+
+    /// Walked back past the start of the run: there is nothing more.
+    fn stop_at_start(&mut self) {
+        let is_below = |(key, _): (&[u8], _)| *key < *self.from;
+        if self.at == 0 && !self.from.is_empty() && self.position().is_some_and(is_below) {
+            self.enter(usize::MAX);
         }
     }
 

@@ -7,8 +7,9 @@ use ringkeep_io::{Buffer, PAGE};
 use zerocopy::IntoBytes;
 
 use super::block_builder::BlockBuilder;
+use super::filter::{self, FilterBuilder};
 use super::format::{FOOTER_MAGIC, Footer, Identity, handle_to_bytes, seal};
-use super::{BlockHandle, BlockKind, TableId, TableSummary, filter, separator};
+use super::{BlockHandle, BlockKind, TableId, TableSummary, separator};
 use crate::limits::{KEY_BYTES_MAX, VALUE_BYTES_MAX};
 use crate::{ShardId, Version};
 
@@ -27,6 +28,7 @@ pub(crate) struct TableWriter {
     closed: Option<BlockHandle>,
     last_separator: (Vec<u8>, Version),
     hashes: Vec<u64>,
+    filter: FilterBuilder,
     first_key: Box<[u8]>,
     last_key: Vec<u8>,
     last_version: Version,
@@ -56,6 +58,7 @@ impl TableWriter {
             closed: None,
             last_separator: (Vec::new(), Version(0)),
             hashes: Vec::new(),
+            filter: FilterBuilder::default(),
             first_key: Box::default(),
             last_key: Vec::new(),
             last_version: Version(0),
@@ -113,6 +116,11 @@ impl TableWriter {
         self.out.ready.pop_front()
     }
 
+    /// After the last entry: a slice of what `finish` would do at once. False when there is none left.
+    pub fn prepare_filter(&mut self) -> bool {
+        self.filter.add_some(&self.hashes)
+    }
+
     /// Ends the file: the chunks that are left, and what the manifest has to know.
     pub fn finish(mut self) -> (Vec<(u64, Buffer, usize)>, TableSummary) {
         assert!(self.entries > 0, "a table has entries");
@@ -122,7 +130,8 @@ impl TableWriter {
 
         let filter_pages = filter::pages(self.hashes.len());
         let (filter_handle, part) = self.out.part(BlockKind::Filter, filter_pages);
-        filter::build(&self.hashes, filter_handle, self.id, part);
+        self.filter
+            .finish(&self.hashes, filter_handle, self.id, part);
 
         let top_page = self.out.next_page;
         let mut top = BlockBuilder::default();
@@ -158,6 +167,7 @@ impl TableWriter {
             file_bytes: u64::from(self.out.next_page) * PAGE as u64,
             entries: self.entries,
             tombstones: self.tombstones,
+            keys: self.hashes.len() as u64,
             first_key: self.first_key,
             last_key: self.last_key.into(),
             oldest: self.oldest,

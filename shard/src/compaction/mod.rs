@@ -1,0 +1,226 @@
+//! Merging runs, so that a read never looks through many of them and old versions go.
+//!
+//! `pick` chooses neighbouring runs, `piece` merges the next stretch of their keys; then `pick` is asked
+//! again. Only neighbours are ever merged: the order of runs is the order of versions.
+
+mod pick;
+mod piece;
+
+use std::cell::Cell;
+use std::ops::Range;
+use std::rc::Rc;
+
+use crate::call::Reply;
+use crate::core::{Core, Starved};
+use crate::error::Result;
+use crate::manifest::Manifest;
+use crate::stats::ShardStats;
+use crate::table::Table;
+use crate::table_set::{TableRun, TableSet};
+use crate::version::Version;
+use pick::RunFacts;
+
+pub(crate) use piece::Piece;
+
+/// What was asked of compaction from outside.
+#[derive(Default)]
+pub(crate) struct Compaction {
+    /// Everything shall become one run.
+    requested: Cell<Request>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
+enum Request {
+    #[default]
+    None,
+    /// Waits for the merges that have begun.
+    Asked,
+    /// Its merge has begun.
+    Running,
+}
+
+impl TableRun {
+    fn facts(&self, watermark: Version) -> RunFacts<'_> {
+        let mut facts = RunFacts {
+            bytes: self.bytes,
+            from: &self.from,
+            ..RunFacts::default()
+        };
+        for table in self.tables.iter().map(|table| table.summary()) {
+            facts.entries += table.entries;
+            facts.tombstones += table.tombstones;
+            if table.newest <= watermark {
+                facts.droppable += table.entries - table.keys + table.tombstones;
+            }
+        }
+        facts
+    }
+}
+
+impl TableSet {
+    fn facts(&self, watermark: Version) -> Vec<RunFacts<'_>> {
+        self.runs.iter().map(|run| run.facts(watermark)).collect()
+    }
+}
+
+impl<T: 'static> Core<T> {
+    /// The runs to merge next. Counts a request as begun or done on the way.
+    fn runs_to_merge(&self) -> Option<Range<usize>> {
+        let tables = self.tables.borrow();
+        let facts = tables.facts(self.pins.oldest());
+        let begun = pick::begun(&facts);
+        let request = &self.compaction.requested;
+        // The output of a merge of everything is the last run, so its inputs end right before that.
+        let at_the_bottom = begun
+            .last()
+            .is_some_and(|merge| merge.end + 1 >= facts.len());
+        if request.get() == Request::Running && !at_the_bottom {
+            request.set(Request::None);
+            self.published.raise();
+        }
+        let whole = request.get() == Request::Asked && begun.is_empty();
+        let picked = pick::pick(&facts, self.options.runs_max, whole);
+        if whole {
+            match &picked {
+                Some(range) if range.end == facts.len() && range.start == 0 => {
+                    request.set(Request::Running);
+                }
+                Some(_) => {}
+                None => {
+                    request.set(Request::None);
+                    self.published.raise();
+                }
+            }
+        }
+        picked
+    }
+
+    pub async fn keep_merging(self: Rc<Self>) {
+        let mut obsolete: Vec<Rc<Table>> = Vec::new();
+        loop {
+            let mut picked = None;
+            self.work
+                .wait_until(|| {
+                    picked = self.runs_to_merge();
+                    picked.is_some()
+                })
+                .await;
+            let Some(range) = picked else { continue };
+            let inputs = self.tables.borrow().runs[range].to_vec();
+            let Some(piece) = self
+                .persist(Starved::Compaction, async || {
+                    self.merge_piece(&inputs).await
+                })
+                .await
+            else {
+                return;
+            };
+            match self.install_piece(&inputs, piece).await {
+                Ok(tables) => obsolete.extend(tables),
+                Err(error) => return self.fail_because(&error.to_string()),
+            }
+            drop(inputs);
+            self.remove_unread(&mut obsolete);
+            self.published.raise();
+        }
+    }
+
+    /// Puts what a piece gave in the place of what it took. The tables that are not needed any more.
+    async fn install_piece(&self, inputs: &[Rc<TableRun>], piece: Piece) -> Result<Vec<Rc<Table>>> {
+        let next_table = self.next_table.get();
+        let edit = {
+            // Flushes only put runs in front, here and in the manifest, and may have done so there
+            // already: what is behind is the same.
+            let before = Rc::clone(&self.tables.borrow());
+            let after = before.with_piece(inputs, &piece);
+            let records: Vec<_> = after.runs.iter().map(|run| run.record()).collect();
+            move |manifest: &mut Manifest| {
+                manifest.next_table = manifest.next_table.max(next_table);
+                let flushed = manifest.runs.len() - before.runs.len();
+                manifest.runs.truncate(flushed);
+                manifest.runs.extend(records);
+            }
+        };
+        self.commit_manifest(edit).await?;
+        let tables = inputs.iter().flat_map(|run| &run.tables);
+        let is_gone = |table: &&Rc<Table>| {
+            let next = piece.next.as_deref();
+            let is_behind = next.is_none_or(|next| table.last_key() < next);
+            is_behind && !piece.tables.iter().any(|kept| Rc::ptr_eq(kept, table))
+        };
+        let gone: Vec<_> = tables.filter(is_gone).cloned().collect();
+        self.count_piece(inputs, &piece, &gone);
+        let after = self.tables.borrow().with_piece(inputs, &piece);
+        *self.tables.borrow_mut() = Rc::new(after);
+        Ok(gone)
+    }
+
+    fn count_piece(&self, inputs: &[Rc<TableRun>], piece: &Piece, gone: &[Rc<Table>]) {
+        let bytes = |tables: &[Rc<Table>]| -> u64 {
+            tables.iter().map(|table| table.summary().file_bytes).sum()
+        };
+        let is_last = {
+            let tables = self.tables.borrow();
+            let behind = tables.runs.iter().rev();
+            let behind =
+                behind.take_while(|run| !inputs.iter().any(|input| Rc::ptr_eq(input, run)));
+            behind.count() == usize::from(piece.appends)
+        };
+        let mut stats = self.stats.borrow_mut();
+        stats.compaction_read_bytes += bytes(gone);
+        stats.compaction_pieces += 1;
+        stats.compactions += u64::from(piece.next.is_none());
+        match piece.moved {
+            true => stats.tables_moved += 1,
+            false => {
+                stats.compaction_bytes += bytes(&piece.tables);
+                stats.compaction_last_level_bytes += u64::from(is_last) * bytes(&piece.tables);
+            }
+        }
+    }
+
+    /// Removes the files of merged tables that no read holds any more. Those still read go next time,
+    /// or at the next open, since the manifest does not name them.
+    fn remove_unread(&self, obsolete: &mut Vec<Rc<Table>>) {
+        obsolete.retain(|table| {
+            if Rc::strong_count(table) > 1 {
+                return true;
+            }
+            self.cache.borrow_mut().forget(table.id());
+            let _ = self.directory.remove(table.name());
+            false
+        });
+    }
+
+    /// Merges everything into one run and answers when that is done.
+    pub fn accept_compact(self: &Rc<Self>, token: T) {
+        let core = Rc::clone(self);
+        self.tasks.spawn(async move {
+            let reply = match core.compact().await {
+                Ok(()) => Reply::Done,
+                Err(error) => Reply::Failed(error),
+            };
+            core.reply(token, reply);
+        });
+    }
+
+    async fn compact(&self) -> Result<()> {
+        self.flush().await?;
+        self.compaction.requested.set(Request::Asked);
+        self.work.raise();
+        let is_done = || self.compaction.requested.get() == Request::None;
+        self.published
+            .wait_until(|| self.is_failed() || self.is_full() || is_done())
+            .await;
+        self.refusal_of_work().map_or(Ok(()), Err)
+    }
+
+    /// What the levels hold and what is to be done about it.
+    pub fn gather_levels(&self, stats: &mut ShardStats) {
+        let tables = self.tables.borrow();
+        let facts = tables.facts(self.pins.oldest());
+        stats.last_level_bytes = tables.runs.last().map_or(0, |run| run.bytes);
+        stats.tombstones = facts.iter().map(|run| run.tombstones).sum();
+        stats.compaction_debt_bytes = pick::debt(&facts, self.options.runs_max);
+    }
+}

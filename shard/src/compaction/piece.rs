@@ -1,0 +1,125 @@
+//! A piece of a merge: the tables at its lower end become one table, or one moves down as it is.
+//!
+//! Inputs are neighbouring runs. A piece takes everything below some key out of all of them and puts what
+//! is left of it behind the run that follows them, if that ends below, or makes a run there. So between
+//! two pieces every key still is in the right order of runs, in the manifest as in memory: a merge can be
+//! left alone there for as long as it takes, over a restart too, and needs no more space than its pieces.
+
+use std::ops::Bound;
+use std::rc::Rc;
+
+use crate::core::Core;
+use crate::error::Result;
+use crate::merge::{MergeCursor, Source};
+use crate::run_writer::RunWriter;
+use crate::table::{BlockReader, Table};
+use crate::table_set::{TableRun, TableSet};
+
+/// What one piece changes.
+pub(crate) struct Piece {
+    /// Replaces everything below `next` in the inputs.
+    pub tables: Vec<Rc<Table>>,
+    /// Where the merge goes on; nothing when it is done.
+    pub next: Option<Box<[u8]>>,
+    /// The tables go behind those of the run that follows the inputs.
+    pub appends: bool,
+    /// The table was not written but is an input's.
+    pub moved: bool,
+}
+
+/// Where a merge stands.
+pub(super) struct Standing<'a> {
+    inputs: &'a [Rc<TableRun>],
+    /// Nothing older lies below what it works on.
+    last: bool,
+    appends: bool,
+    table_bytes: u64,
+}
+
+impl<'a> Standing<'a> {
+    /// Of the merge of `inputs`, which are runs of `set`, newest first.
+    pub fn new(set: &TableSet, inputs: &'a [Rc<TableRun>], table_bytes: u64) -> Standing<'a> {
+        let is_last_input = |run: &Rc<TableRun>| inputs.last().is_some_and(|i| Rc::ptr_eq(i, run));
+        let end = set.runs.iter().position(is_last_input);
+        let older = &set.runs[end.map_or(set.runs.len(), |at| at + 1)..];
+        let first = inputs.iter().map(|run| run.first_key()).min();
+        let ends_below = |run: &&Rc<TableRun>| run.from.is_empty() && Some(run.last_key()) < first;
+        let appends = older.first().is_some_and(|run| ends_below(&run));
+        Standing {
+            inputs,
+            last: older.len() == usize::from(appends),
+            appends,
+            table_bytes,
+        }
+    }
+
+    /// Where the first table from `run` on begins that can move down as it is, and the table.
+    fn movable(&self) -> Option<&'a Rc<Table>> {
+        let of_run = |run: &'a Rc<TableRun>| {
+            let mut tables = run.tables.iter();
+            tables.find(|table| self.is_movable(run, table))
+        };
+        let movable = self.inputs.iter().filter_map(of_run);
+        movable.min_by_key(|table| table.first_key())
+    }
+
+    /// Nothing of the other inputs falls between its keys, nothing in it could be dropped, and it is worth
+    /// a file of its own.
+    fn is_movable(&self, run: &Rc<TableRun>, table: &Table) -> bool {
+        let summary = table.summary();
+        let is_whole = *run.from <= *table.first_key();
+        let droppable =
+            summary.entries - summary.keys + if self.last { summary.tombstones } else { 0 };
+        let others = self.inputs.iter().filter(|other| !Rc::ptr_eq(other, run));
+        is_whole
+            && droppable == 0
+            && summary.file_bytes >= self.table_bytes / 2
+            && others.into_iter().all(|other| !other.overlaps(table))
+    }
+}
+
+impl<T: 'static> Core<T> {
+    /// Does the next piece of the merge of `inputs`.
+    pub(super) async fn merge_piece(&self, inputs: &[Rc<TableRun>]) -> Result<Piece> {
+        let tables = Rc::clone(&self.tables.borrow());
+        let standing = Standing::new(&tables, inputs, self.options.table_bytes);
+        let first = inputs.iter().map(|run| run.first_key()).min();
+        let movable = standing.movable();
+        if let Some(table) = movable
+            && Some(table.first_key()) == first
+        {
+            let behind = |run: &Rc<TableRun>| run.first_key_behind(table.last_key());
+            return Ok(Piece {
+                next: inputs.iter().filter_map(behind).min(),
+                tables: vec![Rc::clone(table)],
+                appends: standing.appends,
+                moved: true,
+            });
+        }
+        let source = |run: &Rc<TableRun>| {
+            let reader = BlockReader::sequential(self.io.clone());
+            Source::run(run.tables.clone(), run.from.clone(), reader)
+        };
+        let sources = inputs.iter().map(source).collect();
+        let mut merge = MergeCursor::needed(sources, self.pins.oldest(), standing.last);
+        let mut writer = RunWriter::new(self);
+        let copy = async {
+            merge.seek(Bound::Unbounded).await?;
+            let until = movable.map(|table| table.first_key());
+            writer.add_table(&mut merge, until).await?;
+            writer.finish().await
+        };
+        match copy.await {
+            Ok(tables) => Ok(Piece {
+                tables,
+                next: merge.key().map(Box::from),
+                appends: standing.appends,
+                moved: false,
+            }),
+            Err(error) => {
+                writer.abandon().await;
+                Err(error)
+            }
+        }
+    }
+}

@@ -1,0 +1,260 @@
+//! What merging does to space, to the bytes written, and to reads while it goes on.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound::{Excluded, Included, Unbounded};
+
+use ringkeep_io::{Crash, SimulatedOptions};
+use ringkeep_shard::{Call, Durability, Entry, Op, Reply, ShardOptions, Version};
+
+use crate::world::{World, tiny_options};
+
+const TABLE_BYTES: u64 = 32 << 10;
+/// A table may overshoot by its index and filter.
+const TABLE_BYTES_MOST: u64 = TABLE_BYTES + (16 << 10);
+
+fn options() -> ShardOptions {
+    ShardOptions {
+        memtable_bytes: 64 << 10,
+        table_bytes: TABLE_BYTES,
+        runs_max: 8,
+        segment_bytes: 256 << 10,
+        cache_bytes: 256 << 10,
+        ..tiny_options()
+    }
+}
+
+fn world(seed: u64) -> World {
+    World::new(seed, options(), SimulatedOptions::default())
+}
+
+fn scattered(number: u64) -> [u8; 8] {
+    number.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes()
+}
+
+fn put(world: &mut World, key: &[u8], number: u64) {
+    let mut value = [number as u8; 200];
+    value[..8].copy_from_slice(&number.to_le_bytes());
+    let token = world.put(key, &value, Durability::Buffered);
+    assert!(matches!(world.wait(token), Reply::Written(_)));
+}
+
+fn delete(world: &mut World, key: &[u8]) {
+    let delete = Op::Delete { key: key.into() };
+    let token = world.write(vec![delete], Durability::Buffered);
+    assert!(matches!(world.wait(token), Reply::Written(_)));
+}
+
+/// Bytes of all table files there are.
+fn table_files(world: &World) -> u64 {
+    let files = world.disk.files();
+    let tables = files.iter().filter(|(path, _)| path.contains("table-"));
+    tables.map(|(_, bytes)| bytes).sum()
+}
+
+/// Runs until nothing is left to merge.
+fn settle(world: &mut World) {
+    while world.stats().compaction_debt_bytes > 0 {
+        world.run(100);
+    }
+}
+
+#[test]
+fn merging_everything_needs_room_for_a_few_tables_and_not_for_everything() {
+    let mut world = world(1);
+    for number in 0..10_000 {
+        put(&mut world, &scattered(number % 5_000), number);
+    }
+    world.done(Call::Flush).expect("flushes");
+    settle(&mut world);
+    for number in 0..300 {
+        put(&mut world, &scattered(number * 16), number);
+    }
+    world.done(Call::Flush).expect("flushes");
+    let (before, runs) = (world.stats().table_bytes, world.stats().runs);
+    assert!(before > 20 * TABLE_BYTES && runs > 1);
+    let mut most = 0;
+    world.call(Call::Compact);
+    while world.stats().runs > 1 {
+        world.run(1);
+        most = most.max(table_files(&world));
+    }
+    let room = most - before;
+    let allowed = (runs + 2) * TABLE_BYTES_MOST;
+    assert!(
+        room <= allowed,
+        "{room} bytes more on the way, {allowed} allowed"
+    );
+    world.check("after merging everything");
+}
+
+#[test]
+fn overwrites_take_bounded_space_and_write_each_byte_a_few_times() {
+    let options = ShardOptions {
+        memtable_bytes: 256 << 10,
+        table_bytes: 128 << 10,
+        segment_bytes: 1 << 20,
+        ..options()
+    };
+    let mut world = World::new(2, options, SimulatedOptions::default());
+    let keys = 10_000;
+    for number in 0..keys {
+        put(&mut world, &scattered(number), number);
+    }
+    world.done(Call::Compact).expect("compacts");
+    let before = world.stats();
+    let live = before.table_bytes;
+    let mut most = 0;
+    for number in 0..10 * keys {
+        put(&mut world, &scattered(number * 7919 % keys), number);
+        most = most.max(table_files(&world));
+    }
+    // What is above the last level, and as much again coming while that is merged into it, and pieces.
+    let allowed = live * 2 + 8 * (128 << 10);
+    assert!(most <= allowed, "{most} bytes of tables for {live} of data");
+    let after = world.stats();
+    let written = |stats: &ringkeep_shard::ShardStats| stats.flush_bytes + stats.compaction_bytes;
+    let tables = written(&after) - written(&before);
+    let amplification = tables as f64 / (after.user_bytes - before.user_bytes) as f64;
+    println!(
+        "{amplification:.2} written, {:.2} space",
+        most as f64 / live as f64
+    );
+    assert!(
+        amplification <= 7.0,
+        "each byte is written {amplification} times"
+    );
+    assert!(after.runs <= 10, "{} runs", after.runs);
+    world.check("after overwrites");
+}
+
+#[test]
+fn keys_in_order_are_not_merged_over_and_over() {
+    let mut world = world(3);
+    for number in 0..20_000u64 {
+        put(&mut world, &number.to_be_bytes(), number);
+    }
+    world.done(Call::Flush).expect("flushes");
+    settle(&mut world);
+    let stats = world.stats();
+    assert!(
+        stats.tables_moved > 20,
+        "{} tables moved",
+        stats.tables_moved
+    );
+    let rewritten = stats.compaction_bytes as f64 / stats.flush_bytes as f64;
+    assert!(
+        rewritten <= 0.5,
+        "{rewritten} of what was flushed is written again"
+    );
+    world.check("after keys in order");
+}
+
+#[test]
+fn deleting_most_of_the_data_gives_its_space_back_unasked() {
+    let mut world = world(4);
+    for number in 0..4_000 {
+        put(&mut world, &scattered(number), number);
+    }
+    world.done(Call::Compact).expect("compacts");
+    let full = world.stats().table_bytes;
+    for number in 0..3_800 {
+        delete(&mut world, &scattered(number));
+    }
+    world.done(Call::Flush).expect("flushes");
+    settle(&mut world);
+    world.run(100);
+    let stats = world.stats();
+    let left = stats.table_bytes;
+    assert!(
+        left <= full / 2,
+        "{left} of {full} bytes left, {} tombstones",
+        stats.tombstones
+    );
+    world.done(Call::Compact).expect("compacts");
+    let stats = world.stats();
+    assert_eq!((stats.tombstones, stats.table_entries), (0, 200));
+    world.check("after deletions");
+}
+
+#[test]
+fn a_merge_cut_off_goes_on_where_it_was() {
+    for power_cut in [false, true] {
+        let mut world = world(5);
+        for number in 0..8_000 {
+            put(&mut world, &scattered(number % 4_000), number);
+        }
+        world.done(Call::Flush).expect("flushes");
+        settle(&mut world);
+        for number in 0..4_000 {
+            put(&mut world, &scattered(number), number);
+        }
+        world.done(Call::Flush).expect("flushes");
+        let all = world.stats().table_bytes;
+        world.call(Call::Compact);
+        while world.stats().compaction_pieces < 20 {
+            world.run(1);
+        }
+        match power_cut {
+            true => world.lose_power(Crash::Random),
+            false => world.kill(),
+        }
+        world.open().expect("opens");
+        world.check("in the middle of a merge");
+        settle(&mut world);
+        let stats = world.stats();
+        assert!(
+            stats.compaction_bytes < all * 3 / 4,
+            "{stats:?}, {all} in all"
+        );
+        world.check("after the merge");
+    }
+}
+
+#[test]
+fn reads_are_right_at_every_step_of_a_merge() {
+    let mut world = world(6);
+    for number in 0..9_000 {
+        put(&mut world, &scattered(number * 31 % 3_000), number);
+        if number % 7 == 0 {
+            delete(&mut world, &scattered(number % 3_000));
+        }
+    }
+    world.done(Call::Flush).expect("flushes");
+    settle(&mut world);
+    for number in 0..300 {
+        put(&mut world, &scattered(number * 10), number);
+    }
+    world.done(Call::Flush).expect("flushes");
+    let model: BTreeMap<Vec<u8>, Vec<u8>> = (0..3_000)
+        .map(|number| scattered(number).to_vec())
+        .filter_map(|key| Some((key.clone(), world.possible(&key).pop()??)))
+        .collect();
+    let all = world.call(Call::Compact);
+    let (mut steps, mut pieces) = (0, BTreeSet::new());
+    while world.stats().runs > 1 {
+        pieces.insert(world.stats().compaction_pieces);
+        let key = scattered(steps * 37 % 3_000);
+        assert_eq!(world.get(&key), Ok(model.get(&key[..]).cloned()));
+        for reverse in [false, true] {
+            let (from, to) = match reverse {
+                false => (Included(key.into()), Unbounded),
+                true => (Unbounded, Excluded(key.into())),
+            };
+            let page = world.scan_page(from, to, reverse, Version(u64::MAX), 900);
+            let found = page.expect("a page").entries;
+            let above = model.range(key.to_vec()..);
+            let below = model.range(..key.to_vec()).rev();
+            let expected: Vec<_> = match reverse {
+                false => above.take(found.len()).collect(),
+                true => below.take(found.len()).collect(),
+            };
+            let same = |(found, expected): (&Entry, &(&Vec<u8>, &Vec<u8>))| {
+                *found.0 == **expected.0 && *found.1 == **expected.1
+            };
+            assert!(found.len() == expected.len() && found.iter().zip(&expected).all(same));
+        }
+        steps += 1;
+    }
+    assert!(pieces.len() > 5, "looked at {pieces:?}");
+    world.wait(all);
+}
