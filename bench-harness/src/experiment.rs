@@ -200,6 +200,7 @@ impl<'a> Bench<'a> {
             memory_bytes: Some(
                 (workload.dataset.user_bytes() as f64 * workload.cache_share) as u64,
             ),
+            data_exceeds_memory: workload.cache_share < 1.0,
             shards: self.manner.shards,
             durability: workload.durability,
             extra: self.manner.extra.clone(),
@@ -246,6 +247,7 @@ impl<'a> Bench<'a> {
     fn reopen(&mut self, kind: &TargetKind, options: OpenOptions) -> Result<(), Failure> {
         let open = self.open.as_mut().expect("asked only while one is open");
         let same = open.options.memory_bytes == options.memory_bytes
+            && open.options.data_exceeds_memory == options.data_exceeds_memory
             && open.options.durability == options.durability;
         if same || !kind.persists {
             return Ok(());

@@ -36,6 +36,8 @@ pub mod placement;
 pub mod experiment;
 pub mod generator;
 
+pub mod prove;
+
 pub mod environment;
 pub mod probe;
 pub mod process;

@@ -5,18 +5,22 @@
 //! is driven by threads. Nothing here measures: clocks belong to the drivers.
 
 mod answer;
+mod commit_group;
 mod futures;
 mod memory;
 mod null;
+mod page_cache;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
 pub use answer::{Answer, Failure, Reply};
+pub use commit_group::{Change, CommitGroup, changes};
 pub use futures::FutureSlots;
 pub use memory::MemoryTarget;
 pub use null::NullTarget;
+pub use page_cache::PageCacheOff;
 
 use crate::workload::{Durability, Op, OpKind};
 
@@ -73,6 +77,9 @@ pub struct OpenOptions {
     pub dir: PathBuf,
     /// Memory for caches; `None` leaves it to the target.
     pub memory_bytes: Option<u64>,
+    /// The data is meant not to fit: memory beyond the budget, the kernel's page cache included, must not serve
+    /// reads.
+    pub data_exceeds_memory: bool,
     /// Shards; `None` leaves it to the target.
     pub shards: Option<usize>,
     /// What acknowledged writes promise by default.

@@ -1,0 +1,71 @@
+//! RocksDB as a target: an LSM tree with its own group commit.
+//!
+//! The only peer that needs no commit group in front: concurrent durable writes share a sync by themselves.
+
+mod calls;
+mod open;
+
+use ringkeep_bench::target::{Caller, Counters, Failure, Pipeline, Target, TargetKind};
+use ringkeep_bench::workload::OpKind;
+use rocksdb::{DB, WaitForCompactOptions, properties};
+
+/// The target, to be listed beside others.
+pub const ROCKSDB: TargetKind = TargetKind {
+    name: "rocksdb",
+    about: "RocksDB, an LSM tree in C++, with its own group commit",
+    persists: true,
+    answers: true,
+    open: |options| Ok(Box::new(open::open(options)?)),
+};
+
+struct RocksTarget {
+    database: DB,
+    options: Vec<(String, String)>,
+}
+
+impl Target for RocksTarget {
+    fn name(&self) -> &str {
+        ROCKSDB.name
+    }
+
+    fn options(&self) -> Vec<(String, String)> {
+        self.options.clone()
+    }
+
+    fn caller(&self) -> Result<Box<dyn Caller + '_>, Failure> {
+        Ok(Box::new(calls::Calls::new(&self.database)))
+    }
+
+    fn pipeline<'a>(&'a self, _slots: usize, _kinds: &[OpKind]) -> Option<Box<dyn Pipeline + 'a>> {
+        None
+    }
+
+    fn settle(&self) -> Result<(), Failure> {
+        self.database.flush().map_err(Failure::new)?;
+        self.database
+            .wait_for_compact(&WaitForCompactOptions::default())
+            .map_err(Failure::new)
+    }
+
+    fn counters(&self) -> Counters {
+        let level = |name: &str, property: &properties::PropName| {
+            let value = self.database.property_int_value(property).ok()??;
+            Some((name.to_string(), value))
+        };
+        let levels = [
+            level("table_bytes", properties::TOTAL_SST_FILES_SIZE),
+            level("memtable_bytes", properties::CUR_SIZE_ALL_MEM_TABLES),
+            level("cache_bytes", properties::BLOCK_CACHE_USAGE),
+        ];
+        Counters {
+            levels: levels.into_iter().flatten().collect(),
+            ..Counters::default()
+        }
+    }
+
+    fn close(self: Box<Self>) -> Result<(), Failure> {
+        self.database.flush_wal(true).map_err(Failure::new)?;
+        self.database.cancel_all_background_work(true);
+        Ok(())
+    }
+}
