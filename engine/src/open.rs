@@ -9,7 +9,7 @@ use std::sync::Arc;
 use ringkeep_shard::{CommitClock, InDoubt, Pins, ShardId, ShardOptions};
 
 use crate::database_file::{self, DatabaseFile, State};
-use crate::host::{Driver, Post, Site, host_of, root};
+use crate::host::{Driver, Post, ReadLogs, Site, host_of, root};
 use crate::mailbox::Inbox;
 use crate::routing::Routing;
 use crate::{Error, Options, Result};
@@ -27,6 +27,16 @@ pub(crate) struct Opened {
 pub(crate) trait Hosts {
     /// A new host. The first is made before it is known how many there will be.
     fn start(&mut self, index: usize) -> Result<Driver>;
+
+    /// How many threads can help to read the logs of so many shards, the hosts among them.
+    fn readers(&self, hosts: usize, _shards: u16) -> usize {
+        hosts
+    }
+
+    /// A thread that only reads logs and ends.
+    fn start_reader(&mut self, index: usize) -> Result<Driver> {
+        self.start(index)
+    }
 
     /// The last check before shards are touched.
     fn check(&self, hosts: usize, shards: u16, each: &ShardOptions) -> Result<()>;
@@ -97,11 +107,26 @@ fn open_with(
         file.sequence += 1;
         finish(path, &mut hosts[0], file.clone())?;
     }
+    let logs = read_logs(hosts, &site, from)?;
     let at = Arc::clone(&site);
-    let doubts = on_all(hosts, move |host| host.open_shards(&at))?;
+    let doubts = on_all(hosts, move |host| host.open_shards(&at, &logs))?;
     resolve(hosts, doubts.concat(), shards)?;
     let inboxes = on_all(hosts, |host| Ok(host.inbox()))?;
     Ok((inboxes.into(), file.routing, site))
+}
+
+/// Reads the logs of all shards with as many threads as can help: hosts leave a core to the callers, who have
+/// nothing to do yet.
+fn read_logs(hosts: &mut Vec<Driver>, site: &Arc<Site>, from: &mut impl Hosts) -> Result<ReadLogs> {
+    let own = hosts.len();
+    for index in own..from.readers(own, site.shards) {
+        hosts.push(from.start_reader(index)?);
+    }
+    let readers = hosts.len();
+    let at = Arc::clone(site);
+    let logs = on_all(hosts, move |host| host.read_logs(&at, readers))?;
+    hosts.drain(own..).for_each(Driver::end);
+    Ok(ReadLogs::of(logs.into_iter().flatten()))
 }
 
 /// One step on every host at the same time; the first error after all have ended.

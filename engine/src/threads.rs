@@ -7,6 +7,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use core_affinity::CoreId;
+use ringkeep_io::IoOptions;
 use ringkeep_shard::ShardOptions;
 
 use crate::Result;
@@ -82,6 +83,26 @@ impl<'a> Threads<'a> {
 
 impl Hosts for Threads<'_> {
     fn start(&mut self, index: usize) -> Result<Driver> {
+        self.thread(index, self.options.io(self.expected))
+    }
+
+    fn readers(&self, hosts: usize, shards: u16) -> usize {
+        cores().min(usize::from(shards)).max(hosts)
+    }
+
+    fn start_reader(&mut self, index: usize) -> Result<Driver> {
+        let frames_bytes = 0;
+        let io = self.options.io(self.expected);
+        self.thread(index, IoOptions { frames_bytes, ..io })
+    }
+
+    fn check(&self, hosts: usize, shards: u16, each: &ShardOptions) -> Result<()> {
+        check_limits(self.readers(hosts, shards), shards, each)
+    }
+}
+
+impl Threads<'_> {
+    fn thread(&self, index: usize, io: IoOptions) -> Result<Driver> {
         let core = (self.cores.len() >= self.expected && !self.cores.is_empty())
             .then(|| self.cores[(self.first_core + index) % self.cores.len()]);
         let spin = match cores() > self.expected {
@@ -90,17 +111,13 @@ impl Hosts for Threads<'_> {
         };
         let setup = Setup {
             index,
-            io: self.options.io(self.expected),
+            io,
             lock: self.lock.copy(&self.place.path)?,
             core,
             spin,
             obituaries: self.obituaries.clone(),
         };
         HostThread::start(setup).map(Driver::Thread)
-    }
-
-    fn check(&self, hosts: usize, shards: u16, each: &ShardOptions) -> Result<()> {
-        check_limits(hosts, shards, each)
     }
 }
 

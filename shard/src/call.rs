@@ -59,6 +59,35 @@ impl Op {
     }
 }
 
+/// A change that is somebody else's memory; no value means removed.
+#[derive(Clone, Copy, Default, Debug)]
+pub(crate) struct Change<'a> {
+    pub key: &'a [u8],
+    pub value: Option<&'a [u8]>,
+}
+
+impl<'a> From<&'a Op> for Change<'a> {
+    fn from(op: &'a Op) -> Change<'a> {
+        Change {
+            key: op.key(),
+            value: op.value(),
+        }
+    }
+}
+
+impl From<Change<'_>> for Op {
+    fn from(change: Change<'_>) -> Op {
+        let key = change.key.into();
+        match change.value {
+            Some(value) => Op::Put {
+                key,
+                value: value.into(),
+            },
+            None => Op::Delete { key },
+        }
+    }
+}
+
 /// What can be asked of a shard.
 #[derive(Debug)]
 pub enum Call {

@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 
 use ringkeep_io::Nanos;
 
-use crate::call::{Durability, Op, Reply};
+use crate::call::{Change, Durability, Op, Reply};
 use crate::core::Core;
 use crate::error::Error;
 use crate::letter::{Content, Outcome, Verdict};
@@ -469,10 +469,8 @@ impl<T: 'static> Core<T> {
         for write in members {
             match &write.body {
                 Body::Ops(ops) | Body::Record(Record::Decide { ops, .. }) => {
-                    for op in ops {
-                        memtable.insert(op.key(), version, op.value());
-                        stats.user_bytes += op.bytes() as u64;
-                    }
+                    memtable.insert(ops.iter().map(Change::from), version);
+                    stats.user_bytes += ops.iter().map(|op| op.bytes() as u64).sum::<u64>();
                     stats.ops += ops.len() as u64;
                 }
                 Body::Record(_) => {}

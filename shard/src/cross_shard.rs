@@ -24,7 +24,7 @@ use std::rc::Rc;
 
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::call::{Op, Reply};
+use crate::call::{Change, Op, Reply};
 use crate::core::Core;
 use crate::error::Error;
 use crate::letter::{Content, Letter, Outcome, Verdict};
@@ -428,10 +428,8 @@ impl<T: 'static> Core<T> {
             let generation = memtables.active();
             let mut memtable = generation.table.borrow_mut();
             let mut stats = self.stats.borrow_mut();
-            for op in &ops {
-                memtable.insert(op.key(), version, op.value());
-                stats.user_bytes += op.bytes() as u64;
-            }
+            memtable.insert(ops.iter().map(Change::from), version);
+            stats.user_bytes += ops.iter().map(|op| op.bytes() as u64).sum::<u64>();
             stats.ops += ops.len() as u64;
             drop(stats);
             let needs_from = generation.needs_from.get().min(sequence);

@@ -12,6 +12,7 @@ pub mod version;
 mod core;
 mod letter;
 mod open;
+mod replay;
 mod tasks;
 
 mod commit;
@@ -39,6 +40,7 @@ mod varint;
 pub use call::{Call, Durability, Entry, Op, Reply, ScanCall, ScanPage};
 pub use error::{Error, Result};
 pub use letter::Letter;
+pub use replay::ReplayedLog;
 pub use shard::{Identity, InDoubt, Recovered, Shard, ShardOptions, TransactionId};
 pub use stats::ShardStats;
 pub use version::{CommitClock, Pin, Pins, ShardId, Version};

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 
 use crate::memtable::Memtable;
+use crate::replay::ReplayedGeneration;
 use crate::version::Version;
 
 /// One memtable and the stretch of log that it stands for.
@@ -19,10 +20,14 @@ pub(crate) struct Generation {
 
 impl Generation {
     fn new() -> Rc<Generation> {
+        Generation::of(ReplayedGeneration::default())
+    }
+
+    fn of(replayed: ReplayedGeneration) -> Rc<Generation> {
         Rc::new(Generation {
-            table: Rc::new(RefCell::new(Memtable::new())),
-            last_sequence: Cell::new(u64::MAX),
-            needs_from: Cell::new(u64::MAX),
+            table: Rc::new(RefCell::new(replayed.table)),
+            last_sequence: Cell::new(replayed.last_sequence),
+            needs_from: Cell::new(replayed.needs_from),
         })
     }
 
@@ -48,10 +53,12 @@ pub(crate) struct Memtables {
 }
 
 impl Memtables {
-    pub fn new() -> Memtables {
+    /// What recovery found.
+    pub fn replayed(generations: Vec<ReplayedGeneration>) -> Memtables {
+        let mut generations: VecDeque<_> = generations.into_iter().map(Generation::of).collect();
         Memtables {
-            active: Generation::new(),
-            sealed: VecDeque::new(),
+            active: generations.pop_back().unwrap_or_else(Generation::new),
+            sealed: generations,
         }
     }
 

@@ -9,22 +9,19 @@ use std::task::{Context, Poll, Waker};
 
 use ringkeep_io::{Directory, Io};
 
-use crate::call::Op;
 use crate::compaction::Compaction;
 use crate::core::{Core, Starved};
-use crate::cross_shard::Transactions;
 use crate::error::{Error, Result};
-use crate::log::format::{HEADER_BYTES, Next, Record, take_next};
-use crate::log::recovery::{Replay, ReplayedGroup};
-use crate::log::segments::{create_slot, slot_index, slot_name};
+use crate::log::format::HEADER_BYTES;
+use crate::log::segments::{create_slot, slot_index};
 use crate::manifest::{self, Manifest, ManifestStore};
-use crate::memtable::Memtable;
 use crate::memtables::Memtables;
 use crate::page_cache::PageCache;
+use crate::replay::{self, ReplayedLog};
 use crate::shard::{Identity, Recovered, ShardOptions};
 use crate::table_set::{TableSet, table_number};
 use crate::tasks::{Signal, Tasks};
-use crate::version::{CommitClock, Pins, Version};
+use crate::version::{CommitClock, Pins};
 
 /// One takes frames while the next is made ready.
 const SLOTS_AT_FIRST: usize = 2;
@@ -64,7 +61,19 @@ pub(crate) async fn create(
     ManifestStore::create(io, directory, identity, manifest).await
 }
 
-/// Recovers a shard. Nothing is written before the whole log is read and judged.
+/// Reads a shard's log; see [`ReplayedLog`].
+pub(crate) async fn read_log(
+    io: &Io,
+    directory: &Directory,
+    identity: &Identity,
+    options: &ShardOptions,
+) -> Result<ReplayedLog> {
+    let store = ManifestStore::open(io, directory, identity).await?;
+    let manifest = store.with(Manifest::clone);
+    replay::read_log(io, directory, identity, options, &manifest).await
+}
+
+/// Recovers a shard, whose whole log has been read and judged: before that nothing is written.
 pub(crate) async fn open<T: 'static>(
     io: &Io,
     directory: &Directory,
@@ -72,45 +81,31 @@ pub(crate) async fn open<T: 'static>(
     options: &ShardOptions,
     clock: Arc<CommitClock>,
     pins: Arc<Pins>,
+    replayed: ReplayedLog,
 ) -> Result<(Rc<Core<T>>, Recovered)> {
     let store = ManifestStore::open(io, directory, identity).await?;
     let manifest = store.with(Manifest::clone);
     let tables = TableSet::open(io, directory, identity, &manifest.runs).await?;
-    let mut replay = Replay::open(io, directory, identity, &manifest).await?;
-    let mut state = Replayed {
-        memtables: Memtables::new(),
-        transactions: Transactions::default(),
-        newest: manifest.newest,
-        committed_elsewhere: Version::default(),
-    };
-    while let Some(group) = replay.next_group().await? {
-        state.apply(&group, replay.payload())?;
-        if state.memtables.active().bytes() >= options.memtable_bytes {
-            state.memtables.seal(group.last_sequence);
-        }
-    }
-    let recovered = Recovered {
-        frames: replay.frames,
-        bytes: replay.bytes,
-        torn: replay.torn,
-        last_sequence: replay.end().sequence,
-    };
+    let recovered = replayed.recovered;
 
     sweep(directory, &manifest)?;
-    replay.make_durable().await?;
-    let (end, piece) = (replay.end(), replay.next_piece());
+    let end = replayed.end;
+    let files = end.open_slots(directory)?;
+    end.make_durable(io, &files).await?;
+    let piece = end.next_piece();
     let edit = |manifest: &mut Manifest| {
         if let Some(last) = manifest.pieces.last_mut() {
-            last.end.get_or_insert(end);
+            last.end.get_or_insert(end.last);
         }
         drop_dead_pieces(manifest);
         manifest.pieces.push(piece);
     };
     store.commit(edit).await?;
     let frame_bytes_max = options.group_bytes + HEADER_BYTES;
-    let log = replay.into_log(piece, frame_bytes_max.next_multiple_of(ringkeep_io::PAGE));
+    let frame_bytes_max = frame_bytes_max.next_multiple_of(ringkeep_io::PAGE);
+    let log = end.into_log(identity, files, piece, frame_bytes_max);
 
-    clock.raise_to(state.newest);
+    clock.raise_to(replayed.newest);
     let core = Core {
         io: io.clone(),
         directory: directory.clone(),
@@ -120,14 +115,14 @@ pub(crate) async fn open<T: 'static>(
         pins,
         log: RefCell::new(log),
         commits: RefCell::default(),
-        transactions: RefCell::new(state.transactions),
-        memtables: RefCell::new(state.memtables),
+        transactions: RefCell::new(replayed.transactions),
+        memtables: RefCell::new(Memtables::replayed(replayed.generations)),
         tables: RefCell::new(Rc::new(tables)),
         cache: Rc::new(RefCell::new(PageCache::new(options.cache_bytes))),
         next_table: Cell::new(manifest.next_table),
         manifest: store,
-        visible: Cell::new(state.newest),
-        committed_elsewhere: Cell::new(state.committed_elsewhere),
+        visible: Cell::new(replayed.newest),
+        committed_elsewhere: Cell::default(),
         failure: RefCell::new(None),
         starved: Cell::new(0),
         tasks: Tasks::default(),
@@ -158,79 +153,6 @@ pub(crate) fn drop_dead_pieces(manifest: &mut Manifest) {
     let replay_after = manifest.replay_after;
     let dead = |end: manifest::PieceEnd| end.sequence <= replay_after;
     manifest.pieces.retain(|piece| !piece.end.is_some_and(dead));
-}
-
-/// What the log's groups add up to.
-struct Replayed {
-    memtables: Memtables,
-    transactions: Transactions,
-    newest: Version,
-    committed_elsewhere: Version,
-}
-
-impl Replayed {
-    fn apply(&mut self, group: &ReplayedGroup, payload: &[u8]) -> Result<()> {
-        self.newest = self.newest.max(group.version);
-        let generation = Rc::clone(self.memtables.active());
-        let mut memtable = generation.table.borrow_mut();
-        let insert = |memtable: &mut Memtable, ops: &[Op], version| {
-            for op in ops {
-                memtable.insert(op.key(), version, op.value());
-            }
-        };
-        let mut rest = payload;
-        while !rest.is_empty() {
-            let next = take_next(&mut rest).ok_or_else(|| Error::CorruptAcked {
-                file: slot_name(0),
-                offset: 0,
-                detail: format!(
-                    "frame {} has a good checksum but does not parse",
-                    group.last_sequence
-                ),
-            })?;
-            match next {
-                Next::Change { key, value } => memtable.insert(key, group.version, value),
-                Next::Record(Record::Op(op)) => insert(&mut memtable, &[op], group.version),
-                Next::Record(Record::Prepare {
-                    transaction,
-                    coordinator,
-                    ops,
-                }) => self.transactions.replay_prepare(
-                    transaction,
-                    coordinator,
-                    ops,
-                    group.first_sequence,
-                    group.version,
-                ),
-                Next::Record(Record::Decide {
-                    transaction,
-                    participants,
-                    ops,
-                }) => {
-                    insert(&mut memtable, &ops, group.version);
-                    self.transactions.decided(
-                        transaction,
-                        group.version,
-                        group.first_sequence,
-                        &participants,
-                    );
-                }
-                Next::Record(Record::Outcome {
-                    transaction,
-                    version,
-                }) => {
-                    let part = self.transactions.take_prepared(transaction);
-                    if let (Some((ops, sequence)), Some(version)) = (part, version) {
-                        insert(&mut memtable, &ops, version);
-                        self.newest = self.newest.max(version);
-                        let needs_from = generation.needs_from.get().min(sequence);
-                        generation.needs_from.set(needs_from);
-                    }
-                }
-            }
-        }
-        Ok(())
-    }
 }
 
 /// Removes files that the manifest does not name: what a crash left half made.

@@ -11,7 +11,8 @@ use crate::call::{Call, Reply};
 use crate::core::Core;
 use crate::error::Result;
 use crate::letter::{Content, Letter, Outcome};
-use crate::open::{block_on, create, open};
+use crate::open::{block_on, create, open, read_log};
+use crate::replay::ReplayedLog;
 use crate::version::{CommitClock, Pins, ShardId, Version};
 
 /// Tasks polled in one turn: what arrives meanwhile waits no longer than these take.
@@ -118,6 +119,17 @@ impl<T: 'static> Shard<T> {
         block_on(io, create(io, directory, identity, options))
     }
 
+    /// Reads the log of a shard that nobody has open, for the `open` that comes next: on any thread,
+    /// through any door. Waits for the disk, and writes nothing.
+    pub fn read_log(
+        io: &Io,
+        directory: &Directory,
+        identity: &Identity,
+        options: &ShardOptions,
+    ) -> Result<ReplayedLog> {
+        block_on(io, read_log(io, directory, identity, options))
+    }
+
     /// Recovers a shard. Waits for the disk.
     pub fn open(
         io: &Io,
@@ -127,7 +139,21 @@ impl<T: 'static> Shard<T> {
         clock: Arc<CommitClock>,
         pins: Arc<Pins>,
     ) -> Result<Shard<T>> {
-        let opening = open(io, directory, identity, options, clock, pins);
+        let log = Shard::<T>::read_log(io, directory, identity, options)?;
+        Shard::open_replayed(io, directory, identity, options, clock, pins, log)
+    }
+
+    /// Recovers a shard whose log was read since it was last open. Waits for the disk.
+    pub fn open_replayed(
+        io: &Io,
+        directory: &Directory,
+        identity: &Identity,
+        options: &ShardOptions,
+        clock: Arc<CommitClock>,
+        pins: Arc<Pins>,
+        log: ReplayedLog,
+    ) -> Result<Shard<T>> {
+        let opening = open(io, directory, identity, options, clock, pins, log);
         let (core, recovered) = block_on(io, opening)?;
         core.start_maintenance();
         let me = core.identity.shard;

@@ -1,11 +1,13 @@
 //! A host's part in making and opening a database.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use ringkeep_io::{Directory, Io};
 use ringkeep_shard::{
-    CommitClock, Identity, InDoubt, Pins, Shard, ShardId, ShardOptions, TransactionId, Version,
+    CommitClock, Identity, InDoubt, Pins, ReplayedLog, Shard, ShardId, ShardOptions, TransactionId,
+    Version,
 };
 
 use super::commits::Asker;
@@ -28,12 +30,39 @@ impl Site {
         root(io, &self.path)
     }
 
+    fn folder(&self, io: &Io, shard: ShardId) -> Result<Directory> {
+        let path = self.path.join(folder(shard));
+        self.root(io)?.directory(&folder(shard)).map_err(|error| {
+            if error.is_missing() {
+                Error::MissingShard { shard, path }
+            } else {
+                Error::Io { path, error }
+            }
+        })
+    }
+
     fn identity(&self, shard: ShardId) -> Identity {
         Identity {
             store: self.store,
             shard,
             shards: self.shards,
         }
+    }
+}
+
+/// The logs of all shards, on their way from the threads that read them to the hosts that go on with them.
+#[derive(Clone)]
+pub(crate) struct ReadLogs(Arc<Mutex<HashMap<ShardId, ReplayedLog>>>);
+
+impl ReadLogs {
+    pub(crate) fn of(logs: impl Iterator<Item = (ShardId, ReplayedLog)>) -> ReadLogs {
+        ReadLogs(Arc::new(Mutex::new(logs.collect())))
+    }
+
+    fn take(&self, shard: ShardId) -> ReplayedLog {
+        let mut logs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        logs.remove(&shard)
+            .expect("every shard's log was read, once")
     }
 }
 
@@ -66,28 +95,45 @@ impl Host {
         })
     }
 
+    /// Reads the logs of this thread's share of the shards, which is its own ones when all that help are hosts.
+    pub(crate) fn read_logs(
+        &mut self,
+        site: &Site,
+        readers: usize,
+    ) -> Result<Vec<(ShardId, ReplayedLog)>> {
+        let mut logs = Vec::new();
+        for id in (self.index as u16..site.shards)
+            .step_by(readers)
+            .map(ShardId)
+        {
+            let directory = site.folder(&self.io, id)?;
+            let log =
+                Shard::<Asker>::read_log(&self.io, &directory, &site.identity(id), &site.each)
+                    .map_err(|error| error::of_shard(id, error))?;
+            logs.push((id, log));
+        }
+        Ok(logs)
+    }
+
     /// Recovers this host's shards.
-    pub(crate) fn open_shards(&mut self, site: &Site) -> Result<Vec<(ShardId, InDoubt)>> {
+    pub(crate) fn open_shards(
+        &mut self,
+        site: &Site,
+        logs: &ReadLogs,
+    ) -> Result<Vec<(ShardId, InDoubt)>> {
         self.hosts = site.hosts;
-        let root = site.root(&self.io)?;
         let mut doubts = Vec::new();
         for id in self.own_shards(site.shards) {
-            let path = site.path.join(folder(id));
-            let directory = root.directory(&folder(id)).map_err(|error| {
-                if error.is_missing() {
-                    Error::MissingShard { shard: id, path }
-                } else {
-                    Error::Io { path, error }
-                }
-            })?;
+            let directory = site.folder(&self.io, id)?;
             let (clock, pins) = (Arc::clone(&site.clock), Arc::clone(&site.pins));
-            let shard = Shard::open(
+            let shard = Shard::open_replayed(
                 &self.io,
                 &directory,
                 &site.identity(id),
                 &site.each,
                 clock,
                 pins,
+                logs.take(id),
             )
             .map_err(|error| error::of_shard(id, error))?;
             doubts.extend(shard.in_doubt().into_iter().map(|doubt| (id, doubt)));

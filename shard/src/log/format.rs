@@ -29,7 +29,7 @@ use ringkeep_io::PAGE;
 use zerocopy::little_endian::{U16, U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
-use crate::call::Op;
+use crate::call::{Change, Op};
 use crate::checksum::crc32c;
 use crate::limits::{BATCH_OPS_MAX, KEY_BYTES_MAX, SHARDS_MAX, VALUE_BYTES_MAX};
 use crate::shard::{Identity, TransactionId};
@@ -157,10 +157,9 @@ impl FrameHeader {
     }
 }
 
-/// One record of a group.
+/// One record of a group beside its single changes, to be written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Record {
-    Op(Op),
     Prepare {
         transaction: TransactionId,
         coordinator: ShardId,
@@ -217,7 +216,6 @@ fn push_ops(out: &mut Vec<u8>, ops: &[Op]) {
 /// Appends one record.
 pub(crate) fn push_record(out: &mut Vec<u8>, record: &Record) {
     match record {
-        Record::Op(op) => push_op(out, op),
         Record::Prepare {
             transaction,
             coordinator,
@@ -252,38 +250,60 @@ pub(crate) fn push_record(out: &mut Vec<u8>, record: &Record) {
     }
 }
 
-/// The next record of a group's payload. Single changes, which are nearly all, stay where they lie.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Next<'a> {
-    Change {
-        key: &'a [u8],
-        value: Option<&'a [u8]>,
+/// One record of a group's payload, whose changes stay where they lie.
+#[derive(Debug)]
+pub(crate) enum Read<'a> {
+    Change(Change<'a>),
+    Prepare {
+        transaction: TransactionId,
+        coordinator: ShardId,
+        changes: Changes<'a>,
     },
-    Record(Record),
+    Decide {
+        transaction: TransactionId,
+        participants: Vec<ShardId>,
+        changes: Changes<'a>,
+    },
+    Outcome {
+        transaction: TransactionId,
+        version: Option<Version>,
+    },
 }
 
-/// Takes one record off the front of a group's payload; nothing when it does not parse.
-pub(crate) fn take_next<'a>(input: &mut &'a [u8]) -> Option<Next<'a>> {
-    match input.first()? {
-        &(PUT | DELETE) => {
-            let (key, value) = take_change(input)?;
-            Some(Next::Change { key, value })
-        }
-        _ => take_record(input).map(Next::Record),
+/// The changes of one part of a commit, in order.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Changes<'a>(&'a [u8]);
+
+impl<'a> Changes<'a> {
+    /// Changes that were taken off a payload before, and copied.
+    pub fn of(bytes: &'a [u8]) -> Changes<'a> {
+        Changes(bytes)
+    }
+
+    pub fn bytes(&self) -> &'a [u8] {
+        self.0
     }
 }
 
-/// Like `take_next`, for a record that outlives the payload.
-pub(crate) fn take_record(input: &mut &[u8]) -> Option<Record> {
+impl<'a> Iterator for Changes<'a> {
+    type Item = Change<'a>;
+
+    fn next(&mut self) -> Option<Change<'a>> {
+        take_change(&mut self.0)
+    }
+}
+
+/// Takes one record off the front of a group's payload; nothing when it does not parse.
+pub(crate) fn take_record<'a>(input: &mut &'a [u8]) -> Option<Read<'a>> {
     let (&kind, rest) = input.split_first()?;
     match kind {
-        PUT | DELETE => take_op(input).map(Record::Op),
+        PUT | DELETE => take_change(input).map(Read::Change),
         PREPARE => {
             *input = rest;
-            Some(Record::Prepare {
+            Some(Read::Prepare {
                 transaction: TransactionId(take_u64(input)?),
                 coordinator: ShardId(take_u16(input)?),
-                ops: take_ops(input)?,
+                changes: take_changes(input)?,
             })
         }
         DECIDE => {
@@ -296,17 +316,17 @@ pub(crate) fn take_record(input: &mut &[u8]) -> Option<Record> {
             let participants = (0..count)
                 .map(|_| take_u16(input).map(ShardId))
                 .collect::<Option<Vec<_>>>()?;
-            Some(Record::Decide {
+            Some(Read::Decide {
                 transaction,
                 participants,
-                ops: take_ops(input)?,
+                changes: take_changes(input)?,
             })
         }
         OUTCOME => {
             *input = rest;
             let transaction = TransactionId(take_u64(input)?);
             let version = take_u64(input)?;
-            Some(Record::Outcome {
+            Some(Read::Outcome {
                 transaction,
                 version: (version != 0).then_some(Version(version)),
             })
@@ -315,46 +335,42 @@ pub(crate) fn take_record(input: &mut &[u8]) -> Option<Record> {
     }
 }
 
-fn take_ops(input: &mut &[u8]) -> Option<Vec<Op>> {
+fn take_changes<'a>(input: &mut &'a [u8]) -> Option<Changes<'a>> {
     let count = usize::try_from(varint::take(input)?).ok()?;
-    // An operation takes three bytes at least: a count beyond that is damage, not a reason to allocate.
-    if count > BATCH_OPS_MAX || count > input.len() / 3 {
+    if count > BATCH_OPS_MAX {
         return None;
     }
-    (0..count).map(|_| take_op(input)).collect()
+    let all = *input;
+    for _ in 0..count {
+        take_change(input)?;
+    }
+    Some(Changes(&all[..all.len() - input.len()]))
 }
 
-fn take_op(input: &mut &[u8]) -> Option<Op> {
-    let (key, value) = take_change(input)?;
-    let key = key.into();
-    Some(match value {
-        Some(value) => Op::Put {
-            key,
-            value: value.into(),
-        },
-        None => Op::Delete { key },
-    })
-}
-
-fn take_change<'a>(input: &mut &'a [u8]) -> Option<(&'a [u8], Option<&'a [u8]>)> {
-    let (&kind, rest) = input.split_first()?;
-    *input = rest;
-    let key_bytes = varint::take(input)?;
+/// Takes one single change off the front; where something else comes next, or damage, nothing is taken.
+pub(crate) fn take_change<'a>(input: &mut &'a [u8]) -> Option<Change<'a>> {
+    let (&kind, mut rest) = input.split_first()?;
+    if kind != PUT && kind != DELETE {
+        return None;
+    }
+    let key_bytes = varint::take(&mut rest)?;
     if key_bytes == 0 || key_bytes > KEY_BYTES_MAX as u64 {
         return None;
     }
-    match kind {
-        PUT => {
-            let value_bytes = varint::take(input)?;
-            if value_bytes > VALUE_BYTES_MAX as u64 {
-                return None;
-            }
-            let key = take(input, key_bytes as usize)?;
-            Some((key, Some(take(input, value_bytes as usize)?)))
-        }
-        DELETE => Some((take(input, key_bytes as usize)?, None)),
+    let value_bytes = match kind {
+        PUT => Some(varint::take(&mut rest)?),
         _ => None,
+    };
+    if value_bytes.is_some_and(|bytes| bytes > VALUE_BYTES_MAX as u64) {
+        return None;
     }
+    let key = take(&mut rest, key_bytes as usize)?;
+    let value = match value_bytes {
+        Some(bytes) => Some(take(&mut rest, bytes as usize)?),
+        None => None,
+    };
+    *input = rest;
+    Some(Change { key, value })
 }
 
 fn take<'a>(input: &mut &'a [u8], count: usize) -> Option<&'a [u8]> {
@@ -425,51 +441,87 @@ mod tests {
         }
     }
 
+    fn owned(read: Read<'_>) -> std::result::Result<Record, Op> {
+        let owned = |changes: Changes<'_>| changes.map(Op::from).collect();
+        Ok(match read {
+            Read::Change(change) => return Err(change.into()),
+            Read::Prepare {
+                transaction,
+                coordinator,
+                changes,
+            } => Record::Prepare {
+                transaction,
+                coordinator,
+                ops: owned(changes),
+            },
+            Read::Decide {
+                transaction,
+                participants,
+                changes,
+            } => Record::Decide {
+                transaction,
+                participants,
+                ops: owned(changes),
+            },
+            Read::Outcome {
+                transaction,
+                version,
+            } => Record::Outcome {
+                transaction,
+                version,
+            },
+        })
+    }
+
     #[test]
     fn golden_records() {
         let records = [
-            (Record::Op(put(b"k", b"vv")), "01 01 02 6b 7676"),
+            (Err(put(b"k", b"vv")), "01 01 02 6b 7676"),
             (
-                Record::Op(Op::Delete {
+                Err(Op::Delete {
                     key: (*b"kk").into(),
                 }),
                 "02 02 6b6b",
             ),
             (
-                Record::Prepare {
+                Ok(Record::Prepare {
                     transaction: TransactionId(9),
                     coordinator: ShardId(1),
                     ops: vec![put(b"a", b"")],
-                },
+                }),
                 "03 0900000000000000 0100 01 01 01 00 61",
             ),
             (
-                Record::Decide {
+                Ok(Record::Decide {
                     transaction: TransactionId(9),
                     participants: vec![ShardId(0), ShardId(2)],
                     ops: vec![],
-                },
+                }),
                 "04 0900000000000000 02 0000 0200 00",
             ),
             (
-                Record::Outcome {
+                Ok(Record::Outcome {
                     transaction: TransactionId(9),
                     version: Some(Version(10)),
-                },
+                }),
                 "05 0900000000000000 0a00000000000000",
             ),
         ];
         for (record, expected) in records {
             let mut bytes = Vec::new();
-            push_record(&mut bytes, &record);
+            match &record {
+                Ok(record) => push_record(&mut bytes, record),
+                Err(change) => push_op(&mut bytes, change),
+            }
             let hex: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
             let expected: String = expected.split_whitespace().collect();
             assert_eq!(hex, expected);
             for cut in 0..bytes.len() {
-                assert_eq!(take_record(&mut &bytes[..cut]), None);
+                assert!(take_record(&mut &bytes[..cut]).is_none());
             }
             let mut rest = bytes.as_slice();
-            assert_eq!(take_record(&mut rest), Some(record));
+            let read = take_record(&mut rest).expect("it parses");
+            assert_eq!(owned(read), record);
             assert!(rest.is_empty());
         }
     }

@@ -460,80 +460,112 @@ impl Replay {
         self.io.read(&self.slots[slot].0, offset, buffer)
     }
 
+    /// What is left to know once the log is read.
+    pub fn into_end(self) -> LogEnd {
+        LogEnd {
+            heads: self.slots.iter().map(|(_, head)| *head).collect(),
+            segment_bytes: self.segment_bytes,
+            pieces: self.pieces,
+            replay_after: self.replay_after,
+            last: self.end,
+        }
+    }
+}
+
+/// Where a log ended, and what its slots hold: enough to go on behind it.
+pub(crate) struct LogEnd {
+    heads: Vec<Option<FrameHeader>>,
+    segment_bytes: u64,
+    pieces: Vec<LogPiece>,
+    replay_after: u64,
+    /// The last frame of the last whole group.
+    pub last: PieceEnd,
+}
+
+impl LogEnd {
+    pub fn open_slots(&self, directory: &Directory) -> Result<Vec<File>> {
+        (0..self.heads.len())
+            .map(|index| open_slot(directory, index, self.segment_bytes))
+            .collect()
+    }
+
     /// Makes what was replayed durable. After the end of a process its last frames may sit in the
     /// device's cache, and the manifest is about to promise them.
-    pub async fn make_durable(&self) -> Result<()> {
-        for (index, (file, head)) in self.slots.iter().enumerate() {
-            if head.is_some() {
-                let done = self.io.sync(file).await;
+    pub async fn make_durable(&self, io: &Io, files: &[File]) -> Result<()> {
+        for (index, file) in files.iter().enumerate() {
+            if self.heads[index].is_some() {
+                let done = io.sync(file).await;
                 done.result.map_err(|e| Error::io(e, slot_name(index)))?;
             }
         }
         Ok(())
     }
 
-    /// Where the log ends.
-    pub fn end(&self) -> PieceEnd {
-        self.end
-    }
-
     /// The piece that the coming incarnation writes.
     pub fn next_piece(&self) -> LogPiece {
-        let segments = self.slots.iter().filter_map(|(_, head)| *head);
-        let newest = segments.map(|head| head.segment).max().unwrap_or(0);
+        let segments = self.heads.iter().flatten().map(|head| head.segment);
+        let newest = segments.max().unwrap_or(0);
         let last = self.pieces.last();
         LogPiece {
             epoch: last.map_or(1, |piece| piece.epoch + 1),
             first_segment: newest.max(last.map_or(0, |piece| piece.first_segment)) + 1,
-            first_sequence: self.end.sequence + 1,
+            first_sequence: self.last.sequence + 1,
             end: None,
         }
     }
 
     /// The log, ready for the first frame of `piece`.
-    pub fn into_log(self, piece: LogPiece, frame_bytes_max: usize) -> Log {
-        let needed = |head: &FrameHeader| {
-            self.pieces.iter().any(|piece| {
-                let end = piece.end.map_or(u64::MAX, |end| end.sequence);
-                piece.epoch == head.epoch && head.sequence <= end && end > self.replay_after
-            })
-        };
-        let heads: Vec<_> = self.slots.iter().map(|(_, head)| *head).collect();
-        let slots = self.slots.iter().map(|(file, head)| {
-            // The last frame of a segment is the one before the next segment's first.
-            let live = head.filter(needed).map(|head| {
-                let next = heads
-                    .iter()
-                    .flatten()
-                    .find(|next| next.epoch == head.epoch && next.segment == head.segment + 1);
-                Content::Live {
-                    segment: head.segment,
-                    last_sequence: next.map_or(self.end.sequence, |next| next.sequence - 1),
-                }
-            });
-            Slot {
-                file: file.clone(),
-                content: live.unwrap_or(Content::Free),
-            }
+    pub fn into_log(
+        self,
+        identity: &Identity,
+        files: Vec<File>,
+        piece: LogPiece,
+        frame_bytes_max: usize,
+    ) -> Log {
+        let slots = files.into_iter().enumerate().map(|(index, file)| Slot {
+            file,
+            content: self.content(index),
         });
         Log {
             slots: slots.collect(),
-            identity: self.identity.clone(),
+            identity: identity.clone(),
             segment_bytes: self.segment_bytes,
             frame_bytes_max: frame_bytes_max.min(self.segment_bytes as usize),
             active: None,
             epoch: piece.epoch,
             segment: piece.first_segment - 1,
             next_sequence: piece.first_sequence,
-            previous_crc: self.end.crc,
-            completed: self.end.sequence,
-            durable: self.end.sequence,
+            previous_crc: self.last.crc,
+            completed: self.last.sequence,
+            durable: self.last.sequence,
             flights: Default::default(),
             unsynced: Vec::new(),
             syncing: None,
             buffers: Vec::new(),
             last_frame_closes: true,
             counters: LogCounters::default(),
+        }
+    }
+
+    fn content(&self, slot: usize) -> Content {
+        let needed = |head: &FrameHeader| {
+            self.pieces.iter().any(|piece| {
+                let end = piece.end.map_or(u64::MAX, |end| end.sequence);
+                piece.epoch == head.epoch && head.sequence <= end && end > self.replay_after
+            })
+        };
+        let Some(head) = self.heads[slot].filter(needed) else {
+            return Content::Free;
+        };
+        // The last frame of a segment is the one before the next segment's first.
+        let next = self
+            .heads
+            .iter()
+            .flatten()
+            .find(|next| next.epoch == head.epoch && next.segment == head.segment + 1);
+        Content::Live {
+            segment: head.segment,
+            last_sequence: next.map_or(self.last.sequence, |next| next.sequence - 1),
         }
     }
 }

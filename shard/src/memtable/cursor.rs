@@ -5,7 +5,7 @@
 use std::collections::VecDeque;
 use std::hint::black_box;
 use std::ops::Bound;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use super::Memtable;
 use super::arena::{Address, Arena};
@@ -14,7 +14,7 @@ use crate::merge::heap;
 
 /// A position on a key of a memtable, or on none.
 pub(crate) struct MemtableCursor {
-    runs: Vec<Rc<Run>>,
+    runs: Vec<Arc<Run>>,
     /// The cursor's own key, and those behind it that were taken off the heads already.
     upcoming: VecDeque<Address>,
     /// How many to take next time: few after a seek, more on a long walk.
@@ -38,7 +38,7 @@ struct Head {
 }
 
 impl MemtableCursor {
-    pub(super) fn new(runs: Vec<Rc<Run>>) -> MemtableCursor {
+    pub(super) fn new(runs: Vec<Arc<Run>>) -> MemtableCursor {
         MemtableCursor {
             heads: Vec::with_capacity(runs.len()),
             runs,

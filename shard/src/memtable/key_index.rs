@@ -17,6 +17,10 @@ struct Slot {
     key: Address,
 }
 
+/// Of a key.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Hash(u32);
+
 pub(super) struct KeyIndex {
     segments: Box<[HashTable<Slot>]>,
     bytes: usize,
@@ -34,9 +38,18 @@ impl KeyIndex {
         self.bytes
     }
 
+    /// Brings near what the next look at this hash will read. Several of these wait for memory together;
+    /// several looks wait one after the other.
     #[inline]
-    pub fn find(&self, key: &[u8], is: impl Fn(Address) -> bool) -> Option<Address> {
-        let hash = hash(key);
+    pub fn approach(&self, hash: Hash) {
+        let Hash(hash) = hash;
+        let seen = self.segments[segment(hash)].find(spread(hash), |slot| slot.hash == hash);
+        std::hint::black_box(seen.is_some());
+    }
+
+    #[inline]
+    pub fn find(&self, hash: Hash, is: impl Fn(Address) -> bool) -> Option<Address> {
+        let Hash(hash) = hash;
         self.segments[segment(hash)]
             .find(spread(hash), |slot| slot.hash == hash && is(slot.key))
             .map(|slot| slot.key)
@@ -46,12 +59,12 @@ impl KeyIndex {
     #[inline]
     pub fn find_or_add<C>(
         &mut self,
-        key: &[u8],
+        hash: Hash,
         context: &mut C,
         is: impl Fn(&C, Address) -> bool,
         add: impl FnOnce(&mut C) -> Address,
     ) -> Found {
-        let hash = hash(key);
+        let Hash(hash) = hash;
         let table = &mut self.segments[segment(hash)];
         let grows = table.len() == table.capacity();
         let before = if grows { table.allocation_size() } else { 0 };
@@ -75,8 +88,11 @@ pub(super) enum Found {
     New(Address),
 }
 
-fn hash(key: &[u8]) -> u32 {
-    (xxh3_64(key) >> 32) as u32
+impl Hash {
+    #[inline]
+    pub fn of(key: &[u8]) -> Hash {
+        Hash((xxh3_64(key) >> 32) as u32)
+    }
 }
 
 fn segment(hash: u32) -> usize {

@@ -12,13 +12,17 @@ mod order;
 mod tests;
 
 use arena::{Arena, VersionRecord};
-use key_index::{Found, KeyIndex};
+use key_index::{Found, Hash, KeyIndex};
 use order::Order;
 
 use crate::Version;
+use crate::call::Change;
 
 pub(crate) use arena::Address;
 pub(crate) use cursor::MemtableCursor;
+
+/// As many cache misses as a core can wait for at once, and some more.
+const KEYS_AHEAD: usize = 16;
 
 /// Versions of keys, by key.
 pub(crate) struct Memtable {
@@ -43,12 +47,43 @@ impl Memtable {
         }
     }
 
-    /// Adds a version of a key; no value means deleted. The same version of the same key is
-    /// replaced: within one commit the last write wins.
-    pub fn insert(&mut self, key: &[u8], version: Version, value: Option<&[u8]>) {
+    /// Adds the changes of one commit, in order; no value means deleted, and of two changes of one key the
+    /// last one wins. Memory is waited for a few keys at a time, which pays where the index is larger than
+    /// the processor's caches.
+    pub fn insert<'a>(&mut self, changes: impl IntoIterator<Item = Change<'a>>, version: Version) {
+        let mut changes = changes.into_iter();
+        let mut few = [(Hash::default(), Change::default()); KEYS_AHEAD];
+        loop {
+            let mut count = 0;
+            for (place, change) in few.iter_mut().zip(changes.by_ref()) {
+                *place = (Hash::of(change.key), change);
+                count += 1;
+            }
+            if count > 1 {
+                few[..count]
+                    .iter()
+                    .for_each(|(hash, ..)| self.index.approach(*hash));
+            }
+            for (hash, change) in &few[..count] {
+                self.insert_hashed(*hash, *change, version);
+            }
+            if count < KEYS_AHEAD {
+                return;
+            }
+        }
+    }
+
+    #[cfg(test)]
+    pub fn put(&mut self, key: &[u8], version: Version, value: Option<&[u8]>) {
+        self.insert([Change { key, value }], version);
+    }
+
+    #[inline]
+    fn insert_hashed(&mut self, hash: Hash, change: Change<'_>, version: Version) {
+        let Change { key, value } = change;
         let is = |arena: &Arena, address| arena.key(address) == key;
         let add = |arena: &mut Arena| arena.add_key(key, version, value);
-        match self.index.find_or_add(key, &mut self.arena, is, add) {
+        match self.index.find_or_add(hash, &mut self.arena, is, add) {
             Found::New(address) => {
                 self.order.add(key, address, &self.arena);
                 self.entries += 1;
@@ -65,7 +100,7 @@ impl Memtable {
     pub fn get(&self, key: &[u8], at: Version) -> Option<Option<&[u8]>> {
         let found = self
             .index
-            .find(key, |address| self.arena.key(address) == key)?;
+            .find(Hash::of(key), |address| self.arena.key(address) == key)?;
         let mut address = self.arena.head(found);
         while address != Address::NONE {
             let record = self.arena.version(address);

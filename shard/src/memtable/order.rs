@@ -10,7 +10,7 @@
 use std::borrow::Cow;
 use std::cmp::{Ordering, Reverse};
 use std::ops::Bound;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use super::arena::{Address, Arena};
 
@@ -34,7 +34,7 @@ pub(super) struct Run {
 pub(super) struct Order {
     common: Option<Vec<u8>>,
     tail: Vec<Address>,
-    runs: Vec<Rc<Run>>,
+    runs: Vec<Arc<Run>>,
 }
 
 impl Order {
@@ -66,7 +66,7 @@ impl Order {
     }
 
     /// All keys so far, as runs that stay as they are while keys go on being added.
-    pub fn runs(&mut self, arena: &Arena) -> Vec<Rc<Run>> {
+    pub fn runs(&mut self, arena: &Arena) -> Vec<Arc<Run>> {
         self.sort_tail(arena);
         self.merge_runs(MERGE_BY_CURSOR, arena);
         self.runs.clone()
@@ -89,14 +89,14 @@ impl Order {
         if !places.is_sorted_by(|a, b| compare(a, b, arena).is_lt()) {
             places.sort_unstable_by(|a, b| compare(a, b, arena));
         }
-        if let Some(run) = self.runs.last_mut().and_then(Rc::get_mut)
+        if let Some(run) = self.runs.last_mut().and_then(Arc::get_mut)
             && run.skip == skip
             && run.places.len() + places.len() <= MERGE_BY_CURSOR
             && compare(&run.places[run.places.len() - 1], &places[0], arena).is_lt()
         {
             run.places.append(&mut places);
         } else {
-            self.runs.push(Rc::new(Run { skip, places }));
+            self.runs.push(Arc::new(Run { skip, places }));
         }
     }
 
@@ -116,7 +116,7 @@ impl Order {
             }
             allowance -= total;
             let (smaller, larger) = (self.runs.remove(at), self.runs.remove(at - 1));
-            let merged = Rc::new(merge(&larger, &smaller, self.skip(), arena));
+            let merged = Arc::new(merge(&larger, &smaller, self.skip(), arena));
             let at = self.runs.partition_point(|run| run.places.len() >= total);
             self.runs.insert(at, merged);
         }

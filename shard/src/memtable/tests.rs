@@ -16,18 +16,30 @@ fn write_some(
     writes: usize,
     keys: usize,
 ) {
-    for _ in 0..writes {
-        let key = random.key(keys);
+    let mut left = writes;
+    while left > 0 {
+        let count = left.min(1 + random.below(40));
+        left -= count;
         let version = Version(1 + random.below(writes) as u64);
-        let length = if random.one_in(50) {
-            70_000
-        } else {
-            random.below(40)
-        };
-        let value = (!random.one_in(5)).then(|| random.bytes(length));
-        table.insert(&key, version, value.as_deref());
-        let versions = model.entry(key).or_default();
-        versions.insert(std::cmp::Reverse(version), value);
+        let mut commit = Vec::new();
+        for _ in 0..count {
+            let length = if random.one_in(50) {
+                70_000
+            } else {
+                random.below(40)
+            };
+            let value = (!random.one_in(5)).then(|| random.bytes(length));
+            commit.push((random.key(keys), value));
+        }
+        let changes = commit.iter().map(|(key, value)| Change {
+            key,
+            value: value.as_deref(),
+        });
+        table.insert(changes, version);
+        for (key, value) in commit {
+            let versions = model.entry(key).or_default();
+            versions.insert(std::cmp::Reverse(version), value);
+        }
     }
 }
 
@@ -107,12 +119,12 @@ fn cursors_walk_both_ways_and_turn_like_a_map() {
 fn a_cursor_keeps_its_keys_while_others_are_added() {
     let mut table = Memtable::new();
     for key in ["b", "d", "f"] {
-        table.insert(key.as_bytes(), Version(1), Some(b"old"));
+        table.put(key.as_bytes(), Version(1), Some(b"old"));
     }
     let mut cursor = table.cursor();
     cursor.seek(&table, Bound::Unbounded);
     for key in ["a", "c", "d", "e"] {
-        table.insert(key.as_bytes(), Version(2), Some(b"new"));
+        table.put(key.as_bytes(), Version(2), Some(b"new"));
     }
     let mut seen = Vec::new();
     while let Some(key) = cursor.key(&table) {
@@ -125,10 +137,10 @@ fn a_cursor_keeps_its_keys_while_others_are_added() {
 #[test]
 fn the_last_write_of_a_commit_wins_and_late_versions_find_their_place() {
     let mut table = Memtable::new();
-    table.insert(b"k", Version(5), Some(b"five"));
-    table.insert(b"k", Version(3), Some(b"three"));
-    table.insert(b"k", Version(4), None);
-    table.insert(b"k", Version(5), Some(b"five again"));
+    table.put(b"k", Version(5), Some(b"five"));
+    table.put(b"k", Version(3), Some(b"three"));
+    table.put(b"k", Version(4), None);
+    table.put(b"k", Version(5), Some(b"five again"));
     let mut cursor = table.cursor();
     cursor.seek(&table, Bound::Unbounded);
     let versions: Vec<_> = cursor.versions(&table).collect();
@@ -154,11 +166,11 @@ fn the_last_write_of_a_commit_wins_and_late_versions_find_their_place() {
 fn a_small_memtable_is_small_and_a_large_one_counts_everything() {
     let mut table = Memtable::new();
     assert!(table.bytes() < 8 << 10);
-    table.insert(b"", Version(1), Some(b""));
+    table.put(b"", Version(1), Some(b""));
     assert!(table.bytes() < 12 << 10);
     let value = [7; 100];
     for key in 0..20_000u64 {
-        table.insert(
+        table.put(
             &key.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes(),
             Version(key),
             Some(&value),
@@ -170,6 +182,6 @@ fn a_small_memtable_is_small_and_a_large_one_counts_everything() {
         "{}",
         table.bytes()
     );
-    table.insert(b"large", Version(1), Some(&vec![1; 9 << 20]));
+    table.put(b"large", Version(1), Some(&vec![1; 9 << 20]));
     assert!(table.bytes() > raw + (9 << 20));
 }

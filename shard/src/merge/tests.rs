@@ -92,7 +92,7 @@ fn seen(cursor: &MergeCursor) -> Option<Seen> {
 fn memtable(model: &Model) -> Rc<RefCell<Memtable>> {
     let mut table = Memtable::new();
     for ((key, Reverse(version)), value) in model {
-        table.insert(key, *version, value.as_deref());
+        table.put(key, *version, value.as_deref());
     }
     Rc::new(RefCell::new(table))
 }
@@ -270,7 +270,7 @@ fn a_scan_goes_on_while_its_memtable_takes_writes() {
                     let version = Version(stack.newest + 1 + step as u64);
                     memtable
                         .borrow_mut()
-                        .insert(&random.key(stack.keys), version, None);
+                        .put(&random.key(stack.keys), version, None);
                 }
                 cursor.next().await.unwrap();
             }

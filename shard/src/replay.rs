@@ -1,0 +1,187 @@
+//! What the log says, in memory: the first half of opening a shard, and the one that takes time. It
+//! may be done on another thread than the shard's own, so that no core sits idle while another one
+//! has several logs to read.
+
+use std::collections::BTreeMap;
+
+use ringkeep_io::{Directory, Io};
+
+use crate::call::{Change, Op};
+use crate::cross_shard::Transactions;
+use crate::error::{Error, Result};
+use crate::log::format::{Changes, Read, take_change, take_record};
+use crate::log::recovery::{LogEnd, Replay, ReplayedGroup};
+use crate::log::segments::slot_name;
+use crate::manifest::Manifest;
+use crate::memtable::Memtable;
+use crate::shard::{Identity, Recovered, ShardOptions, TransactionId};
+use crate::version::{ShardId, Version};
+
+/// A log that was read to its end and judged.
+pub struct ReplayedLog {
+    /// Oldest first; the last one is not full.
+    pub(crate) generations: Vec<ReplayedGeneration>,
+    pub(crate) transactions: Transactions,
+    pub(crate) newest: Version,
+    pub(crate) end: LogEnd,
+    pub(crate) recovered: Recovered,
+}
+
+/// One memtable's worth.
+pub(crate) struct ReplayedGeneration {
+    pub table: Memtable,
+    /// The last frame in it.
+    pub last_sequence: u64,
+    /// The oldest prepare frame whose changes are in it.
+    pub needs_from: u64,
+}
+
+impl Default for ReplayedGeneration {
+    fn default() -> ReplayedGeneration {
+        ReplayedGeneration {
+            table: Memtable::new(),
+            last_sequence: u64::MAX,
+            needs_from: u64::MAX,
+        }
+    }
+}
+
+/// Reads the whole log and writes nothing.
+pub(crate) async fn read_log(
+    io: &Io,
+    directory: &Directory,
+    identity: &Identity,
+    options: &ShardOptions,
+    manifest: &Manifest,
+) -> Result<ReplayedLog> {
+    let mut replay = Replay::open(io, directory, identity, manifest).await?;
+    let mut state = State {
+        full: Vec::new(),
+        filling: ReplayedGeneration::default(),
+        transactions: Transactions::default(),
+        prepared: BTreeMap::new(),
+        newest: manifest.newest,
+    };
+    while let Some(group) = replay.next_group().await? {
+        state.apply(&group, replay.payload())?;
+        if state.filling.table.bytes() >= options.memtable_bytes {
+            state.filling.last_sequence = group.last_sequence;
+            state.full.push(std::mem::take(&mut state.filling));
+        }
+    }
+    let mut generations = std::mem::take(&mut state.full);
+    generations.push(std::mem::take(&mut state.filling));
+    let (frames, bytes, torn) = (replay.frames, replay.bytes, replay.torn);
+    let end = replay.into_end();
+    Ok(ReplayedLog {
+        generations,
+        newest: state.newest,
+        transactions: state.transactions(),
+        recovered: Recovered {
+            frames,
+            bytes,
+            torn,
+            last_sequence: end.last.sequence,
+        },
+        end,
+    })
+}
+
+/// What the groups read so far add up to.
+struct State {
+    full: Vec<ReplayedGeneration>,
+    filling: ReplayedGeneration,
+    transactions: Transactions,
+    /// Parts of commits over several shards whose outcome has not come yet: nearly all of them get
+    /// theirs a few frames on, so their changes stay as they were read.
+    prepared: BTreeMap<TransactionId, Part>,
+    newest: Version,
+}
+
+struct Part {
+    coordinator: ShardId,
+    changes: Vec<u8>,
+    sequence: u64,
+    since: Version,
+}
+
+impl State {
+    fn apply(&mut self, group: &ReplayedGroup, payload: &[u8]) -> Result<()> {
+        self.newest = self.newest.max(group.version);
+        let mut rest = payload;
+        while !rest.is_empty() {
+            let read = take_record(&mut rest).ok_or_else(|| Error::CorruptAcked {
+                file: slot_name(0),
+                offset: 0,
+                detail: format!(
+                    "frame {} has a good checksum but does not parse",
+                    group.last_sequence
+                ),
+            })?;
+            match read {
+                Read::Change(first) => {
+                    let more = std::iter::from_fn(|| take_change(&mut rest));
+                    self.insert(std::iter::once(first).chain(more), group.version);
+                }
+                Read::Prepare {
+                    transaction,
+                    coordinator,
+                    changes,
+                } => {
+                    let part = Part {
+                        coordinator,
+                        changes: changes.bytes().to_vec(),
+                        sequence: group.first_sequence,
+                        since: group.version,
+                    };
+                    self.prepared.insert(transaction, part);
+                }
+                Read::Decide {
+                    transaction,
+                    participants,
+                    changes,
+                } => {
+                    self.insert(changes, group.version);
+                    self.transactions.decided(
+                        transaction,
+                        group.version,
+                        group.first_sequence,
+                        &participants,
+                    );
+                }
+                Read::Outcome {
+                    transaction,
+                    version,
+                } => {
+                    let part = self.prepared.remove(&transaction);
+                    if let (Some(part), Some(version)) = (part, version) {
+                        self.insert(Changes::of(&part.changes), version);
+                        self.newest = self.newest.max(version);
+                        self.filling.needs_from = self.filling.needs_from.min(part.sequence);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn insert<'a>(&mut self, changes: impl IntoIterator<Item = Change<'a>>, version: Version) {
+        self.filling.table.insert(changes, version);
+    }
+
+    /// The parts left over are in doubt: only their coordinator knows.
+    fn transactions(self) -> Transactions {
+        let mut transactions = self.transactions;
+        for (transaction, part) in self.prepared {
+            let ops = Changes::of(&part.changes).map(Op::from).collect();
+            let Part {
+                coordinator,
+                sequence,
+                since,
+                ..
+            } = part;
+            transactions.replay_prepare(transaction, coordinator, ops, sequence, since);
+        }
+        transactions
+    }
+}
