@@ -37,6 +37,8 @@ pub enum Command {
     Calibrate(CalibrateArgs),
     /// Keep runs and show what changed for good
     History(HistoryArgs),
+    /// Find the commit that changed a metric
+    Bisect(BisectArgs),
     /// Measure the device through the engine's own ring: reads by depth, durable writes, syncs
     Device(DeviceArgs),
     /// Do one scenario's work and print what it cost: what the other commands start
@@ -208,6 +210,36 @@ pub struct HistoryArgs {
     /// Write a page with a plot of each metric
     #[arg(long, value_name = "FILE")]
     pub html: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct BisectArgs {
+    /// As reports name it: put/allocations; counts are compared exactly, times in pairs
+    pub metric: String,
+    /// A commit before the change
+    pub good: String,
+    /// One after it
+    #[arg(default_value = "HEAD")]
+    pub bad: String,
+    /// The repository
+    #[arg(long, value_name = "PATH", default_value = ".")]
+    pub repository: PathBuf,
+    /// What builds a commit, run by a shell in a work tree of its own; commits that it fails on are skipped
+    #[arg(
+        long,
+        value_name = "COMMAND",
+        default_value = "cargo build --release --locked --bin perf"
+    )]
+    pub build: String,
+    /// What the build leaves, relative to the work tree
+    #[arg(long, value_name = "PATH", default_value = "target/release/perf")]
+    pub binary: PathBuf,
+    /// Pairs of runs for each commit, for times
+    #[arg(long, default_value_t = 20, value_name = "N", value_parser = clap::value_parser!(u64).range(6..=1000))]
+    pub pairs: u64,
+    /// Where to build: new or empty [default: a fresh directory for temporary files]
+    #[arg(long, value_name = "PATH")]
+    pub dir: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

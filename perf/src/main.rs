@@ -22,6 +22,7 @@ mod accepted;
 mod gate;
 mod output;
 
+mod bisect;
 mod calibrate;
 mod device;
 mod history;
@@ -42,6 +43,7 @@ fn main() -> std::process::ExitCode {
         Command::Accept(arguments) => accepted::accept(&arguments),
         Command::Calibrate(arguments) => calibrate::calibrate(&arguments),
         Command::History(arguments) => history::history(&arguments),
+        Command::Bisect(arguments) => bisect::bisect(&arguments),
         Command::Device(arguments) => device::device(&arguments),
         Command::Scenario(arguments) => scenario::scenario(&arguments),
     };

@@ -1,5 +1,6 @@
 //! The binary as a CI job meets it: exit codes, words and files.
 
+mod bisect;
 mod device;
 mod gate;
 mod perf;
