@@ -37,6 +37,9 @@ mod superblock;
 mod checksum;
 mod varint;
 
+#[doc(hidden)]
+pub mod bench;
+
 pub use call::{Call, Durability, Entry, Op, Reply, ScanCall, ScanPage};
 pub use error::{Error, Result};
 pub use letter::Letter;
