@@ -76,6 +76,7 @@ pub(crate) enum Starved {
     Log = 1,
     Flush = 2,
     Compaction = 4,
+    Manifest = 8,
 }
 
 impl<T: 'static> Core<T> {
@@ -114,9 +115,14 @@ impl<T: 'static> Core<T> {
 
     /// The disk is full, or not any more, for one who writes to it.
     pub fn mark_starved(&self, who: Starved, full: bool) {
-        let others = self.starved.get() & !(who as u8);
+        let before = self.starved.get();
+        let others = before & !(who as u8);
         self.starved
             .set(if full { others | who as u8 } else { others });
+        if before == 0 && full {
+            // Whoever waits for a flush or a merge is told.
+            self.published.raise();
+        }
     }
 
     /// Stops all writes for good.

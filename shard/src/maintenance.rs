@@ -95,10 +95,12 @@ impl<T: 'static> Core<T> {
         while let Err(Error::Io { error, .. }) = &outcome
             && error.is_full()
         {
+            self.mark_starved(Starved::Manifest, true);
             let again = self.io.now() + RETRY_FULL_AFTER;
             self.tasks.sleep_until(again).await;
             outcome = self.manifest.commit_again().await;
         }
+        self.mark_starved(Starved::Manifest, false);
         outcome
     }
 
@@ -274,14 +276,15 @@ impl<T: 'static> Core<T> {
             }
         };
         let next_table = self.next_table.get();
-        self.commit_manifest(move |manifest| {
+        // On a full disk the caller hears of it: nothing will be written after this.
+        let ended = self.manifest.commit(move |manifest| {
             manifest.next_table = manifest.next_table.max(next_table);
             if let Some(last) = manifest.pieces.last_mut() {
                 last.end = Some(end);
             }
             drop_dead_pieces(manifest);
-        })
-        .await
+        });
+        ended.await
     }
 
     pub fn gather_stats(&self) -> ShardStats {

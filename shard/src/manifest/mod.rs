@@ -41,6 +41,8 @@ struct State {
     /// Edits that are on stable storage.
     durable: u64,
     writing: bool,
+    /// Why there is no writing any more.
+    failure: Option<Error>,
 }
 
 impl ManifestStore {
@@ -77,6 +79,7 @@ impl ManifestStore {
                 edits: 0,
                 durable: 0,
                 writing: false,
+                failure: None,
             }),
             written: Signal::default(),
         };
@@ -108,6 +111,7 @@ impl ManifestStore {
                 edits: 0,
                 durable: 0,
                 writing: false,
+                failure: None,
             }),
             written: Signal::default(),
         })
@@ -121,7 +125,8 @@ impl ManifestStore {
     /// Edits the manifest and waits until the edit is on stable storage.
     ///
     /// A full disk leaves the edit in memory, to be written by the next commit, and the files on
-    /// disk as they were.
+    /// disk as they were. After any other failure nothing is written any more: the copies of the
+    /// superblock that failed may be there all the same, and what they refer to must stay as it is.
     pub async fn commit(&self, edit: impl FnOnce(&mut Manifest)) -> Result<()> {
         let mine = {
             let mut state = self.state.borrow_mut();
@@ -146,6 +151,9 @@ impl ManifestStore {
             if self.state.borrow().durable >= edit {
                 return Ok(());
             }
+            if let Some(failure) = self.state.borrow().failure.clone() {
+                return Err(failure);
+            }
             let (bytes, superblock, covers) = {
                 let mut state = self.state.borrow_mut();
                 state.writing = true;
@@ -161,9 +169,14 @@ impl ManifestStore {
             {
                 let mut state = self.state.borrow_mut();
                 state.writing = false;
-                if outcome.is_ok() {
-                    state.superblock = superblock;
-                    state.durable = covers;
+                match &outcome {
+                    Ok(()) => {
+                        state.superblock = superblock;
+                        state.durable = covers;
+                    }
+                    Err(Error::Io { error, file })
+                        if error.is_full() && file != superblock::FILE_NAME => {}
+                    Err(error) => state.failure = Some(error.clone()),
                 }
             }
             self.written.raise();

@@ -115,6 +115,54 @@ fn a_full_disk_refuses_puts_keeps_deletes_and_reads_and_heals_by_itself() {
 }
 
 #[test]
+fn a_flush_on_a_full_disk_is_answered_before_there_is_space() {
+    let mut world = world();
+    fill(&mut world, 0..50);
+    world.run(1000);
+    let used: u64 = world.disk.files().iter().map(|(_, bytes)| bytes).sum();
+    world.disk.set_capacity_bytes(used);
+    let flushed = world.call(Call::Flush);
+    assert!(matches!(
+        world.wait(flushed),
+        Reply::Failed(Error::Full { .. })
+    ));
+    world.disk.set_capacity_bytes(1 << 40);
+    // By itself, at the next try.
+    while world.stats().flushes == 0 {
+        world.run(20);
+    }
+    assert_eq!(world.done(Call::Flush), Ok(()));
+    world.check("after the flush");
+}
+
+#[test]
+fn after_a_failed_superblock_write_nothing_that_it_may_refer_to_is_written_over() {
+    // Whichever write fails, and whatever of it is done all the same: another edit of the manifest
+    // that follows must not go into the file that the failed one went into.
+    for spared in 0..12 {
+        for seed in 0..8 {
+            let options = tiny_options();
+            let mut world = World::new(seed, options, SimulatedOptions::default());
+            fill(&mut world, 0..100);
+            world
+                .disk
+                .fail_at(Doing::Write, spared, EIO, Times::Count(2));
+            let flush = world.call(Call::Flush);
+            for number in 100..140u32 {
+                world.put(&number.to_be_bytes(), &[1; 3000], Durability::Buffered);
+            }
+            world.wait(flush);
+            world.run(300);
+            world.disk.heal();
+            world.lose_power(Crash::Random);
+            let opened = world.open();
+            assert_eq!(opened, Ok(()), "write {spared} failed, seed {seed}");
+            world.check("after the failed write");
+        }
+    }
+}
+
+#[test]
 fn rot_in_acknowledged_log_is_refused_by_name_and_a_torn_tail_is_cut() {
     let mut world = world();
     fill(&mut world, 0..10);
