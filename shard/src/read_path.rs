@@ -11,7 +11,7 @@ use crate::core::Core;
 use crate::error::{Error, Result};
 use crate::page_cache::PageCache;
 use crate::table::{Block, BlockHandle, BlockSource, Found, Table, TableId};
-use crate::version::Version;
+use crate::version::{Pin, Version};
 
 type Value = Option<Box<[u8]>>;
 
@@ -74,12 +74,19 @@ impl<T: 'static> Core<T> {
         if missing.is_empty() {
             return self.reply(token, Reply::Values(values));
         }
+        // What has to be fetched is read at the instant of the rest, whatever is written or merged meanwhile.
+        let pin = at.is_none().then(|| match settled {
+            true => self.pins.pin_at(version),
+            false => self.pins.pin(),
+        });
+        let at = at.or(pin.as_ref().map(Pin::version));
         // One task a key: the device works on all of them at once.
         self.stats.borrow_mut().gets_waited += missing.len() as u64;
         let gathering = Rc::new(RefCell::new(Gathering {
             values,
             missing: missing.len(),
             token: Some(token),
+            _pin: pin,
         }));
         for (index, key) in missing {
             let (core, gathering) = (Rc::clone(self), Rc::clone(&gathering));
@@ -197,4 +204,6 @@ struct Gathering<T> {
     missing: usize,
     /// Taken by whoever answers.
     token: Option<T>,
+    /// Of the instant that all values are from.
+    _pin: Option<Pin>,
 }

@@ -76,6 +76,18 @@ impl Pins {
         }
     }
 
+    /// Pins a version that a shard reads at now. What that shard has merged away was hidden from it; of other
+    /// shards this says nothing.
+    pub(crate) fn pin_at(self: &Arc<Self>, version: Version) -> Pin {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        *held.entry(version).or_insert(0) += 1;
+        drop(held);
+        Pin {
+            pins: Arc::clone(self),
+            version,
+        }
+    }
+
     /// Nobody reads, and nobody will ever read, below this version.
     pub fn oldest(&self) -> Version {
         let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);

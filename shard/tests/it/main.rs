@@ -6,4 +6,5 @@ mod cross;
 mod faults;
 mod model;
 mod random;
+mod reads;
 mod world;
