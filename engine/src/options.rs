@@ -1,5 +1,7 @@
 //! What a user can choose: one plain struct, its defaults beside the fields, checked once at open.
 
+use std::sync::OnceLock;
+
 use ringkeep_io::{Backend, Direct, IoOptions};
 use ringkeep_shard::{Durability, ShardOptions};
 
@@ -161,7 +163,8 @@ pub(crate) fn largest_file(each: &ShardOptions) -> u64 {
         .max(each.table_bytes + 2 * VALUE_BYTES_MAX as u64)
 }
 
-/// Cores that this process may use.
+/// Cores that this process may use. Asked once: the answer takes reading several files.
 pub(crate) fn cores() -> usize {
-    std::thread::available_parallelism().map_or(1, usize::from)
+    static CORES: OnceLock<usize> = OnceLock::new();
+    *CORES.get_or_init(|| std::thread::available_parallelism().map_or(1, usize::from))
 }

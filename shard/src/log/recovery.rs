@@ -106,7 +106,7 @@ impl Replay {
             window: Window {
                 slot: usize::MAX,
                 index: 0,
-                buffer: Buffer::zeroed(WINDOW_BYTES),
+                buffer: Buffer::zeroed(WINDOW_BYTES.min(manifest.segment_bytes as usize)),
                 filled: 0,
                 ahead: None,
             },

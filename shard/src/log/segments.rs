@@ -58,13 +58,14 @@ async fn fill_slot(io: &Io, directory: &Directory, name: &str, segment_bytes: u6
         .open(name, OpenMode::CreateNew)
         .map_err(to_error)?;
     file.allocate(segment_bytes).map_err(to_error)?;
+    let zero_bytes = ZERO_BYTES.min(segment_bytes as usize);
     let mut offset = 0;
     let mut in_flight = std::collections::VecDeque::new();
     let mut spare: Vec<Buffer> = Vec::new();
     while offset < segment_bytes || !in_flight.is_empty() {
         if offset < segment_bytes && in_flight.len() < ZEROES_IN_FLIGHT {
-            let length = ZERO_BYTES.min((segment_bytes - offset) as usize);
-            let zeroes = spare.pop().unwrap_or_else(|| Buffer::zeroed(ZERO_BYTES));
+            let length = zero_bytes.min((segment_bytes - offset) as usize);
+            let zeroes = spare.pop().unwrap_or_else(|| Buffer::zeroed(zero_bytes));
             in_flight.push_back(io.write(&file, offset, zeroes, length, WriteDurability::Cached));
             offset += length as u64;
         } else if let Some(ticket) = in_flight.pop_front() {

@@ -87,7 +87,10 @@ impl Host {
         let pages = match step {
             Step::Write { .. } => operation.buffer[operation.done..][..length]
                 .chunks_exact(PAGE)
-                .map(|page| Rc::<[u8]>::from(page).try_into().ok())
+                .map(|page| match page.iter().all(|&byte| byte == 0) {
+                    true => None,
+                    false => Rc::<[u8]>::from(page).try_into().ok(),
+                })
                 .collect(),
             Step::Read | Step::Sync => Vec::new(),
         };
