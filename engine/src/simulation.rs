@@ -8,13 +8,14 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
 use ringkeep_io::{Io, SimulatedDisk};
-use ringkeep_shard::ShardOptions;
+use ringkeep_shard::{ShardId, ShardOptions, Version};
 
 use crate::host::{Driver, Host, Obituaries};
 use crate::open::{self, Hosts};
+use crate::routing::Routing;
 use crate::shards::Shards;
 use crate::threads::Running;
-use crate::{Database, Options, Result};
+use crate::{Database, Options, Result, Scan};
 
 /// The hosts of a database, to be turned by hand. Use the async half of [`Database`] and drive it with
 /// [`ByHand::run`]; the blocking half would wait for ever.
@@ -53,6 +54,17 @@ pub fn open(
     Ok((database, ByHand { hosts }))
 }
 
+/// Where the keys of a new database of so many shards live.
+pub fn placement(shards: u16) -> impl Fn(&[u8]) -> ShardId {
+    let routing = Routing::even(shards);
+    move |key| routing.shard(key)
+}
+
+/// The version that a scan reads at.
+pub fn version_of(scan: &Scan) -> Version {
+    scan.version()
+}
+
 /// Makes the host of a key's shard panic, as a fault of this program would; for tests.
 pub fn panic_host(database: &Database, key: &[u8]) {
     database.panic_host(key);
@@ -89,6 +101,20 @@ impl ByHand {
         if let Some(host) = hosts.first_mut() {
             host.io().park(deadline);
         }
+    }
+
+    /// Nothing is under way, and nothing will be without a call.
+    pub fn is_idle(&self) -> bool {
+        let hosts = self.hosts.borrow();
+        hosts.iter().all(|host| {
+            host.next_deadline().is_none() && host.io().in_flight() == 0 && !host.has_mail()
+        })
+    }
+
+    /// Operations that the disk has not answered.
+    pub fn in_flight(&self) -> usize {
+        let hosts = self.hosts.borrow();
+        hosts.iter().map(|host| host.io().in_flight()).sum()
     }
 
     /// Drives a future of the database to its end.

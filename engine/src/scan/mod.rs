@@ -13,7 +13,7 @@ use std::iter::FusedIterator;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use ringkeep_shard::{Entry, Pin};
+use ringkeep_shard::{Entry, Pin, Version};
 
 use crate::database::Inner;
 use crate::limits::{SCAN_BYTES, SCAN_PAGE_BYTES, SCAN_PAGE_BYTES_MIN};
@@ -72,6 +72,11 @@ impl Scan {
             stage: Stage::New,
             pin: Some(pin),
         }
+    }
+
+    /// The version that it reads at.
+    pub(crate) fn version(&self) -> Version {
+        self.reading.at
     }
 
     /// From the last key to the first. Only before the first entry is taken.

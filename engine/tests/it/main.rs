@@ -16,4 +16,3 @@ mod paths;
 mod reopen;
 mod scan;
 mod second_opener;
-mod simulated;

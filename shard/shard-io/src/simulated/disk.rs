@@ -106,6 +106,14 @@ impl SimulatedDisk {
         self.fate_of_next(Doing::Write, Fate::Misdirected);
     }
 
+    /// The same for a write after `spared` more have passed.
+    pub fn misdirect_write_at(&self, spared: u64) {
+        let mut disk = self.disk();
+        let (doing, times) = (Doing::Write, Times::Once);
+        disk.faults
+            .add(doing, None, spared, Fate::Misdirected, times);
+    }
+
     /// Never completes the next operation of a kind, until [`unstick`](Self::unstick).
     pub fn stick_next(&self, doing: Doing) {
         self.fate_of_next(doing, Fate::Stuck);

@@ -1,0 +1,70 @@
+//! Keys and values that tell who wrote them: every byte depends on the write and the key, so no mix-up of
+//! records, blocks or sectors goes unseen.
+
+use crate::random::mix;
+
+/// The name of a key. A few are long, and all share a prefix, as blocks cut prefixes off.
+pub fn key(number: u32) -> Vec<u8> {
+    let tail = if number % 11 == 3 {
+        (number % 5 * 30) as usize
+    } else {
+        0
+    };
+    let mut name = format!("key-{number:04}").into_bytes();
+    name.resize(name.len() + tail, b'.');
+    name
+}
+
+/// The number in a key's name.
+pub fn number(name: &[u8]) -> Option<u32> {
+    let digits = std::str::from_utf8(name.get(4..8)?).ok()?;
+    let number = digits.parse().ok()?;
+    (key(number) == name).then_some(number)
+}
+
+/// What a write leaves under a key.
+pub fn value(write: u64, key: u32, bytes: u32) -> Vec<u8> {
+    let mut value = Vec::with_capacity(bytes as usize + 8);
+    let mut word = mix(write << 16 ^ u64::from(key));
+    while value.len() < bytes as usize {
+        value.extend_from_slice(&word.to_le_bytes());
+        // Cheap, and different in every word: the position is in it.
+        word = word.wrapping_add(0x9e37_79b9_7f4a_7c15).rotate_left(17);
+    }
+    value.truncate(bytes as usize);
+    value
+}
+
+/// The value that `value` makes, without making it.
+pub fn is_value(found: &[u8], write: u64, key: u32, bytes: u32) -> bool {
+    if found.len() != bytes as usize {
+        return false;
+    }
+    let mut word = mix(write << 16 ^ u64::from(key));
+    found.chunks(8).all(|chunk| {
+        let same = chunk == &word.to_le_bytes()[..chunk.len()];
+        word = word.wrapping_add(0x9e37_79b9_7f4a_7c15).rotate_left(17);
+        same
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_is_known_by_all_its_bytes() {
+        for bytes in [0, 1, 7, 8, 9, 4096, 5001] {
+            let mut made = value(77, 5, bytes);
+            assert!(is_value(&made, 77, 5, bytes));
+            if bytes >= 8 {
+                assert!(!is_value(&made, 78, 5, bytes) && !is_value(&made, 77, 6, bytes));
+                let last = made.len() - 1;
+                made[last] ^= 1;
+                assert!(!is_value(&made, 77, 5, bytes));
+            }
+        }
+        assert_eq!(number(&key(3)), Some(3));
+        assert_eq!(number(b"key-0003"), Some(3));
+    }
+}

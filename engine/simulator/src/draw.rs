@@ -1,0 +1,306 @@
+//! What a seed draws: a configuration, and then lives of steps. Each seed leaves out a random part of what
+//! can be done, so that rare things are common in some of them (swarm testing).
+
+use crate::plan::{Action, End, Fault, Leaves, Life, Plan, Promise, Setting, Step};
+use crate::random::Random;
+
+/// The plan of a seed.
+pub fn plan(seed: u64) -> Plan {
+    let mut random = Random::new(seed);
+    let setting = setting(&mut random);
+    let swarm = Swarm::draw(&mut random, &setting);
+    let lives = (0..random.between(2, 10))
+        .map(|_| swarm.life(&mut random))
+        .collect();
+    Plan {
+        seed,
+        setting,
+        lives,
+    }
+}
+
+fn setting(random: &mut Random) -> Setting {
+    let shards = *random.pick(&[1, 2, 2, 3, 3, 4, 5]);
+    let slow = random.chance(20);
+    let (latency_least, latency_most) = *random.pick(&[
+        (10_000, 100_000),
+        (50_000, 60_000),
+        (1_000, 2_000_000),
+        (20_000, 20_000),
+    ]);
+    Setting {
+        shards,
+        hosts: random.between(1, u64::from(shards)) as usize,
+        clients: random.between(1, 6) as usize,
+        keys: *random.pick(&[3, 8, 20, 60, 150]),
+        memtable_bytes: 4096 << random.below(5),
+        cache_bytes: *random.pick(&[0, 0, 8 << 10, 32 << 10, 256 << 10]),
+        segment_bytes: 16384 << random.below(3),
+        group_bytes: 4096 << random.below(3),
+        table_bytes: 8192 << random.below(3),
+        runs_max: random.between(1, 5) as usize,
+        idle_close_after: *random.pick(&[100_000, 1_000_000, 20_000_000]),
+        latency_least,
+        latency_most,
+        tail_per_mille: if slow { random.between(1, 50) } else { 0 },
+        tail_factor: random.between(2, 50),
+        short_per_mille: if random.chance(25) { 50 } else { 0 },
+    }
+}
+
+/// What a seed does, and how often.
+struct Swarm {
+    keys: u32,
+    clients: u64,
+    /// Kinds of steps with their weights.
+    kinds: Vec<(Kind, u64)>,
+    promises: Vec<Promise>,
+    /// Percent of writes that remove.
+    removals: u64,
+    value_bytes: [u64; 2],
+    /// Percent of values that take several blocks or frames.
+    large: u64,
+    steps_most: u64,
+    ends: Vec<Kind>,
+    /// Percent of openings that the power cuts.
+    cut_openings: u64,
+    faults: Vec<Fault>,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Kind {
+    Write,
+    Batch,
+    Get,
+    MultiGet,
+    Scan,
+    Pin,
+    ReadPinned,
+    Flush,
+    Compact,
+    Wait,
+    Idle,
+    Fail,
+    Full,
+    Stick,
+    CutCopies,
+    FlipCopies,
+    MisdirectCopies,
+    Cut,
+    Kill,
+    Close,
+    Drop,
+}
+
+const FAULTS: [Fault; 8] = [
+    Fault::Read,
+    Fault::Write,
+    Fault::Sync,
+    Fault::SyncDirectory,
+    Fault::Create,
+    Fault::Allocate,
+    Fault::Remove,
+    Fault::Open,
+];
+
+impl Swarm {
+    fn draw(random: &mut Random, setting: &Setting) -> Swarm {
+        let mut kinds = vec![(Kind::Write, 30)];
+        let mut maybe = |kind, percent, weight| {
+            if random.chance(percent) {
+                kinds.push((kind, 1 + random.below(weight)));
+            }
+        };
+        maybe(Kind::Batch, 70, 30);
+        maybe(Kind::Get, 70, 20);
+        maybe(Kind::MultiGet, 50, 10);
+        maybe(Kind::Scan, 40, 5);
+        maybe(Kind::Pin, 50, 6);
+        maybe(Kind::ReadPinned, 50, 4);
+        maybe(Kind::Flush, 50, 6);
+        maybe(Kind::Compact, 30, 3);
+        maybe(Kind::Wait, 60, 10);
+        maybe(Kind::Idle, 30, 2);
+        maybe(Kind::CutCopies, 60, 6);
+        // Faults in a third of the seeds at most, each: what hides behind them must be reached as well.
+        maybe(Kind::Fail, 20, 2);
+        maybe(Kind::Full, 15, 2);
+        maybe(Kind::Stick, 15, 2);
+        maybe(Kind::FlipCopies, 15, 1);
+        maybe(Kind::MisdirectCopies, 10, 1);
+        let mut promises = vec![Promise::Sync];
+        if random.chance(50) {
+            promises.push(Promise::Buffered);
+        }
+        if random.chance(30) {
+            promises.push(Promise::Periodic(1000 << random.below(12)));
+        }
+        if random.chance(10) && promises.len() > 1 {
+            promises.remove(0);
+        }
+        let mut ends = vec![Kind::Cut];
+        for kind in [Kind::Cut, Kind::Kill, Kind::Close, Kind::Drop] {
+            if random.chance(40) {
+                ends.push(kind);
+            }
+        }
+        let most = *random.pick(&[20, 200, 900, 3000]);
+        let faults = FAULTS.into_iter().filter(|_| random.chance(40)).collect();
+        Swarm {
+            keys: setting.keys,
+            clients: setting.clients as u64,
+            kinds,
+            promises,
+            removals: *random.pick(&[0, 10, 30, 60]),
+            value_bytes: [*random.pick(&[0, 1, 8]), most],
+            large: if random.chance(30) { 5 } else { 0 },
+            steps_most: *random.pick(&[5, 20, 60, 200]),
+            ends,
+            cut_openings: if random.chance(40) { 40 } else { 0 },
+            faults,
+        }
+    }
+
+    fn life(&self, random: &mut Random) -> Life {
+        let mut cuts_while_opening = Vec::new();
+        while random.chance(self.cut_openings) && cuts_while_opening.len() < 3 {
+            cuts_while_opening.push(random.below(120));
+        }
+        let mut steps = Vec::new();
+        let count = random.between(1, self.steps_most);
+        // Some stretches of a life are busy, and some have long gaps.
+        while (steps.len() as u64) < count {
+            let kind = self.kind(random);
+            self.add(&mut steps, kind, random);
+        }
+        let spared = random.below(6 * count + 10);
+        let end = match random.pick(&self.ends) {
+            Kind::Kill => End::Kill { spared },
+            Kind::Close => End::Close {
+                cut: random.chance(50),
+            },
+            Kind::Drop => End::Drop {
+                cut: random.chance(50),
+            },
+            _ => End::Cut {
+                spared,
+                leaves: *random.pick(&[
+                    Leaves::Random,
+                    Leaves::Random,
+                    Leaves::Nothing,
+                    Leaves::Everything,
+                    Leaves::Writes,
+                    Leaves::Sectors,
+                ]),
+            },
+        };
+        Life {
+            cuts_while_opening,
+            steps,
+            end,
+        }
+    }
+
+    fn kind(&self, random: &mut Random) -> Kind {
+        let sum = self.kinds.iter().map(|(_, weight)| weight).sum();
+        let mut left = random.below(sum);
+        for (kind, weight) in &self.kinds {
+            if left < *weight {
+                return *kind;
+            }
+            left -= weight;
+        }
+        Kind::Write
+    }
+
+    fn add(&self, steps: &mut Vec<Step>, kind: Kind, random: &mut Random) {
+        let client = random.below(self.clients) as usize;
+        let key = random.below(u64::from(self.keys)) as u32;
+        let mut step = |action| steps.push(Step { client, action });
+        let reverse = random.chance(40);
+        match kind {
+            Kind::Write => {
+                let promise = *random.pick(&self.promises);
+                step(Action::Write(key, self.bytes(random), promise));
+            }
+            Kind::Batch => {
+                let count = random.between(2, 8);
+                let ops = (0..count).map(|_| (self.key(random), self.bytes(random)));
+                let ops = ops.collect();
+                step(Action::Batch(ops, *random.pick(&self.promises)));
+            }
+            Kind::Get => step(Action::Get(key)),
+            Kind::MultiGet => {
+                let count = random.between(1, 12).min(u64::from(self.keys));
+                step(Action::MultiGet(
+                    (0..count).map(|_| self.key(random)).collect(),
+                ));
+            }
+            Kind::Scan => {
+                let to = key + random.between(1, u64::from(self.keys - key)) as u32;
+                step(Action::Scan {
+                    from: key,
+                    to,
+                    reverse,
+                });
+            }
+            Kind::Pin => step(Action::Pin),
+            Kind::ReadPinned => step(Action::ReadPinned { reverse }),
+            Kind::Flush => step(Action::Flush),
+            Kind::Compact => step(Action::Compact),
+            Kind::Wait => step(Action::Wait),
+            Kind::Idle => step(Action::Idle),
+            Kind::Fail if !self.faults.is_empty() => step(Action::Fail {
+                doing: *random.pick(&self.faults),
+                spared: random.below(20),
+                times: random.between(1, 3),
+            }),
+            Kind::Fail => {}
+            Kind::Full => {
+                step(Action::Fill {
+                    bytes: random.below(60) * 4096,
+                });
+                for _ in 0..random.below(30) {
+                    let kind = *random.pick(&[Kind::Write, Kind::Batch, Kind::Get, Kind::Flush]);
+                    self.add(steps, kind, random);
+                }
+                let action = Action::Free;
+                steps.push(Step { client, action });
+            }
+            Kind::Stick => {
+                let fault = *random.pick(&[Fault::Write, Fault::Write, Fault::Sync, Fault::Read]);
+                step(Action::Stick(fault));
+                for _ in 0..random.below(10) {
+                    self.add(steps, Kind::Write, random);
+                }
+                let action = Action::Unstick;
+                steps.push(Step { client, action });
+            }
+            Kind::CutCopies => step(Action::CutCopies {
+                count: random.between(1, 8),
+            }),
+            Kind::FlipCopies => step(Action::FlipCopies {
+                count: random.between(1, 12),
+            }),
+            Kind::MisdirectCopies => step(Action::MisdirectCopies {
+                count: random.between(1, 4),
+            }),
+            Kind::Cut | Kind::Kill | Kind::Close | Kind::Drop => {}
+        }
+    }
+
+    fn key(&self, random: &mut Random) -> u32 {
+        random.below(u64::from(self.keys)) as u32
+    }
+
+    fn bytes(&self, random: &mut Random) -> Option<u32> {
+        if random.chance(self.removals) {
+            return None;
+        }
+        let [least, most] = self.value_bytes;
+        Some(match random.chance(self.large) {
+            true => random.between(4_000, 20_000),
+            false => random.between(least, most),
+        } as u32)
+    }
+}

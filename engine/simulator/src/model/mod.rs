@@ -1,0 +1,276 @@
+//! What clients know of the database: every write of this life, when it was asked for and when it was
+//! known to have happened. From that follows what a read, a scan or a recovery may show.
+//!
+//! ```text
+//!   mod.rs        writes, and which of two to one key came later
+//!   reads.rs      what a read or a scan may show
+//!   recovery.rs   what may be there after a stop
+//! ```
+
+mod reads;
+mod recovery;
+
+pub use reads::Snapshot;
+pub use recovery::Loss;
+
+use crate::content;
+use crate::failure::{Check, Verdict, failed};
+use crate::plan::Promise;
+
+/// Position in the order of what clients see.
+pub type Tick = u64;
+
+/// A write of this life, by its place in the history.
+pub type WriteId = usize;
+
+/// What is under a key.
+pub type Found = Option<Vec<u8>>;
+
+/// The history of one life of a database, over what its opening found.
+pub struct Model {
+    /// Where each key lives.
+    shards: Vec<u16>,
+    keys: Vec<Key>,
+    writes: Vec<Write>,
+    /// Writes of earlier lives; values carry the sum.
+    written_before: u64,
+    /// The newest version that was acknowledged.
+    newest: u64,
+    unfinished: Vec<Snapshot>,
+}
+
+#[derive(Default)]
+struct Key {
+    base: Found,
+    /// In the order in which they were asked for.
+    writes: Vec<WriteId>,
+}
+
+struct Write {
+    ops: Vec<(u32, Option<u32>)>,
+    promise: Promise,
+    asked: Tick,
+    /// `newest` when it was asked for: its own version is above.
+    above: u64,
+    /// Acknowledged, or seen by a read: from then on all reads see it.
+    settled: Option<Tick>,
+    /// Virtual time of the acknowledgement.
+    settled_at: u64,
+    /// It happened: as `settled`, but also when only one shard of several has shown it.
+    certain: bool,
+    /// A flush since then has put it into tables.
+    flushed: bool,
+    version: Option<u64>,
+    refused: bool,
+    open: bool,
+    /// The shard whose log decides: the first key's.
+    coordinator: u16,
+    over_shards: bool,
+}
+
+/// Who may have left what was found under a key.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Holder {
+    /// It was there when the database was opened.
+    Base,
+    Write(WriteId),
+}
+
+impl Model {
+    /// An empty database whose keys live on these shards.
+    pub fn new(shards: Vec<u16>) -> Model {
+        Model {
+            keys: shards.iter().map(|_| Key::default()).collect(),
+            shards,
+            writes: Vec::new(),
+            written_before: 0,
+            newest: 0,
+            unfinished: Vec::new(),
+        }
+    }
+
+    /// Keys are numbered below this.
+    pub fn keys(&self) -> u32 {
+        self.keys.len() as u32
+    }
+
+    /// Takes a write down and gives its values.
+    pub fn ask(
+        &mut self,
+        ops: Vec<(u32, Option<u32>)>,
+        promise: Promise,
+        now: Tick,
+    ) -> (WriteId, Vec<Found>) {
+        let id = self.writes.len();
+        let coordinator = self.shards[ops[0].0 as usize];
+        let over_shards = ops
+            .iter()
+            .any(|(key, _)| self.shards[*key as usize] != coordinator);
+        let tag = self.tag(id);
+        let values = ops
+            .iter()
+            .map(|(key, bytes)| bytes.map(|bytes| content::value(tag, *key, bytes)))
+            .collect();
+        for (key, _) in &ops {
+            let writes = &mut self.keys[*key as usize].writes;
+            if writes.last() != Some(&id) {
+                writes.push(id);
+            }
+        }
+        self.writes.push(Write {
+            ops,
+            promise,
+            asked: now,
+            above: self.newest,
+            settled: None,
+            settled_at: 0,
+            certain: false,
+            flushed: false,
+            version: None,
+            refused: false,
+            open: true,
+            coordinator,
+            over_shards,
+        });
+        (id, values)
+    }
+
+    /// The write was answered with its version.
+    pub fn acknowledge(&mut self, id: WriteId, version: u64, now: Tick, time: u64) -> Verdict {
+        let newest = self.newest.max(version);
+        let write = &mut self.writes[id];
+        write.open = false;
+        write.version = Some(version);
+        write.settled.get_or_insert(now);
+        write.settled_at = time;
+        write.certain = true;
+        self.newest = newest;
+        if version <= write.above {
+            return failed(
+                Check::Versions,
+                format!(
+                    "{} has version {version}, but {} was acknowledged before it was asked for",
+                    self.tell(id),
+                    self.writes[id].above
+                ),
+            );
+        }
+        Ok(())
+    }
+
+    /// The write was refused untouched: it must never show.
+    pub fn refuse(&mut self, id: WriteId) -> Verdict {
+        let write = &mut self.writes[id];
+        write.open = false;
+        write.refused = true;
+        if write.certain {
+            return failed(
+                Check::Freshness,
+                format!("{} was refused, but a read has shown it", self.tell(id)),
+            );
+        }
+        Ok(())
+    }
+
+    /// Whether the write is kept shows after the next opening.
+    pub fn leave_open(&mut self, id: WriteId) {
+        self.writes[id].open = false;
+    }
+
+    /// A flush that was asked for at `asked` has succeeded.
+    pub fn flushed(&mut self, asked: Tick) {
+        for write in &mut self.writes {
+            write.flushed |= write.settled.is_some_and(|settled| settled <= asked);
+        }
+    }
+
+    /// The newest version that was acknowledged.
+    pub fn newest(&self) -> u64 {
+        self.newest
+    }
+
+    fn tag(&self, id: WriteId) -> u64 {
+        self.written_before + id as u64
+    }
+
+    /// Everybody who may have left this under the key, newest first. Removals look alike.
+    fn holders(&self, key: u32, found: Option<&[u8]>) -> Vec<Holder> {
+        let history = &self.keys[key as usize];
+        let mut holders = Vec::new();
+        for &id in history.writes.iter().rev() {
+            let write = &self.writes[id];
+            if !write.refused && write.leaves(self.tag(id), key, found) {
+                holders.push(Holder::Write(id));
+            }
+        }
+        if history.base.as_deref() == found {
+            holders.push(Holder::Base);
+        }
+        holders
+    }
+
+    /// The write came after the holder, for certain, if it happened at all.
+    fn is_after(&self, id: WriteId, holder: Holder) -> bool {
+        let Holder::Write(other) = holder else {
+            return true;
+        };
+        let (write, other_write) = (&self.writes[id], &self.writes[other]);
+        match (write.version, other_write.version) {
+            (Some(mine), Some(its)) if mine != its => mine > its,
+            // Of one group the one that was asked for later is later; a batch over several shards is in line
+            // only when the others have voted.
+            (Some(_), Some(_)) => id > other && !write.over_shards && !other_write.over_shards,
+            _ => other_write
+                .settled
+                .is_some_and(|settled| settled < write.asked),
+        }
+    }
+
+    fn tell(&self, id: WriteId) -> String {
+        let write = &self.writes[id];
+        let fate = match (write.version, write.refused) {
+            (_, true) => "refused".to_string(),
+            (Some(version), _) => format!("acknowledged with version {version}"),
+            _ if write.open => "unanswered".to_string(),
+            _ => "unknown".to_string(),
+        };
+        format!(
+            "write {} ({:?}, {:?}, {fate})",
+            self.tag(id),
+            write.ops,
+            write.promise
+        )
+    }
+
+    fn tell_holder(&self, holder: Holder) -> String {
+        match holder {
+            Holder::Base => "what the opening found".into(),
+            Holder::Write(id) => self.tell(id),
+        }
+    }
+
+    fn tell_found(&self, key: u32, found: Option<&[u8]>) -> String {
+        let place = format!("key {key} on shard {}", self.shards[key as usize]);
+        match (self.holders(key, found).first(), found) {
+            (Some(holder), _) => format!("{place} holds {}", self.tell_holder(*holder)),
+            (None, None) => format!("{place} is missing, and nobody removed it"),
+            (None, Some(bytes)) => format!(
+                "{place} holds {} bytes that nobody left there in this life: {:02x?}",
+                bytes.len(),
+                &bytes[..bytes.len().min(16)]
+            ),
+        }
+    }
+}
+
+impl Write {
+    fn leaves(&self, tag: u64, key: u32, found: Option<&[u8]>) -> bool {
+        // The last change of a key in a batch is the one that counts.
+        let op = self.ops.iter().rev().find(|(other, _)| *other == key);
+        match (op, found) {
+            (Some((_, Some(bytes))), Some(found)) => content::is_value(found, tag, key, *bytes),
+            (Some((_, None)), None) => true,
+            _ => false,
+        }
+    }
+}

@@ -1,0 +1,259 @@
+//! Everything that a run does, drawn from a seed beforehand. A plan is data: it can be printed, kept, and
+//! made shorter.
+
+use std::fmt;
+
+use ringkeep::{Durability, Options, ShardOptions};
+use ringkeep_io::{Crash, Doing, Latency, Probabilities, SimulatedOptions};
+use serde::{Deserialize, Serialize};
+
+/// One database and its lives.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Plan {
+    /// Decides what the disk does where the plan leaves it open.
+    pub seed: u64,
+    /// The database and the machine.
+    pub setting: Setting,
+    /// From an opening to a stop, each.
+    pub lives: Vec<Life>,
+}
+
+/// Sizes and speeds.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "named as the options that they set")]
+pub struct Setting {
+    pub shards: u16,
+    pub hosts: usize,
+    pub clients: usize,
+    pub keys: u32,
+    pub memtable_bytes: usize,
+    pub cache_bytes: usize,
+    pub segment_bytes: u64,
+    pub group_bytes: usize,
+    pub table_bytes: u64,
+    pub runs_max: usize,
+    pub idle_close_after: u64,
+    pub latency_least: u64,
+    pub latency_most: u64,
+    pub tail_per_mille: u64,
+    pub tail_factor: u64,
+    pub short_per_mille: u64,
+}
+
+/// From one opening to one stop.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Life {
+    /// The power goes after so many operations of an opening, once for each, before it succeeds.
+    pub cuts_while_opening: Vec<u64>,
+    /// What is done then.
+    pub steps: Vec<Step>,
+    /// And how it ends.
+    pub end: End,
+}
+
+/// One thing that a client, or fate, does.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Step {
+    /// Who; fate's steps have none.
+    pub client: usize,
+    /// What.
+    pub action: Action,
+}
+
+/// What can be done.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub enum Action {
+    /// One key: bytes of its value, or its removal.
+    Write(u32, Option<u32>, Promise),
+    /// Several keys at once.
+    Batch(Vec<(u32, Option<u32>)>, Promise),
+    /// One key.
+    Get(u32),
+    /// Several keys of one instant.
+    MultiGet(Vec<u32>),
+    /// The keys of a range.
+    Scan { from: u32, to: u32, reverse: bool },
+    /// Makes a scan of everything and keeps it.
+    Pin,
+    /// Reads the oldest scan that is kept.
+    ReadPinned { reverse: bool },
+    /// Memory to tables.
+    Flush,
+    /// Tables to one run.
+    Compact,
+    /// Waits until no client waits.
+    Wait,
+    /// Waits until the database has nothing to do, and looks for leaks.
+    Idle,
+    /// So many operations of a kind fail, after some that do not.
+    Fail {
+        doing: Fault,
+        spared: u64,
+        times: u64,
+    },
+    /// Faults that have not struck never will.
+    Heal,
+    /// The disk has only this much room left.
+    Fill { bytes: u64 },
+    /// The disk has room again.
+    Free,
+    /// The next operation of a kind does not end.
+    Stick(Fault),
+    /// It ends.
+    Unstick,
+    /// The power goes here in so many different ways, each on a copy of the disk.
+    CutCopies { count: u64 },
+    /// One bit turns over on a copy of the quiet disk, so many times.
+    FlipCopies { count: u64 },
+    /// A write of a flush lands elsewhere, on a copy of the quiet disk.
+    MisdirectCopies { count: u64 },
+}
+
+/// When a write may be acknowledged.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "as in the engine")]
+pub enum Promise {
+    Sync,
+    Periodic(u64),
+    Buffered,
+}
+
+/// What fails.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "as in the door to the kernel")]
+pub enum Fault {
+    Read,
+    Write,
+    Sync,
+    SyncDirectory,
+    Create,
+    Allocate,
+    Remove,
+    Open,
+}
+
+/// How a life ends.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub enum End {
+    /// The power goes within an operation, after so many.
+    Cut { spared: u64, leaves: Leaves },
+    /// The process is killed after so many operations.
+    Kill { spared: u64 },
+    /// It is closed; then the power may go.
+    Close { cut: bool },
+    /// The last handle is dropped; then the power may go.
+    Drop { cut: bool },
+}
+
+/// What a power cut leaves of what was not durable.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "as in the simulated disk")]
+pub enum Leaves {
+    Random,
+    Nothing,
+    Everything,
+    Writes,
+    Sectors,
+}
+
+impl Setting {
+    /// What the database is opened with.
+    pub fn options(&self) -> Options {
+        Options {
+            shards: Some(self.shards),
+            threads: Some(self.hosts),
+            shard: Some(ShardOptions {
+                memtable_bytes: self.memtable_bytes,
+                cache_bytes: self.cache_bytes,
+                segment_bytes: self.segment_bytes,
+                group_bytes: self.group_bytes,
+                table_bytes: self.table_bytes,
+                runs_max: self.runs_max,
+                idle_close_after: self.idle_close_after,
+            }),
+            ..Options::default()
+        }
+    }
+
+    /// What the disk is like.
+    pub fn disk(&self) -> SimulatedOptions {
+        SimulatedOptions {
+            latency: Latency {
+                least: self.latency_least,
+                most: self.latency_most,
+                tail_probability: self.tail_per_mille as f64 / 1000.0,
+                tail_factor: self.tail_factor,
+            },
+            probabilities: Probabilities {
+                short: self.short_per_mille as f64 / 1000.0,
+                ..Probabilities::default()
+            },
+            // Coarse, so that whoever polls instead of sleeping is not polled too often.
+            turn_nanos: 2_000,
+            ..SimulatedOptions::default()
+        }
+    }
+
+    /// The longest that one operation takes, unless it is stuck.
+    pub fn slowest(&self) -> u64 {
+        let tail = if self.tail_per_mille > 0 {
+            self.tail_factor.max(1)
+        } else {
+            1
+        };
+        self.latency_most * tail
+    }
+}
+
+impl Promise {
+    /// For the engine.
+    pub fn durability(self) -> Durability {
+        match self {
+            Promise::Sync => Durability::Sync,
+            Promise::Periodic(every) => Durability::Periodic(every),
+            Promise::Buffered => Durability::Buffered,
+        }
+    }
+}
+
+impl Fault {
+    /// For the disk.
+    pub fn doing(self) -> Doing {
+        match self {
+            Fault::Read => Doing::Read,
+            Fault::Write => Doing::Write,
+            Fault::Sync => Doing::Sync,
+            Fault::SyncDirectory => Doing::SyncDirectory,
+            Fault::Create => Doing::Create,
+            Fault::Allocate => Doing::Allocate,
+            Fault::Remove => Doing::Remove,
+            Fault::Open => Doing::Open,
+        }
+    }
+}
+
+impl Leaves {
+    /// For the disk.
+    pub fn crash(self) -> Crash {
+        match self {
+            Leaves::Random => Crash::Random,
+            Leaves::Nothing => Crash::LoseAll,
+            Leaves::Everything => Crash::KeepAll,
+            Leaves::Writes => Crash::Writes,
+            Leaves::Sectors => Crash::Sectors,
+        }
+    }
+}
+
+impl Plan {
+    /// Steps of all lives.
+    pub fn steps(&self) -> usize {
+        self.lives.iter().map(|life| life.steps.len()).sum()
+    }
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "client {}: {:?}", self.client, self.action)
+    }
+}

@@ -1,0 +1,72 @@
+//! What runs have done, summed up.
+
+use std::fmt;
+use std::ops::AddAssign;
+use std::time::Duration;
+
+macro_rules! totals {
+    ($($(#[$doc:meta])* $name:ident: $label:literal,)*) => {
+        /// Counts over any number of runs.
+        #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+        pub struct Totals { $($(#[$doc])* pub $name: u64,)* }
+
+        impl AddAssign for Totals {
+            fn add_assign(&mut self, other: Totals) { $(self.$name += other.$name;)* }
+        }
+
+        impl fmt::Display for Totals {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                let rows = [$(($label, self.$name)),*];
+                for (index, (label, value)) in rows.into_iter().enumerate() {
+                    if index > 0 { f.write_str("\n")?; }
+                    write!(f, "{label:<44}{value:>14}")?;
+                }
+                Ok(())
+            }
+        }
+    };
+}
+
+totals! {
+    /// Plans.
+    runs: "seeds",
+    /// From an opening to a stop.
+    lives: "lives",
+    /// Openings after a stop, with everything compared.
+    recoveries: "crash-recoveries",
+    /// Power cuts, also of copies.
+    cuts: "power cuts",
+    /// Power cuts in the midst of a recovery.
+    cuts_while_opening: "power cuts during recovery",
+    /// Kills.
+    kills: "kills",
+    /// Closings.
+    closings: "closings",
+    /// Drops of the last handle.
+    drops: "drops without closing",
+    /// Steps of plans.
+    steps: "steps taken",
+    /// Answers.
+    answers: "calls answered",
+    /// Writes among them.
+    acknowledged: "writes acknowledged",
+    /// Values read and compared.
+    reads: "values read",
+    /// Scans compared.
+    scans: "scans at a version",
+    /// Errors that faults explain.
+    errors: "errors with a cause",
+    /// Failing, stuck and full disks.
+    faults: "faults injected",
+    /// Bits turned over and writes misdirected.
+    damages: "damages at rest",
+    /// Of these, refused by name.
+    refusals: "refusals of damage",
+}
+
+impl Totals {
+    /// The rate that CI prints.
+    pub fn rate(&self, took: Duration) -> f64 {
+        self.recoveries as f64 / took.as_secs_f64().max(0.001)
+    }
+}

@@ -1,0 +1,127 @@
+//! How a life stops.
+
+use super::{Open, World};
+use crate::failure::{Check, Verdict, failed};
+use crate::model::Loss;
+use crate::plan::{End, Leaves};
+
+impl World<'_> {
+    /// Ends a life, and says what that may have taken.
+    pub(super) fn end(&mut self, end: &End, open: Open, kill_at: u64) -> Verdict<Loss> {
+        match end {
+            End::Cut { leaves, .. } => {
+                // Also what nobody waits for goes on until the power goes, but not for long.
+                let limit = self.now + 40;
+                self.turn_until(&open, |world| world.now >= limit)?;
+                if !open.is_cut(&self.disk) {
+                    self.disk.crash_with(leaves.crash());
+                    self.poll_clients(&open)?;
+                }
+                self.say(|| "the power is gone".into());
+                self.totals.cuts += 1;
+                Ok(self.bury(open, true))
+            }
+            End::Kill { .. } => {
+                self.turn_until(&open, |world| {
+                    world.disk.operations() >= kill_at || world.clients.all_free()
+                })?;
+                self.disk.kill();
+                self.say(|| "the process is killed".into());
+                self.totals.kills += 1;
+                // What the device was given lands, and nobody opens before it has: the lock is held by the ring.
+                self.unstick();
+                while let Some(landing) = self.disk.next_event() {
+                    self.disk.advance_to(landing);
+                }
+                Ok(self.bury(open, false))
+            }
+            End::Close { cut } => {
+                self.say(|| "close".into());
+                self.totals.closings += 1;
+                self.wait(&open)?;
+                self.clients.clear();
+                let whole = match self.drive(&open.hosts, open.db.close_async())? {
+                    Ok(()) => open.hosts.is_finished(),
+                    Err(error) => {
+                        self.explain(&error)?;
+                        return Ok(self.give_up(open));
+                    }
+                };
+                if !whole {
+                    return failed(
+                        Check::Progress,
+                        "a closed database has something left to do",
+                    );
+                }
+                Ok(self.after_end_in_order(open, *cut))
+            }
+            End::Drop { cut } => {
+                self.say(|| "the last handle is dropped".into());
+                self.totals.drops += 1;
+                self.wait(&open)?;
+                self.clients.clear();
+                let Open { db, hosts, .. } = open;
+                drop(db);
+                let mut turns = 0;
+                while !hosts.is_finished() {
+                    if !hosts.turn() {
+                        hosts.park();
+                    }
+                    turns += 1;
+                    if turns > 100_000 {
+                        return failed(Check::Progress, "a dropped database does not end");
+                    }
+                }
+                let whole = !self.causes.writes && !self.causes.reads && !self.causes.full;
+                drop(hosts);
+                Ok(self.cut_after(*cut, whole))
+            }
+        }
+    }
+
+    /// After an end that could not make everything durable, a restart follows, not a power cut.
+    fn give_up(&mut self, open: Open) -> Loss {
+        self.disk.kill();
+        while let Some(landing) = self.disk.next_event() {
+            self.disk.advance_to(landing);
+        }
+        self.bury(open, false)
+    }
+
+    fn after_end_in_order(&mut self, open: Open, cut: bool) -> Loss {
+        drop(open);
+        self.cut_after(cut, true)
+    }
+
+    fn cut_after(&mut self, cut: bool, whole: bool) -> Loss {
+        if !whole {
+            return Loss::Process;
+        }
+        if cut {
+            self.say(|| "then the power goes".into());
+            self.disk.crash_with(Leaves::Random.crash());
+        }
+        Loss::Nothing
+    }
+
+    fn bury(&mut self, open: Open, power: bool) -> Loss {
+        self.clients.clear();
+        drop(open);
+        match power {
+            false => Loss::Process,
+            true => self.power_loss(),
+        }
+    }
+
+    /// What a power cut at this moment may take.
+    pub(super) fn power_loss(&self) -> Loss {
+        // The sync that is under way when one falls due must end first, then its own.
+        // After a failed sync there is none.
+        let slack = match self.causes.stuck || self.causes.writes {
+            true => u64::MAX / 4,
+            false => 4 * self.plan.setting.slowest(),
+        };
+        let time = self.disk.now();
+        Loss::Power { time, slack }
+    }
+}

@@ -1,0 +1,169 @@
+//! Runs a plan: the production engine on a simulated disk, its clients, and whatever fate has planned.
+//!
+//! ```text
+//!   mod.rs        a life after another
+//!   openings.rs   opening after any stop, and what must be there then
+//!   steps.rs      one step of the plan
+//!   clients.rs    calls under way, and their answers
+//!   endings.rs    how a life stops
+//!   copies.rs     what is done to copies of the disk: cut, damaged, misled
+//!   quiet.rs      a database with nothing to do: still, and without leaks
+//! ```
+
+mod clients;
+mod copies;
+mod endings;
+mod openings;
+mod quiet;
+mod steps;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use ringkeep::Database;
+use ringkeep::simulation::{self, ByHand};
+use ringkeep_io::SimulatedDisk;
+
+use crate::content;
+use crate::failure::{Check, Verdict, failed};
+use crate::model::{Loss, Model, Tick};
+use crate::plan::{End, Life, Plan};
+use crate::random::{Random, mix};
+use crate::totals::Totals;
+use clients::Clients;
+
+const PATH: &str = "/db";
+const STORE: [u8; 16] = *b"one of many seed";
+
+/// What came of a run.
+pub struct Run {
+    /// Whether everything held.
+    pub verdict: Verdict,
+    /// One number for everything that happened.
+    pub hash: u64,
+    /// What was done.
+    pub totals: Totals,
+}
+
+/// Runs a plan to its end or to the first check that fails. `tell` gets every event.
+pub fn run(plan: &Plan, tell: Option<fn(&str)>) -> Run {
+    let mut world = World::new(plan, tell);
+    let lived = catch_unwind(AssertUnwindSafe(|| world.live_all()));
+    let verdict = lived.unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().cloned();
+        let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_string()));
+        failed(Check::Panic, text.unwrap_or_default())
+    });
+    // After a panic parts of it may be in no state to be dropped.
+    if matches!(&verdict, Err(failure) if failure.check == Check::Panic) {
+        std::mem::forget(world.clients.take_all());
+    }
+    let seen = world.seen;
+    Run {
+        hash: mix(world.disk.trace_hash() ^ seen),
+        verdict,
+        totals: world.totals,
+    }
+}
+
+struct World<'p> {
+    plan: &'p Plan,
+    tell: Option<fn(&str)>,
+    disk: SimulatedDisk,
+    model: Model,
+    random: Random,
+    clients: Clients,
+    now: Tick,
+    /// What may go wrong in this life.
+    causes: Causes,
+    totals: Totals,
+    /// The hash of all answers.
+    seen: u64,
+}
+
+/// Why errors are to be expected.
+#[derive(Clone, Copy, Default)]
+struct Causes {
+    reads: bool,
+    writes: bool,
+    full: bool,
+    /// An operation does not end, so no time is too long.
+    stuck: bool,
+}
+
+/// The database while it is open.
+struct Open {
+    db: Database,
+    hosts: ByHand,
+    /// Power cuts until then.
+    crashes: u64,
+}
+
+impl<'p> World<'p> {
+    fn new(plan: &'p Plan, tell: Option<fn(&str)>) -> World<'p> {
+        let place = simulation::placement(plan.setting.shards);
+        let shards = (0..plan.setting.keys).map(|key| place(&content::key(key)).0);
+        World {
+            plan,
+            tell,
+            disk: SimulatedDisk::new(plan.seed, plan.setting.disk()),
+            model: Model::new(shards.collect()),
+            random: Random::new(plan.seed ^ 0x5eed),
+            clients: Clients::new(plan.setting.clients),
+            now: 0,
+            causes: Causes::default(),
+            totals: Totals::default(),
+            seen: 0,
+        }
+    }
+
+    fn live_all(&mut self) -> Verdict {
+        self.totals.runs += 1;
+        let mut loss = Loss::Nothing;
+        for (number, life) in self.plan.lives.iter().enumerate() {
+            self.say(|| format!("life {number}"));
+            let open = self.open(&life.cuts_while_opening, loss)?;
+            loss = self.live(life, open)?;
+            self.totals.lives += 1;
+        }
+        // Whatever happened, it ends in order.
+        let open = self.open(&[], loss)?;
+        self.end(&End::Close { cut: true }, open, 0)?;
+        drop(self.open(&[], Loss::Nothing)?);
+        Ok(())
+    }
+
+    fn live(&mut self, life: &Life, open: Open) -> Verdict<Loss> {
+        let began = self.disk.operations();
+        if let End::Cut { spared, leaves } = life.end {
+            self.disk.crash_at(spared, leaves.crash());
+        }
+        let kill_at = match life.end {
+            End::Kill { spared } => began + spared,
+            _ => u64::MAX,
+        };
+        for step in &life.steps {
+            if open.is_cut(&self.disk) || self.disk.operations() >= kill_at {
+                break;
+            }
+            self.take_step(step, &open)?;
+        }
+        self.end(&life.end, open, kill_at)
+    }
+
+    fn say(&self, line: impl FnOnce() -> String) {
+        if let Some(tell) = self.tell {
+            let line = line();
+            tell(&format!(
+                "{:>12} ns, operation {:>6}: {line}",
+                self.disk.now(),
+                self.disk.operations()
+            ));
+        }
+    }
+}
+
+impl Open {
+    fn is_cut(&self, disk: &SimulatedDisk) -> bool {
+        disk.crashes() > self.crashes
+    }
+}

@@ -1,0 +1,94 @@
+//! Opening after any stop, and what must be there then.
+
+use ringkeep::simulation::{self, ByHand};
+use ringkeep::{Database, Error};
+use ringkeep_io::{Crash, SimulatedDisk};
+
+use super::clients::in_order;
+use super::steps::{Findings, entries};
+use super::{Open, PATH, STORE, World};
+use crate::content;
+use crate::failure::{Check, Failure, Verdict, failed};
+use crate::model::Loss;
+
+/// A plan of a power cut that never comes.
+const NEVER: u64 = u64::MAX;
+
+impl World<'_> {
+    /// Opens the database, whatever the power does meanwhile, and compares what is there.
+    pub(super) fn open(&mut self, cuts: &[u64], mut loss: Loss) -> Verdict<Open> {
+        self.causes = Default::default();
+        self.disk.heal();
+        self.disk.set_capacity_bytes(1 << 40);
+        if loss == Loss::Process && !cuts.is_empty() {
+            loss = self.power_loss();
+        }
+        for spared in cuts {
+            let crashes = self.disk.crashes();
+            self.disk.crash_at(*spared, Crash::Random);
+            let opened = self.try_open(&self.disk);
+            self.totals.cuts_while_opening += 1;
+            self.totals.recoveries += 1;
+            if self.disk.crashes() == crashes {
+                if let Err(error) = opened {
+                    return failed(Check::Opening, error.to_string());
+                }
+                // It was quicker than the cut.
+                drop(opened);
+                self.disk.crash();
+            }
+        }
+        self.disk.crash_at(NEVER, Crash::Random);
+        let (db, hosts) = match self.try_open(&self.disk) {
+            Ok(opened) => opened,
+            Err(error) => return failed(Check::Opening, error.to_string()),
+        };
+        // Before anything turns: a flush or a merge may begin at once.
+        let files = self.disk.files();
+        let found = self.find(&db, &hosts)?;
+        self.model.finish_snapshots()?;
+        self.model.survived(&found, loss)?;
+        self.model.adopt(found, loss);
+        self.totals.recoveries += 1;
+        self.check_files(&db, &hosts, &files)?;
+        self.say(|| "open, and everything is there".into());
+        let crashes = self.disk.crashes();
+        Ok(Open { db, hosts, crashes })
+    }
+
+    pub(super) fn try_open(&self, disk: &SimulatedDisk) -> Result<(Database, ByHand), Error> {
+        simulation::open(disk, PATH, &self.plan.setting.options(), STORE)
+    }
+
+    /// Everything in an open database: by a scan, and a few keys again by themselves.
+    pub(super) fn find(&mut self, db: &Database, hosts: &ByHand) -> Verdict<Findings> {
+        let reverse = self.random.chance(30);
+        let error = |error: Error| Failure {
+            check: Check::Errors,
+            story: format!("a read after opening: {error}"),
+        };
+        let shown = self
+            .drive(hosts, entries(db.scan(..), reverse))?
+            .map_err(error)?;
+        let keys: Vec<u32> = (0..self.model.keys()).collect();
+        let found = in_order(&keys, shown, reverse)?;
+        let again: Vec<u32> = match self.random.chance(10) {
+            true => keys,
+            false => vec![*self.random.pick(&keys)],
+        };
+        let names = again.iter().map(|key| content::key(*key));
+        let values = self
+            .drive(hosts, db.multi_get_async(names))?
+            .map_err(error)?;
+        for (key, value) in again.into_iter().zip(values) {
+            let shown = &found[key as usize].1;
+            if *shown != value {
+                return failed(
+                    Check::Snapshot,
+                    format!("key {key} is one thing in a scan and another in a get"),
+                );
+            }
+        }
+        Ok(found)
+    }
+}

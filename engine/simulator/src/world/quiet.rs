@@ -1,0 +1,114 @@
+//! A database with nothing to do: it is still, and holds no more than it needs.
+
+use ringkeep::Database;
+use ringkeep::simulation::ByHand;
+
+use super::{Open, World};
+use crate::failure::{Check, Failure, Verdict, failed};
+
+impl World<'_> {
+    /// Waits until nothing is under way; false when the power went, or the disk is full or faulty.
+    pub(super) fn idle(&mut self, open: &Open) -> Verdict<bool> {
+        if !self.wait(open)? {
+            return Ok(false);
+        }
+        // Another try on a full disk, and the shards that failed, are never still.
+        if self.causes.full || self.causes.writes || self.causes.reads {
+            return Ok(false);
+        }
+        let since = self.disk.now();
+        let limit =
+            since + 1000 * (self.plan.setting.idle_close_after + self.plan.setting.slowest());
+        loop {
+            if open.is_cut(&self.disk) {
+                return Ok(false);
+            }
+            let more = open.hosts.turn();
+            if !more && open.hosts.is_idle() {
+                break;
+            }
+            if !more {
+                open.hosts.park();
+            }
+            if self.disk.now() > limit {
+                return failed(Check::Progress, "a database without calls is never still");
+            }
+        }
+        if open.is_cut(&self.disk) {
+            return Ok(false);
+        }
+        self.check_memory(open)?;
+        Ok(!open.is_cut(&self.disk))
+    }
+
+    fn check_memory(&mut self, open: &Open) -> Verdict {
+        let stats = self.drive(&open.hosts, open.db.stats_async())?;
+        if open.is_cut(&self.disk) {
+            return Ok(());
+        }
+        let stats = stats.map_err(|error| Failure {
+            check: Check::Errors,
+            story: format!("stats of a quiet database: {error}"),
+        })?;
+        let scans = self.clients.scans();
+        if stats.pins != scans {
+            return failed(
+                Check::Leaks,
+                format!("{} pins are held for {scans} scans", stats.pins),
+            );
+        }
+        let setting = &self.plan.setting;
+        // A group may overshoot either generation, and a small arena takes a block at a time.
+        let memtables = 2 * (setting.memtable_bytes + setting.group_bytes) + (512 << 10);
+        for (shard, stats) in &stats.shards {
+            let cache = setting.cache_bytes as u64 + (64 << 10);
+            if stats.memtable_bytes > memtables as u64 || stats.cache_bytes > cache {
+                return failed(
+                    Check::Memory,
+                    format!(
+                        "shard {shard}: memtables take {} bytes of {memtables}, the cache {} of {cache}",
+                        stats.memtable_bytes, stats.cache_bytes
+                    ),
+                );
+            }
+        }
+        Ok(())
+    }
+
+    /// After opening, the files are those that the database knows.
+    pub(super) fn check_files(
+        &mut self,
+        db: &Database,
+        hosts: &ByHand,
+        files: &[(String, u64)],
+    ) -> Verdict {
+        let stats = self
+            .drive(hosts, db.stats_async())?
+            .map_err(|error| Failure {
+                check: Check::Errors,
+                story: format!("stats after opening: {error}"),
+            })?;
+        let count = |start: &str| {
+            let name = |path: &str| {
+                path.rsplit('/')
+                    .next()
+                    .is_some_and(|name| name.starts_with(start))
+            };
+            files.iter().filter(|(path, _)| name(path)).count() as u64
+        };
+        let (tables, logs) = (count("table-"), count("log-"));
+        // What is known was counted a little later.
+        let changed = stats.total.flushes + stats.total.compactions > 0;
+        let known = &stats.total;
+        if !changed && (tables != known.tables || logs > known.log_segments) {
+            return failed(
+                Check::Leaks,
+                format!(
+                    "there are {tables} table files and {logs} log files, known are {} and {}",
+                    stats.total.tables, stats.total.log_segments
+                ),
+            );
+        }
+        Ok(())
+    }
+}

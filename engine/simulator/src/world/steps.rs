@@ -1,0 +1,207 @@
+//! One step of the plan.
+
+use ringkeep::{Batch, Scan, simulation};
+use ringkeep_io::Times;
+
+use super::clients::{Answer, Asked, Call};
+use super::{Open, World};
+use crate::content;
+use crate::failure::Verdict;
+use crate::model::Found;
+use crate::plan::{Action, Fault, Promise, Step};
+
+/// Scans that are kept at a time.
+const PINS_MAX: usize = 4;
+
+impl World<'_> {
+    pub(super) fn take_step(&mut self, step: &Step, open: &Open) -> Verdict {
+        let client = step.client;
+        let is_call = !matches!(
+            step.action,
+            Action::Pin
+                | Action::Wait
+                | Action::Idle
+                | Action::Fail { .. }
+                | Action::Heal
+                | Action::Fill { .. }
+                | Action::Free
+                | Action::Stick(_)
+                | Action::Unstick
+                | Action::CutCopies { .. }
+                | Action::FlipCopies { .. }
+                | Action::MisdirectCopies { .. }
+        );
+        if is_call && !self.turn_until(open, |world| world.clients.is_free(client))? {
+            return Ok(());
+        }
+        if self.causes.stuck && !self.clients.is_free(client) {
+            return Ok(());
+        }
+        self.say(|| step.to_string());
+        self.totals.steps += 1;
+        let db = open.db.clone();
+        match &step.action {
+            Action::Write(key, bytes, promise) => {
+                self.write(open, client, vec![(*key, *bytes)], *promise);
+            }
+            Action::Batch(ops, promise) => self.write(open, client, ops.clone(), *promise),
+            Action::Get(key) => {
+                let name = content::key(*key);
+                let call = async move { Answer::Value(db.get_async(name).await) };
+                self.ask(client, Asked::Get(*key), self.now, Box::pin(call));
+            }
+            Action::MultiGet(keys) => {
+                let names: Vec<_> = keys.iter().map(|key| content::key(*key)).collect();
+                let call = async move { Answer::Values(db.multi_get_async(names).await) };
+                let asked = Asked::MultiGet(keys.clone());
+                self.ask(client, asked, self.now, Box::pin(call));
+            }
+            Action::Scan { from, to, reverse } => {
+                let scan = db.scan(content::key(*from)..content::key(*to));
+                let asked = self.scanning(&scan, (*from..*to).collect(), *reverse);
+                self.ask(client, asked, self.now, read_out(scan, *reverse));
+            }
+            Action::Pin => {
+                if self.clients.pinned.len() < PINS_MAX {
+                    self.clients.pinned.push_back((db.scan(..), self.now));
+                }
+            }
+            Action::ReadPinned { reverse } => {
+                if let Some((scan, since)) = self.clients.pinned.pop_front() {
+                    let keys = (0..self.model.keys()).collect();
+                    let asked = self.scanning(&scan, keys, *reverse);
+                    self.ask(client, asked, since, read_out(scan, *reverse));
+                }
+            }
+            Action::Flush => {
+                let call = async move { Answer::Done(db.flush_async().await) };
+                self.ask(client, Asked::Flush, self.now, Box::pin(call));
+            }
+            Action::Compact => {
+                let call = async move { Answer::Done(db.compact_async().await) };
+                self.ask(client, Asked::Compact, self.now, Box::pin(call));
+            }
+            Action::Wait => return self.wait(open).map(drop),
+            Action::Idle => return self.idle(open).map(drop),
+            Action::Fail {
+                doing,
+                spared,
+                times,
+            } => {
+                let reads = matches!(doing, Fault::Read);
+                self.causes.reads |= reads;
+                self.causes.writes |= !reads;
+                self.totals.faults += 1;
+                let times = Times::Count(*times);
+                self.disk.fail_at(doing.doing(), *spared, EIO, times);
+            }
+            Action::Heal => self.disk.heal(),
+            Action::Fill { bytes } => {
+                self.causes.full = true;
+                self.totals.faults += 1;
+                let used = self.used_bytes();
+                self.disk.set_capacity_bytes(used + bytes);
+            }
+            Action::Free => self.disk.set_capacity_bytes(1 << 40),
+            Action::Stick(doing) => {
+                self.causes.stuck = true;
+                self.totals.faults += 1;
+                self.disk.stick_next(doing.doing());
+            }
+            Action::Unstick => self.unstick(),
+            Action::CutCopies { count } => return self.cut_copies(open, *count),
+            Action::FlipCopies { count } => return self.flip_copies(open, *count),
+            Action::MisdirectCopies { count } => return self.misdirect_copies(open, *count),
+        }
+        // Sent at once: what is asked for first is taken first.
+        self.poll_clients(open).map(drop)
+    }
+
+    fn write(
+        &mut self,
+        open: &Open,
+        client: usize,
+        ops: Vec<(u32, Option<u32>)>,
+        promise: Promise,
+    ) {
+        let (id, values) = self.model.ask(ops.clone(), promise, self.now);
+        self.say(|| format!("client {client}: this is write {id}"));
+        let (db, durability) = (open.db.clone(), promise.durability());
+        let mut changes = ops.into_iter().zip(values);
+        let call: Call = if changes.len() == 1 {
+            let ((key, _), value) = changes.next().expect("one change");
+            let name = content::key(key);
+            Box::pin(async move {
+                Answer::Written(match value {
+                    Some(value) => db.put_with_async(name, value, durability).await,
+                    None => db.delete_with_async(name, durability).await,
+                })
+            })
+        } else {
+            let mut batch = Batch::new();
+            for ((key, _), value) in changes {
+                match value {
+                    Some(value) => batch.put(content::key(key), value),
+                    None => batch.delete(content::key(key)),
+                };
+            }
+            Box::pin(async move { Answer::Written(db.write_with_async(batch, durability).await) })
+        };
+        self.ask(client, Asked::Write(id), self.now, call);
+    }
+
+    fn scanning(&self, scan: &Scan, keys: Vec<u32>, reverse: bool) -> Asked {
+        Asked::Scan {
+            at: simulation::version_of(scan).0,
+            keys,
+            reverse,
+        }
+    }
+
+    pub(super) fn unstick(&mut self) {
+        if self.causes.stuck {
+            // What was to be stuck and is not never will.
+            self.disk.heal();
+            self.disk.unstick();
+            self.causes.stuck = false;
+        }
+    }
+
+    /// Until no call is under way; false when the power went before.
+    pub(super) fn wait(&mut self, open: &Open) -> Verdict<bool> {
+        self.unstick();
+        self.turn_until(open, |world| world.clients.all_free())
+    }
+
+    /// What all files take, as far as names show.
+    pub(super) fn used_bytes(&self) -> u64 {
+        let files = self.disk.files();
+        files
+            .iter()
+            .map(|(_, bytes)| bytes.next_multiple_of(4096))
+            .sum()
+    }
+}
+
+const EIO: i32 = 5;
+
+/// Reads a scan to its end.
+pub(super) fn read_out(scan: Scan, reverse: bool) -> Call {
+    Box::pin(async move { Answer::Scanned(entries(scan, reverse).await) })
+}
+
+/// Everything that a scan shows.
+pub(super) async fn entries(
+    scan: Scan,
+    reverse: bool,
+) -> ringkeep::Result<Vec<(Vec<u8>, Vec<u8>)>> {
+    let mut scan = if reverse { scan.reverse() } else { scan };
+    let mut entries = Vec::new();
+    while let Some(entry) = scan.next_async().await {
+        entries.push(entry?);
+    }
+    Ok(entries)
+}
+
+/// One finding for each key.
+pub(super) type Findings = Vec<(u32, Found)>;

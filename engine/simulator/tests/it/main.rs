@@ -1,0 +1,1 @@
+//! The simulator run as a test: a few seeds, and that it can be trusted.
