@@ -318,12 +318,13 @@ impl<T: 'static> Core<T> {
             return false;
         }
         let payload_max = self.log.borrow().payload_max();
+        let group_bytes = payload_max.min(self.compaction.pace.group_bytes());
         let (count, bytes) = {
             let commits = self.commits.borrow();
             let mut bytes = 0;
             let fitting = commits.pending.iter().take_while(|write| {
                 bytes += write.bytes;
-                bytes <= payload_max
+                bytes <= group_bytes
             });
             let count = fitting.count().max(1);
             let members = commits.pending.iter().take(count);
@@ -340,14 +341,18 @@ impl<T: 'static> Core<T> {
         true
     }
 
-    /// Seals a full memtable; false while its predecessor is still on the way to a table.
+    /// Seals a full memtable. False while writers have to wait for what flushes and merges do.
     fn memory_allows(&self) -> bool {
         let mut memtables = self.memtables.borrow_mut();
-        if memtables.active().bytes() < self.options.memtable_bytes {
+        let (filled, full) = (memtables.active().bytes(), self.options.memtable_bytes);
+        let is_flushing = memtables.sealed_count() > 0;
+        let admitted = self.compaction.pace.admits(filled, full, is_flushing);
+        if admitted && filled < full {
             return true;
         }
-        if memtables.sealed_count() == 0 {
+        if admitted && !is_flushing {
             memtables.seal(self.log.borrow().last_sequence());
+            self.compaction.pace.begin_flush(filled as u64);
             self.work.raise();
             return true;
         }
@@ -465,12 +470,14 @@ impl<T: 'static> Core<T> {
         let mut memtable = generation.table.borrow_mut();
         let mut stats = self.stats.borrow_mut();
         let mut acks = Vec::with_capacity(members.len());
-        let mut unlocked = false;
+        let (mut unlocked, mut brought) = (false, 0);
         for write in members {
             match &write.body {
                 Body::Ops(ops) | Body::Record(Record::Decide { ops, .. }) => {
                     memtable.insert(ops.iter().map(Change::from), version);
-                    stats.user_bytes += ops.iter().map(|op| op.bytes() as u64).sum::<u64>();
+                    let bytes: u64 = ops.iter().map(|op| op.bytes() as u64).sum();
+                    stats.user_bytes += bytes;
+                    brought += bytes;
                     stats.ops += ops.len() as u64;
                 }
                 Body::Record(_) => {}
@@ -494,6 +501,7 @@ impl<T: 'static> Core<T> {
             acks.push(write.ack);
         }
         drop((memtable, stats));
+        self.compaction.pace.bring(brought);
         if unlocked {
             self.release_held_up();
             self.retry_prepares();

@@ -15,7 +15,7 @@ use crate::manifest::{Manifest, PieceEnd};
 use crate::memtables::Generation;
 use crate::merge::{MergeCursor, Source};
 use crate::open::drop_dead_pieces;
-use crate::run_writer::RunWriter;
+use crate::run_writer::{Errand, RunWriter};
 use crate::stats::ShardStats;
 use crate::table::Table;
 use crate::table_set::TableRun;
@@ -168,6 +168,7 @@ impl<T: 'static> Core<T> {
 
     async fn write_tables(&self, generation: &Generation) -> Result<Vec<Rc<Table>>> {
         let sources = vec![Source::memtable(Rc::clone(&generation.table))];
+        self.compaction.pace.begin_flush(generation.bytes() as u64);
         let last = self.tables.borrow().runs.is_empty();
         self.write_run(MergeCursor::needed(sources, self.pins.oldest(), last))
             .await
@@ -175,7 +176,7 @@ impl<T: 'static> Core<T> {
 
     /// Writes what a merge gives as one run; gives the space back when that fails.
     pub async fn write_run(&self, mut merge: MergeCursor) -> Result<Vec<Rc<Table>>> {
-        let mut writer = RunWriter::new(self);
+        let mut writer = RunWriter::new(self, Errand::Flush);
         let copy = async {
             merge.seek(Bound::Unbounded).await?;
             writer.add_all(&mut merge).await?;

@@ -19,9 +19,17 @@ const CHUNKS_IN_FLIGHT: usize = 3;
 const ENTRIES_PER_SLICE: usize = 256;
 const BYTES_PER_SLICE: usize = 128 << 10;
 
+/// Whom a run is written for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Errand {
+    Flush,
+    Merge,
+}
+
 /// Cuts a stream of entries into tables of about `table_bytes`.
 pub(crate) struct RunWriter<'a, T> {
     core: &'a Core<T>,
+    errand: Errand,
     current: Option<Output>,
     last_key: Vec<u8>,
     done: Vec<Rc<Table>>,
@@ -40,10 +48,11 @@ struct Stream {
     in_flight: VecDeque<Ticket>,
 }
 
-impl<'a, T> RunWriter<'a, T> {
-    pub fn new(core: &'a Core<T>) -> RunWriter<'a, T> {
+impl<'a, T: 'static> RunWriter<'a, T> {
+    pub fn new(core: &'a Core<T>, errand: Errand) -> RunWriter<'a, T> {
         RunWriter {
             core,
+            errand,
             current: None,
             last_key: Vec::new(),
             done: Vec::new(),
@@ -86,11 +95,22 @@ impl<'a, T> RunWriter<'a, T> {
             merge.next().await?;
             entries += 1;
             if entries == ENTRIES_PER_SLICE || bytes >= BYTES_PER_SLICE {
-                yield_now().await;
+                self.end_slice(bytes as u64).await;
                 (entries, bytes) = (0, 0);
             }
         }
+        self.end_slice(bytes as u64).await;
         self.finish_table().await
+    }
+
+    async fn end_slice(&self, bytes: u64) {
+        match self.errand {
+            Errand::Merge => self.core.end_merge_slice(bytes).await,
+            Errand::Flush => {
+                self.core.compaction.pace.flush(bytes);
+                yield_now().await;
+            }
+        }
     }
 
     async fn finish_table(&mut self) -> Result<()> {

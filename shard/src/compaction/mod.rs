@@ -3,6 +3,7 @@
 //! `pick` chooses neighbouring runs, `piece` merges the next stretch of their keys; then `pick` is asked
 //! again. Only neighbours are ever merged: the order of runs is the order of versions.
 
+pub(crate) mod pace;
 mod pick;
 mod piece;
 
@@ -17,7 +18,9 @@ use crate::manifest::Manifest;
 use crate::stats::ShardStats;
 use crate::table::Table;
 use crate::table_set::{TableRun, TableSet};
+use crate::tasks::yield_now;
 use crate::version::Version;
+use pace::{MERGE_REST, Pace};
 use pick::RunFacts;
 
 pub(crate) use piece::Piece;
@@ -27,6 +30,7 @@ pub(crate) use piece::Piece;
 pub(crate) struct Compaction {
     /// Everything shall become one run.
     requested: Cell<Request>,
+    pub pace: Pace,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Default)]
@@ -80,6 +84,9 @@ impl<T: 'static> Core<T> {
         }
         let whole = request.get() == Request::Asked && begun.is_empty();
         let picked = pick::pick(&facts, self.options.runs_max, whole);
+        let memtable_bytes = self.options.memtable_bytes as u64;
+        let room = pick::room(&facts, self.options.runs_max, memtable_bytes);
+        self.compaction.pace.set_room(room);
         if whole {
             match &picked {
                 Some(range) if range.end == facts.len() && range.start == 0 => {
@@ -176,6 +183,21 @@ impl<T: 'static> Core<T> {
                 stats.compaction_bytes += bytes(&piece.tables);
                 stats.compaction_last_level_bytes += u64::from(is_last) * bytes(&piece.tables);
             }
+        }
+    }
+
+    /// After a slice of a merge: lets others run, and writers bring as much as was carried off. A merge
+    /// that is ahead of the writers rests until they have caught up or stopped.
+    pub async fn end_merge_slice(&self, bytes: u64) {
+        let pace = &self.compaction.pace;
+        pace.merge(bytes, self.options.memtable_bytes / 8);
+        yield_now().await;
+        while self.compaction.requested.get() == Request::None
+            && !self.closing.get()
+            && let Some(brought) = pace.merge_is_ahead()
+        {
+            self.tasks.sleep_until(self.io.now() + MERGE_REST).await;
+            pace.end_rest(brought);
         }
     }
 

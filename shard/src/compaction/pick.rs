@@ -10,6 +10,8 @@
 
 use std::ops::Range;
 
+use super::pace::Room;
+
 const TIER_RUNS: usize = 4;
 /// What hides in the last level behind newer versions and deletions stays below one part in so many.
 const SPACE_PARTS: u64 = 2;
@@ -126,6 +128,37 @@ pub(super) fn debt(runs: &[RunFacts<'_>], runs_max: usize) -> u64 {
     runs.map(|run| run.bytes).sum()
 }
 
+/// How far merges may still fall behind, with memtables of this size.
+pub(super) fn room(runs: &[RunFacts<'_>], runs_max: usize, memtable_bytes: u64) -> Room {
+    let debt = debt(runs, runs_max);
+    if debt == 0 {
+        return Room {
+            bytes: u64::MAX,
+            pressure: 0.0,
+            debt,
+        };
+    }
+    // Outputs of begun merges are runs as well, and not what is meant by many.
+    let begun = begun(runs);
+    let allowed = (runs_max + begun.len() + 1) as f64;
+    let runs_used = runs.len() as f64 / allowed;
+    let at_the_bottom = begun.last().filter(|merge| merge.end + 1 >= runs.len());
+    let fresh = at_the_bottom.map_or(runs.len().saturating_sub(1), |merge| merge.start);
+    let last_level: u64 = runs[fresh..].iter().map(|run| run.bytes).sum();
+    let above: u64 = runs[..fresh].iter().map(|run| run.bytes).sum();
+    // While a merge into the last level goes on, what it works on takes space as well.
+    let parts = SPACE_PARTS * if at_the_bottom.is_some() { 2 } else { 1 };
+    let allowed_above = (last_level / parts).max(TIER_RUNS as u64 * memtable_bytes);
+    let space_used = above as f64 / allowed_above as f64;
+    let run_room = (allowed - runs.len() as f64).max(0.0) * memtable_bytes as f64;
+    let space_room = allowed_above.saturating_sub(above);
+    Room {
+        bytes: space_room.min(run_room as u64),
+        pressure: (runs_used.max(space_used) - 1.0).clamp(0.0, 1.0),
+        debt,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -200,6 +233,23 @@ mod tests {
         deleted[0].tombstones = 1;
         assert_eq!(pick(&deleted, 8, true), Some(0..1));
         assert_eq!(pick(&[], 8, true), None);
+    }
+
+    #[test]
+    fn writers_feel_pressure_before_runs_or_space_get_out_of_hand() {
+        let quiet = room(&runs(&[10, 10, 6000]), 8, 10);
+        assert_eq!((quiet.debt, quiet.pressure), (0, 0.0));
+        let busy = room(&runs(&[10, 10, 10, 10, 6000]), 8, 10);
+        assert_eq!((busy.debt, busy.pressure, busy.bytes), (40, 0.0, 40));
+        let many = room(&runs(&[10; 14]), 6, 10);
+        assert_eq!((many.pressure, many.bytes), (1.0, 0));
+        let mut behind = runs(&[10, 100, 500, 800, 3000]);
+        assert_eq!(room(&behind, 8, 10).pressure, 0.0);
+        behind[2].from = b"k";
+        behind[3].from = b"k";
+        behind[1].bytes = 1600;
+        let pressure = room(&behind, 8, 10).pressure;
+        assert!(pressure > 0.4 && pressure < 0.6, "{pressure}");
     }
 
     /// Uniform overwrites of a fixed set of keys, each merge done at once.

@@ -11,7 +11,7 @@ use std::rc::Rc;
 use crate::core::Core;
 use crate::error::Result;
 use crate::merge::{MergeCursor, Source};
-use crate::run_writer::RunWriter;
+use crate::run_writer::{Errand, RunWriter};
 use crate::table::{BlockReader, Table};
 use crate::table_set::{TableRun, TableSet};
 
@@ -102,7 +102,7 @@ impl<T: 'static> Core<T> {
         };
         let sources = inputs.iter().map(source).collect();
         let mut merge = MergeCursor::needed(sources, self.pins.oldest(), standing.last);
-        let mut writer = RunWriter::new(self);
+        let mut writer = RunWriter::new(self, Errand::Merge);
         let copy = async {
             merge.seek(Bound::Unbounded).await?;
             let until = movable.map(|table| table.first_key());

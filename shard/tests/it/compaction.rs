@@ -106,7 +106,9 @@ fn overwrites_take_bounded_space_and_write_each_byte_a_few_times() {
     let mut most = 0;
     for number in 0..10 * keys {
         put(&mut world, &scattered(number * 7919 % keys), number);
-        most = most.max(table_files(&world));
+        if number % 16 == 0 {
+            most = most.max(table_files(&world));
+        }
     }
     // What is above the last level, and as much again coming while that is merged into it, and pieces.
     let allowed = live * 2 + 8 * (128 << 10);
@@ -125,6 +127,48 @@ fn overwrites_take_bounded_space_and_write_each_byte_a_few_times() {
     );
     assert!(after.runs <= 10, "{} runs", after.runs);
     world.check("after overwrites");
+}
+
+/// A hundred writes wait at any time, so only what the shard admits bounds runs and space. The clock is the
+/// simulated disk's: the longest time without an answer is as exact as any count.
+#[test]
+fn writers_faster_than_merges_are_slowed_and_never_stopped() {
+    let options = ShardOptions {
+        memtable_bytes: 128 << 10,
+        runs_max: 4,
+        segment_bytes: 1 << 20,
+        ..options()
+    };
+    let mut world = World::new(7, options.clone(), SimulatedOptions::default());
+    let keys = 10_000u64;
+    for number in 0..keys {
+        put(&mut world, &scattered(number), number);
+    }
+    world.done(Call::Compact).expect("compacts");
+    let live = world.stats().table_bytes;
+    let (mut runs, mut bytes, mut waited, mut answered) = (0, 0, 0, world.io.now());
+    let mut tokens = std::collections::VecDeque::new();
+    for number in 0..6 * keys {
+        let key = scattered(number * 7919 % keys);
+        tokens.push_back(world.put(&key, &[number as u8; 200], Durability::Buffered));
+        if tokens.len() < 100 {
+            continue;
+        }
+        let oldest = tokens.pop_front().expect("a hundred");
+        assert!(matches!(world.wait(oldest), Reply::Written(_)));
+        waited = waited.max(world.io.now() - answered);
+        answered = world.io.now();
+        if number % 16 == 0 {
+            runs = runs.max(world.stats().runs);
+            bytes = bytes.max(table_files(&world));
+        }
+    }
+    let space = bytes as f64 / live as f64;
+    println!("{runs} runs, {space:.2} space, {waited} ns without an answer");
+    assert!(runs <= 2 * (options.runs_max as u64 + 3), "{runs} runs");
+    assert!(space <= 2.5, "{space} times the data");
+    assert!(waited <= 20_000_000, "no answer for {waited} ns");
+    world.check("after more than it could take");
 }
 
 #[test]
