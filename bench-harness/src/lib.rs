@@ -14,6 +14,7 @@ pub mod clock;
 pub mod quantity;
 pub mod random;
 pub mod slo;
+pub mod statistics;
 
 pub mod workload;
 

@@ -12,6 +12,7 @@ mod filter;
 mod list;
 mod outputs;
 mod progress;
+mod rounds;
 mod run;
 mod saved;
 mod select;

@@ -22,7 +22,7 @@ use crate::estimate::Estimate;
 use crate::exit::{Code, Fault};
 use crate::outputs::Outputs;
 use crate::progress::Line;
-use crate::{estimate, select, targets};
+use crate::{estimate, rounds, select, targets};
 
 /// Set by Ctrl-C.
 static STOP: AtomicBool = AtomicBool::new(false);
@@ -126,7 +126,8 @@ impl Plan {
         Ok(())
     }
 
-    /// Every workload on every target, repetitions interleaved, so that drift of the machine hits all alike.
+    /// Each workload in rounds, every target once a round, so that drift of the machine hits all alike. A target
+    /// that fails sits out the rest of that workload; the others and the later workloads go on.
     fn carry_out(
         &self,
         manner: Manner,
@@ -141,12 +142,14 @@ impl Plan {
             .iter()
             .map(|_| Bench::new(dir, manner.clone(), &STOP))
             .collect();
-        for repetition in 0..self.repeat {
-            for (_, workload) in &self.workloads {
-                for (kind, bench) in self.kinds.iter().zip(&mut benches) {
-                    if STOP.load(Ordering::Relaxed) {
-                        break;
+        for (_, workload) in &self.workloads {
+            let mut failed = vec![false; self.kinds.len()];
+            for repetition in 0..self.repeat {
+                for at in rounds::order(self.kinds.len(), &workload.name, repetition) {
+                    if STOP.load(Ordering::Relaxed) || failed[at] {
+                        continue;
                     }
+                    let (kind, bench) = (&self.kinds[at], &mut benches[at]);
                     let prefix = match single {
                         true => String::new(),
                         false => format!("{}@{}#{repetition}/", workload.name, kind.name),
@@ -160,6 +163,7 @@ impl Plan {
                     line.clear();
                     if let Some(failure) = &record.failure {
                         eprintln!("{} on {}: {failure}", workload.name, kind.name);
+                        failed[at] = true;
                     }
                     report.results.push(record);
                 }

@@ -10,6 +10,7 @@ pub const BUILT_IN: &[(&str, &str)] = &[
     ("micro", include_str!("suites/micro.toml")),
     ("ycsb", include_str!("suites/ycsb.toml")),
     ("dbbench", include_str!("suites/dbbench.toml")),
+    ("peers", include_str!("suites/peers.toml")),
 ];
 
 /// Name and text of the suites asked for; of all built-in ones if none is.

@@ -50,12 +50,15 @@ suites! {
     dbbench_on_null: "dbbench" on "null";
     dbbench_on_memory: "dbbench" on "memory";
     dbbench_on_ringkeep: "dbbench" on "ringkeep";
+    peers_on_null: "peers" on "null";
+    peers_on_memory: "peers" on "memory";
+    peers_on_ringkeep: "peers" on "ringkeep";
 }
 
 #[test]
 fn no_suite_is_left_out() {
     let all = loadgen(&["list"]).expect(0).out;
-    let tested = ["macro", "micro", "ycsb", "dbbench"];
+    let tested = ["macro", "micro", "ycsb", "dbbench", "peers"];
     for line in all.lines() {
         assert!(
             tested
