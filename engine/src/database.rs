@@ -85,8 +85,14 @@ impl Database {
 
     /// The newest value of a key.
     pub fn get(&self, key: impl AsRef<[u8]>) -> Result<Option<Vec<u8>>> {
-        let (shard, call) = self.0.get(key.as_ref())?;
-        self.0.shards.ask(shard, call).map(value)
+        let key = key.as_ref();
+        match self.0.read_row(key)? {
+            Some(value) => Ok(Some(value)),
+            None => {
+                let (shard, call) = self.0.get(key)?;
+                self.0.shards.ask(shard, call).map(value)
+            }
+        }
     }
 
     /// [`Database::get`] as a future.
@@ -97,6 +103,11 @@ impl Database {
         let call = self.0.get(key.as_ref());
         async move {
             let (shard, call) = call?;
+            if let Call::Get { key, .. } = &call
+                && let Some(value) = self.0.read_row(key)?
+            {
+                return Ok(Some(value));
+            }
             self.0.shards.ask_async(shard, call).await.map(value)
         }
     }
@@ -278,6 +289,13 @@ impl Database {
 }
 
 impl Inner {
+    /// Without asking anybody.
+    fn read_row(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        check_key(key)?;
+        let mut value = Vec::new();
+        Ok(self.shards.read_row(key, &mut value)?.then_some(value))
+    }
+
     fn get(&self, key: &[u8]) -> Result<(ShardId, Call)> {
         check_key(key)?;
         let call = Call::Get {

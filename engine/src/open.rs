@@ -6,7 +6,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use ringkeep_shard::{CommitClock, InDoubt, Pins, ShardId, ShardOptions};
+use ringkeep_shard::{CommitClock, InDoubt, Pins, Rows, ShardId, ShardOptions};
 
 use crate::database_file::{self, DatabaseFile, State};
 use crate::host::{Driver, Post, ReadLogs, Site, host_of, root};
@@ -18,6 +18,8 @@ use crate::{Error, Options, Result};
 pub(crate) struct Opened {
     pub(crate) hosts: Vec<Driver>,
     pub(crate) inboxes: Arc<[Arc<Inbox<Post>>]>,
+    /// Of each shard.
+    pub(crate) rows: Box<[Arc<Rows>]>,
     pub(crate) routing: Routing,
     pub(crate) clock: Arc<CommitClock>,
     pub(crate) pins: Arc<Pins>,
@@ -51,9 +53,10 @@ pub(crate) fn open(
 ) -> Result<Opened> {
     let mut hosts = Vec::new();
     match open_with(path, options, store, from, &mut hosts) {
-        Ok((inboxes, routing, site)) => Ok(Opened {
+        Ok((inboxes, rows, routing, site)) => Ok(Opened {
             hosts,
             inboxes,
+            rows,
             routing,
             clock: Arc::clone(&site.clock),
             pins: Arc::clone(&site.pins),
@@ -67,6 +70,7 @@ pub(crate) fn open(
 }
 
 type Inboxes = Arc<[Arc<Inbox<Post>>]>;
+type AllRows = Box<[Arc<Rows>]>;
 
 fn open_with(
     path: &Path,
@@ -74,7 +78,7 @@ fn open_with(
     store: [u8; 16],
     from: &mut impl Hosts,
     hosts: &mut Vec<Driver>,
-) -> Result<(Inboxes, Routing, Arc<Site>)> {
+) -> Result<(Inboxes, AllRows, Routing, Arc<Site>)> {
     hosts.push(from.start(0)?);
     let fresh = DatabaseFile {
         store,
@@ -112,7 +116,10 @@ fn open_with(
     let doubts = on_all(hosts, move |host| host.open_shards(&at, &logs))?;
     resolve(hosts, doubts.concat(), shards)?;
     let inboxes = on_all(hosts, |host| Ok(host.inbox()))?;
-    Ok((inboxes.into(), file.routing, site))
+    let mut rows = on_all(hosts, |host| Ok(host.rows()))?.concat();
+    rows.sort_by_key(|(shard, _)| *shard);
+    let rows = rows.into_iter().map(|(_, rows)| rows).collect();
+    Ok((inboxes.into(), rows, file.routing, site))
 }
 
 /// Reads the logs of all shards with as many threads as can help: hosts leave a core to the callers, who have

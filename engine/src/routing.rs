@@ -30,9 +30,14 @@ impl SlotFunction {
 
     fn slot(self, key: &[u8]) -> usize {
         match self {
-            SlotFunction::Xxh3 => xxh3_64(key) as usize % SLOTS,
+            SlotFunction::Xxh3 => slot_of(xxh3_64(key)),
         }
     }
+}
+
+#[inline]
+fn slot_of(hash: u64) -> usize {
+    hash as usize % SLOTS
 }
 
 /// Where every key lives.
@@ -58,6 +63,15 @@ impl Routing {
     /// The shard that owns a key.
     pub(crate) fn shard(&self, key: &[u8]) -> ShardId {
         ShardId(self.table[self.function.slot(key)])
+    }
+
+    /// The shard that owns a key, and the hash by which that shard knows it.
+    #[inline]
+    pub(crate) fn place(&self, key: &[u8]) -> (ShardId, u64) {
+        let hash = xxh3_64(key);
+        match self.function {
+            SlotFunction::Xxh3 => (ShardId(self.table[slot_of(hash)]), hash),
+        }
     }
 
     /// All shards.

@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use std::time::Instant;
 
 use crossbeam_utils::{Backoff, CachePadded};
-use ringkeep_shard::{Call, Reply, ShardId};
+use ringkeep_shard::{Call, Reply, Rows, ShardId};
 
 use crate::host::{Answer, Obituaries, Outcome, Post, host_of};
 use crate::limits::{OBITUARY_WAIT, SPIN};
@@ -19,6 +19,8 @@ use crate::{Error, Result, desk, error};
 pub(crate) struct Shards {
     pub(crate) routing: Routing,
     inboxes: Arc<[Arc<Inbox<Post>>]>,
+    /// Of each shard.
+    rows: Box<[Arc<Rows>]>,
     obituaries: Obituaries,
     /// Set once; callers read it.
     closed: AtomicBool,
@@ -44,17 +46,27 @@ impl Shards {
     pub(crate) fn new(
         routing: Routing,
         inboxes: Arc<[Arc<Inbox<Post>>]>,
+        rows: Box<[Arc<Rows>]>,
         obituaries: Obituaries,
         spinning_max: usize,
     ) -> Shards {
         Shards {
             routing,
             inboxes,
+            rows,
             obituaries,
             closed: AtomicBool::new(false),
             spinning: CachePadded::new(AtomicUsize::new(0)),
             spinning_max,
         }
+    }
+
+    /// The newest value of a key, if its row is one that may be read without asking; appended to `value`.
+    #[inline]
+    pub(crate) fn read_row(&self, key: &[u8], value: &mut Vec<u8>) -> Result<bool> {
+        self.check_open()?;
+        let (shard, hash) = self.routing.place(key);
+        Ok(self.rows[usize::from(shard.0)].read(hash, key, value))
     }
 
     /// Asks and sleeps until the answer is there.

@@ -46,6 +46,7 @@ pub fn open(
     let shards = Shards::new(
         opened.routing.clone(),
         opened.inboxes.clone(),
+        std::mem::take(&mut opened.rows),
         Obituaries::default(),
         0,
     );

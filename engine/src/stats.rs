@@ -53,6 +53,7 @@ rows! {
     compactions compaction_pieces compaction_bytes compaction_last_level_bytes compaction_read_bytes
     tables_moved compaction_debt_bytes
     runs tables table_bytes last_level_bytes table_entries tombstones
+    row_hits rows_lost rows_shown
     cache_bytes cache_hits cache_misses filter_negatives resident_bytes
     shards_full shards_failed recovered_frames
 }

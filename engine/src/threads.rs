@@ -69,6 +69,7 @@ impl<'a> Threads<'a> {
         let shards = Shards::new(
             opened.routing.clone(),
             opened.inboxes.clone(),
+            std::mem::take(&mut opened.rows),
             self.obituaries,
             free,
         );

@@ -474,6 +474,7 @@ impl<T: 'static> Core<T> {
         for write in members {
             match &write.body {
                 Body::Ops(ops) | Body::Record(Record::Decide { ops, .. }) => {
+                    self.hide_rows(ops);
                     memtable.insert(ops.iter().map(Change::from), version);
                     let bytes: u64 = ops.iter().map(|op| op.bytes() as u64).sum();
                     stats.user_bytes += bytes;

@@ -14,11 +14,13 @@ use crate::commit::Commits;
 use crate::compaction::Compaction;
 use crate::cross_shard::Transactions;
 use crate::error::Error;
+use crate::hot_rows::Shown;
 use crate::letter::{Content, Letter};
 use crate::log::{Log, LogFailure};
 use crate::manifest::ManifestStore;
 use crate::memtables::Memtables;
 use crate::page_cache::PageCache;
+use crate::rows::RowWriter;
 use crate::shard::{Identity, ShardOptions};
 use crate::stats::ShardStats;
 use crate::table_set::TableSet;
@@ -41,6 +43,8 @@ pub(crate) struct Core<T> {
     pub memtables: RefCell<Memtables>,
     pub tables: RefCell<Rc<TableSet>>,
     pub cache: Rc<RefCell<PageCache>>,
+    pub rows: RefCell<RowWriter>,
+    pub to_show: RefCell<Vec<Shown>>,
     pub manifest: ManifestStore,
     pub next_table: Cell<u64>,
     /// Reads of the present see versions up to this one: the newest whose group is as durable as was

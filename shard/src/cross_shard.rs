@@ -74,6 +74,11 @@ impl Transactions {
         !self.locks.is_empty() && ops.iter().any(|op| self.locks.contains_key(&lock_of(op)))
     }
 
+    /// An undecided batch holds the key with this hash.
+    pub fn holds(&self, hash: u64) -> bool {
+        self.locks.contains_key(&hash)
+    }
+
     /// Takes all the locks or none; the error is the oldest batch in the way.
     fn lock(&mut self, transaction: TransactionId, ops: &[Op]) -> Result<(), TransactionId> {
         let in_the_way = ops.iter().filter_map(|op| self.locks.get(&lock_of(op)));
@@ -371,6 +376,8 @@ impl<T: 'static> Core<T> {
                 };
                 transactions.prepared.insert(transaction, part);
                 drop(transactions);
+                // The coordinator may decide, and its caller hear of it, before this shard does.
+                self.hide_rows(&ops);
                 self.log_prepare(transaction, coordinator, ops);
             }
             Err(holder) if transaction < holder => {

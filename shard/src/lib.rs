@@ -21,8 +21,10 @@ mod log;
 mod memtable;
 mod memtables;
 
+mod hot_rows;
 mod page_cache;
 mod read_path;
+mod rows;
 mod scan;
 mod table;
 mod table_set;
@@ -44,6 +46,7 @@ pub use call::{Call, Durability, Entry, Op, Reply, ScanCall, ScanPage};
 pub use error::{Error, Result};
 pub use letter::Letter;
 pub use replay::ReplayedLog;
+pub use rows::{RowReads, Rows};
 pub use shard::{Identity, InDoubt, Recovered, Shard, ShardOptions, TransactionId};
 pub use stats::ShardStats;
 pub use version::{CommitClock, Pin, Pins, ShardId, Version};

@@ -312,6 +312,13 @@ impl<T: 'static> Core<T> {
         stats.cache_bytes = cache.bytes() as u64;
         stats.cache_hits = cache.hits();
         stats.cache_misses = cache.misses();
+        let rows = self.rows.borrow();
+        let reads = rows.rows().reads();
+        stats.row_hits = reads.hits;
+        stats.rows_lost = reads.lost;
+        stats.rows_shown = rows.inserted();
+        stats.gets += reads.hits;
+        stats.gets_found += reads.hits;
         stats.shards_full = u64::from(self.is_full());
         stats.shards_failed = u64::from(self.is_failed());
         stats

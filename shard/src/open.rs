@@ -18,6 +18,7 @@ use crate::manifest::{self, Manifest, ManifestStore};
 use crate::memtables::Memtables;
 use crate::page_cache::PageCache;
 use crate::replay::{self, ReplayedLog};
+use crate::rows::Rows;
 use crate::shard::{Identity, Recovered, ShardOptions};
 use crate::table_set::{TableSet, table_number};
 use crate::tasks::{Signal, Tasks};
@@ -119,6 +120,8 @@ pub(crate) async fn open<T: 'static>(
         memtables: RefCell::new(Memtables::replayed(replayed.generations)),
         tables: RefCell::new(Rc::new(tables)),
         cache: Rc::new(RefCell::new(PageCache::new(options.cache_bytes))),
+        rows: RefCell::new(Rows::new(options.rows_bytes).1),
+        to_show: RefCell::default(),
         next_table: Cell::new(manifest.next_table),
         manifest: store,
         visible: Cell::new(replayed.newest),

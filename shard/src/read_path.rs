@@ -45,6 +45,7 @@ impl<T: 'static> Core<T> {
             && let Looked::Here(value) = self.look(&key, self.read_version(at), &[])
         {
             self.count_get(&value);
+            self.offer(&key, at, &value);
             return self.reply(token, Reply::Value(value));
         }
         self.stats.borrow_mut().gets_waited += 1;
@@ -124,6 +125,7 @@ impl<T: 'static> Core<T> {
             match self.look(key, self.read_version(at), &held) {
                 Looked::Here(value) => {
                     self.count_get(&value);
+                    self.offer(key, at, &value);
                     return Ok(value);
                 }
                 Looked::Needs(table, handle) => {
@@ -131,6 +133,13 @@ impl<T: 'static> Core<T> {
                     held.push((table.id(), block));
                 }
             }
+        }
+    }
+
+    /// Only the present may be shown to others.
+    fn offer(&self, key: &[u8], at: Option<Version>, value: &Value) {
+        if let (None, Some(value)) = (at, value) {
+            self.offer_row(key, value);
         }
     }
 

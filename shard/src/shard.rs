@@ -13,6 +13,7 @@ use crate::error::Result;
 use crate::letter::{Content, Letter, Outcome};
 use crate::open::{block_on, create, open, read_log};
 use crate::replay::ReplayedLog;
+use crate::rows::Rows;
 use crate::version::{CommitClock, Pins, ShardId, Version};
 
 /// Tasks polled in one turn: what arrives meanwhile waits no longer than these take.
@@ -36,6 +37,8 @@ pub struct ShardOptions {
     pub memtable_bytes: usize,
     /// Cached blocks.
     pub cache_bytes: usize,
+    /// Memory for rows that other threads read without asking the shard.
+    pub rows_bytes: usize,
     /// One log segment. Fixed when the shard is made.
     pub segment_bytes: u64,
     /// The largest payload of one log frame.
@@ -56,6 +59,7 @@ impl ShardOptions {
         ShardOptions {
             memtable_bytes,
             cache_bytes: memory_bytes / 2,
+            rows_bytes: memory_bytes / 8,
             segment_bytes: 16 << 20,
             group_bytes: 1 << 20,
             table_bytes: 64 << 20,
@@ -254,8 +258,15 @@ impl<T: 'static> Shard<T> {
             .min()
     }
 
-    /// Answers ready to go.
+    /// What readers on other threads may look at before they ask.
+    pub fn rows(&self) -> Arc<Rows> {
+        Arc::clone(self.core.rows.borrow().rows())
+    }
+
+    /// Answers ready to go. To be taken when all letters are on their way: other threads see the answered rows from
+    /// here on.
     pub fn replies(&mut self) -> IntoIter<(T, Reply)> {
+        self.core.show_rows();
         std::mem::take(&mut *self.core.replies.borrow_mut()).into_iter()
     }
 

@@ -65,6 +65,12 @@ pub struct ShardStats {
     pub memtable_bytes: u64,
     /// Memory of cached blocks.
     pub cache_bytes: u64,
+    /// Point reads answered on the caller's thread; counted among the reads and those found, too.
+    pub row_hits: u64,
+    /// Rows that were overwritten while a reader copied them: the shard was asked instead.
+    pub rows_lost: u64,
+    /// Rows shown to readers.
+    pub rows_shown: u64,
     /// Blocks found in the cache.
     pub cache_hits: u64,
     /// Blocks read from the device.

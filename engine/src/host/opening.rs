@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use ringkeep_io::{Directory, Io};
 use ringkeep_shard::{
-    CommitClock, Identity, InDoubt, Pins, ReplayedLog, Shard, ShardId, ShardOptions, TransactionId,
-    Version,
+    CommitClock, Identity, InDoubt, Pins, ReplayedLog, Rows, Shard, ShardId, ShardOptions,
+    TransactionId, Version,
 };
 
 use super::commits::Asker;
@@ -145,6 +145,14 @@ impl Host {
             });
         }
         Ok(doubts)
+    }
+
+    /// What callers may look at before they ask this host's shards.
+    pub(crate) fn rows(&self) -> Vec<(ShardId, Arc<Rows>)> {
+        let residents = self.residents.iter();
+        residents
+            .map(|resident| (resident.id, resident.shard.rows()))
+            .collect()
     }
 
     /// What a shard of this host decided about a commit that it coordinated.

@@ -115,6 +115,7 @@ fn quiet() -> ShardOptions {
     ShardOptions {
         memtable_bytes: 64 << 20,
         cache_bytes: 16 << 20,
+        rows_bytes: 4 << 20,
         segment_bytes: 16 << 20,
         group_bytes: 64 << 10,
         table_bytes: 16 << 20,
@@ -273,6 +274,7 @@ fn overwrite(ops: u64, clocks: Clocks) -> World {
     let options = ShardOptions {
         memtable_bytes: 256 << 10,
         cache_bytes: 1 << 20,
+        rows_bytes: 256 << 10,
         segment_bytes: 1 << 20,
         table_bytes: 1 << 20,
         runs_max: 4,

@@ -112,6 +112,14 @@ impl Memtable {
         None
     }
 
+    /// The newest version of a key.
+    pub fn newest_of(&self, key: &[u8]) -> Option<Version> {
+        let found = self
+            .index
+            .find(Hash::of(key), |address| self.arena.key(address) == key)?;
+        Some(self.arena.version(self.arena.head(found)).version)
+    }
+
     /// A cursor over the keys that are here now. Sorts what is not sorted yet.
     pub fn cursor(&mut self) -> MemtableCursor {
         MemtableCursor::new(self.order.runs(&self.arena))

@@ -19,6 +19,7 @@ fn options() -> ShardOptions {
         runs_max: 8,
         segment_bytes: 256 << 10,
         cache_bytes: 256 << 10,
+        rows_bytes: 0,
         ..tiny_options()
     }
 }

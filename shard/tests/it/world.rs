@@ -90,6 +90,7 @@ pub fn tiny_options() -> ShardOptions {
     ShardOptions {
         memtable_bytes: 32 << 10,
         cache_bytes: 64 << 10,
+        rows_bytes: 8 << 10,
         segment_bytes: 64 << 10,
         group_bytes: 16 << 10,
         table_bytes: 32 << 10,

@@ -1,0 +1,157 @@
+//! The rows against what the writer did, on one thread and on several. All orders of a few steps: `tests/loom`.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::{RowWriter, Rows};
+use crate::merge::seeded::with_seeds;
+
+fn read(rows: &Rows, key: &[u8]) -> Option<Vec<u8>> {
+    let mut value = b"before".to_vec();
+    let found = rows.read(xxh3_64(key), key, &mut value);
+    assert!(value.starts_with(b"before"), "what was there is kept");
+    assert!(
+        found || value.len() == 6,
+        "nothing is left of what was not found"
+    );
+    found.then(|| value.split_off(6))
+}
+
+fn show(writer: &mut RowWriter, key: &[u8], value: &[u8]) {
+    writer.show(xxh3_64(key), key, value);
+}
+
+#[test]
+fn a_row_is_what_was_shown_last_or_not_there() {
+    with_seeds(30, |random| {
+        let (rows, mut writer) = Rows::new(1 << (10 + random.below(5)));
+        let mut model: HashMap<Vec<u8>, Vec<u8>> = HashMap::new();
+        let mut found = 0;
+        for _ in 0..5000 {
+            let key = random.key(200);
+            match random.below(10) {
+                0 => {
+                    writer.remove(xxh3_64(&key));
+                    model.remove(&key);
+                }
+                1..5 => {
+                    let length = random.below(40);
+                    let value = random.bytes(length);
+                    if writer.admits(xxh3_64(&key), &key, &value) {
+                        writer.remove(xxh3_64(&key));
+                        show(&mut writer, &key, &value);
+                        // A full bucket may have let it go for one that had a second chance.
+                        assert!(read(&rows, &key).is_none_or(|read| read == value));
+                        model.insert(key, value);
+                    } else {
+                        writer.remove(xxh3_64(&key));
+                        model.remove(&key);
+                    }
+                }
+                _ => {
+                    if let Some(value) = read(&rows, &key) {
+                        assert_eq!(Some(&value), model.get(&key));
+                        found += 1;
+                    }
+                }
+            }
+        }
+        assert!(found > 100, "only {found} reads found a row");
+        assert_eq!(rows.reads().lost, 0, "nobody writes while a row is copied");
+    });
+}
+
+#[test]
+fn a_walk_over_everything_leaves_what_is_read_again() {
+    let (rows, mut writer) = Rows::new(64 << 10);
+    let key = |at: u32| at.to_be_bytes();
+    let ask = |writer: &mut RowWriter, at: u32| {
+        let key = key(at);
+        if read(&rows, &key).is_none() && writer.admits(xxh3_64(&key), &key, &[7; 50]) {
+            show(writer, &key, &[7; 50]);
+        }
+    };
+    for _ in 0..3 {
+        (0..100).for_each(|at| ask(&mut writer, at));
+    }
+    (1000..20_000).for_each(|at| ask(&mut writer, at));
+    let left = (0..100)
+        .filter(|at| read(&rows, &key(*at)).is_some())
+        .count();
+    assert!(left >= 95, "{left} of 100 hot rows are left");
+}
+
+#[test]
+fn nothing_is_found_without_memory_or_without_the_writer() {
+    let (rows, mut writer) = Rows::new(0);
+    assert!(!writer.admits(xxh3_64(b"key"), b"key", b"value"));
+    writer.remove(xxh3_64(b"key"));
+    assert_eq!(read(&rows, b"key"), None);
+
+    let (rows, mut writer) = Rows::new(4096);
+    show(&mut writer, b"key", b"value");
+    assert_eq!(read(&rows, b"key").as_deref(), Some(&b"value"[..]));
+    drop(writer);
+    assert_eq!(read(&rows, b"key"), None);
+}
+
+/// A value that says whose and which version it is, all over, so that half of another one shows.
+fn told(key: u64, version: u64) -> Vec<u8> {
+    let words = 3 + (key ^ version) % 9;
+    (0..words)
+        .flat_map(|word| (key << 48 | version << 8 | word).to_le_bytes())
+        .collect()
+}
+
+#[test]
+#[allow(
+    clippy::disallowed_methods,
+    reason = "the readers of a shard's rows are threads of others"
+)]
+fn readers_beside_the_writer_see_whole_rows_that_are_not_stale() {
+    const KEYS: u64 = 24;
+    const WRITES: u64 = 60_000;
+    // So small that the ring comes round every few rows.
+    let (rows, mut writer) = Rows::sized(8, 256, 64);
+    // Every version below is gone: whoever begins to read now must not find it.
+    let floors: Vec<AtomicU64> = (0..KEYS).map(|_| AtomicU64::new(0)).collect();
+    let done = AtomicBool::new(false);
+    let found = std::thread::scope(|scope| {
+        let reader = |start: u64| {
+            let (rows, floors, done) = (&rows, &floors, &done);
+            move || {
+                let (mut found, mut at) = (0_u64, start);
+                while !done.load(Ordering::Relaxed) {
+                    at = (at + 7) % KEYS;
+                    let floor = floors[at as usize].load(Ordering::Acquire);
+                    if let Some(value) = read(rows, &at.to_be_bytes()) {
+                        let head = u64::from_le_bytes(*value.first_chunk().expect("a word"));
+                        let version = head >> 8 & 0xff_ffff_ffff;
+                        assert_eq!(value, told(at, version), "a row that was never written");
+                        assert!(
+                            version >= floor,
+                            "version {version} after {floor} was acknowledged"
+                        );
+                        found += 1;
+                    }
+                }
+                found
+            }
+        };
+        let readers: Vec<_> = (0..2).map(|start| scope.spawn(reader(start))).collect();
+        for version in 1..=WRITES {
+            let key = version * 5 % KEYS;
+            writer.remove(xxh3_64(&key.to_be_bytes()));
+            floors[key as usize].store(version, Ordering::Release);
+            show(&mut writer, &key.to_be_bytes(), &told(key, version));
+        }
+        done.store(true, Ordering::Relaxed);
+        readers
+            .into_iter()
+            .map(|reader| reader.join().expect("a reader"))
+            .sum::<u64>()
+    });
+    assert!(found > 0, "readers found nothing, so nothing was shown");
+}
