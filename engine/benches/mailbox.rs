@@ -58,14 +58,32 @@ fn same_thread(c: &mut Criterion) {
     group.finish();
 }
 
+/// Leaves the core to the other side, if it turns out to have none.
+fn pause(spins: &mut u32) {
+    *spins += 1;
+    match *spins {
+        0..1000 => std::hint::spin_loop(),
+        _ => thread::yield_now(),
+    }
+}
+
 /// Two threads that never sleep: a whole call, there and back. Needs two cores to mean anything.
 fn round_trip(c: &mut Criterion) {
     let mut mail = lanes::inbox::<Answer<u64>>(1, 1024, Box::new(|| {}));
     let (inbox, done) = (mail.inbox().clone(), AtomicBool::new(false));
     thread::scope(|scope| {
         scope.spawn(|| {
+            let mut spins = 0;
             while !done.load(Ordering::Relaxed) {
-                mail.take(64, |answer| answer.send(7), |_| {});
+                mail.take(
+                    64,
+                    |answer| {
+                        answer.send(7);
+                        spins = 0;
+                    },
+                    |_| {},
+                );
+                pause(&mut spins);
             }
         });
         let mut slot = Some(Idle::new());
@@ -73,8 +91,9 @@ fn round_trip(c: &mut Criterion) {
             b.iter(|| {
                 let (waiting, answer) = slot.take().unwrap_or_else(Idle::new).ask();
                 assert!(inbox.send(0, answer).is_ok());
+                let mut spins = 0;
                 while !waiting.is_ready() {
-                    std::hint::spin_loop();
+                    pause(&mut spins);
                 }
                 let (answer, idle) = taken(waiting);
                 slot = Some(idle);

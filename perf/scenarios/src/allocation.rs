@@ -10,7 +10,7 @@ pub struct CountingAllocator;
 
 /// What this thread has asked for so far.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Allocated {
+pub struct Allocated {
     /// Calls that hand out memory; growing counts as one.
     pub calls: u64,
     /// Bytes that they asked for.
@@ -22,7 +22,8 @@ thread_local! {
     static ALLOCATED: Cell<Allocated> = const { Cell::new(Allocated { calls: 0, bytes: 0 }) };
 }
 
-pub(crate) fn allocated() -> Allocated {
+/// What this thread has asked for; nothing where the binary has not opted in.
+pub fn allocated() -> Allocated {
     ALLOCATED.get()
 }
 

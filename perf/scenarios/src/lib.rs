@@ -12,12 +12,14 @@
 
 mod allocation;
 mod clocks;
+mod on_device;
 mod outcome;
 mod scenario;
 mod world;
 
-pub use allocation::CountingAllocator;
+pub use allocation::{Allocated, CountingAllocator, allocated};
 pub use clocks::Clocks;
+pub use on_device::OnDevice;
 pub use outcome::{Outcome, Toolchain};
 pub use scenario::{SCENARIOS, Scenario};
 

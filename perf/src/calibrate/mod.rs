@@ -13,7 +13,7 @@ use crate::exit::{Code, Fault};
 use crate::filter::Filter;
 use crate::gate::{Against, Machine, Samples, Verdict, compare, judge};
 use crate::measure::{self, Pairing, Subject, times};
-use crate::metric::threshold;
+use crate::metric::{CPU, WALL, threshold};
 use crate::report::{Report, write};
 use crate::statistics::median;
 use alarms::{Alarms, Where};
@@ -31,8 +31,22 @@ pub fn calibrate(arguments: &CalibrateArgs) -> Result<Code, Fault> {
         with_instructions: !arguments.no_instructions,
     };
     let first = counter.count()?;
-    let mut found: BTreeMap<String, Vec<f64>> = BTreeMap::new();
     let mut alarms = Alarms::default();
+    for number in 0..arguments.simulated {
+        let machine = Machine::ALL[number as usize % Machine::ALL.len()];
+        let blocks = arguments.pairs.div_ceil(2) as usize;
+        let metrics = first
+            .scenarios
+            .keys()
+            .flat_map(|name| [CPU, WALL].map(|time| (name, time)));
+        let drawn = metrics.zip(number * 1000..).map(|((name, time), draw)| {
+            machine.samples(&format!("{name}/{time}"), 0.0, blocks, draw)
+        });
+        let mut rows = judge(&drawn.collect::<Vec<_>>());
+        rows.extend(counter.quickly().against(&first)?);
+        alarms.add(Where::Simulated, &rows);
+    }
+    let mut found: BTreeMap<String, Vec<f64>> = BTreeMap::new();
     for repeat in 0..arguments.repeat {
         let pairing = Pairing {
             pairs: arguments.pairs,
@@ -41,27 +55,50 @@ pub fn calibrate(arguments: &CalibrateArgs) -> Result<Code, Fault> {
         let samples = times(&subject, &subject, &filter, &pairing)?;
         let mut rows = judge(&samples);
         rows.extend(counter.against(&first)?);
-        for row in &rows {
-            if row.verdict == Verdict::Regression {
-                eprintln!("false alarm in run {}: {}", repeat + 1, row.metric);
-            }
+        for row in rows.iter().filter(|row| row.verdict == Verdict::Regression) {
+            eprintln!("false alarm in run {}: {}", repeat + 1, row.metric);
         }
-        eprintln!("run {} of {}", repeat + 1, arguments.repeat);
         alarms.add(Where::Here, &rows);
         for sample in samples {
             let change = median(&sample.differences()).abs();
             found.entry(sample.metric).or_default().push(change);
         }
+        // After each run, because there may be hours between the first and the last.
+        save(arguments, &found, &alarms)?;
+        eprintln!("run {} of {}", repeat + 1, arguments.repeat);
     }
-    for number in 0..arguments.simulated {
-        let machine = Machine::ALL[number as usize % Machine::ALL.len()];
-        let blocks = arguments.pairs.div_ceil(2) as usize;
-        let drawn = found.keys().zip(number * 1000..);
-        let drawn = drawn.map(|(metric, draw)| machine.samples(metric, 0.0, blocks, draw));
-        let mut rows = judge(&drawn.collect::<Vec<_>>());
-        rows.extend(counter.quickly().against(&first)?);
-        alarms.add(Where::Simulated, &rows);
+    print!(
+        "{}\n{}",
+        floors_table(&found).text(""),
+        alarms.table().text("")
+    );
+    match alarms.uncertain_work() {
+        0 => Ok(Code::Pass),
+        rows => Err(Fault::internal(format!(
+            "{rows} counts of this binary differed from its own: they cannot gate here"
+        ))),
     }
+}
+
+fn save(
+    arguments: &CalibrateArgs,
+    found: &BTreeMap<String, Vec<f64>>,
+    alarms: &Alarms,
+) -> Result<(), Fault> {
+    if let Some(path) = &arguments.out {
+        let floors = found
+            .iter()
+            .map(|(metric, changes)| (metric.clone(), floor(changes)));
+        let text = serde_json::to_string_pretty(&floors.collect::<Floors>());
+        write(path, &(text.map_err(Fault::internal)? + "\n"))?;
+    }
+    if let Some(path) = &arguments.md {
+        write(path, &alarms.table().markdown())?;
+    }
+    Ok(())
+}
+
+fn floors_table(found: &BTreeMap<String, Vec<f64>>) -> Table {
     let mut table = Table::new([
         "metric",
         "typical",
@@ -70,35 +107,20 @@ pub fn calibrate(arguments: &CalibrateArgs) -> Result<Code, Fault> {
         "allowed",
         "judged here",
     ]);
-    let mut floors = Floors::new();
     for (metric, changes) in found {
         let allowed = threshold(metric.split_once('/').map_or("", |(_, name)| name));
         let percent = |share: f64| format!("{:.2} %", share * 100.0);
-        let floor = floor(&changes);
+        let floor = floor(changes);
         table.row(vec![
             metric.clone(),
-            percent(median(&changes)),
-            percent(worst(&changes)),
+            percent(median(changes)),
+            percent(worst(changes)),
             percent(floor),
             percent(allowed),
             if floor <= allowed / 2.0 { "yes" } else { "no" }.to_owned(),
         ]);
-        floors.insert(metric, floor);
     }
-    print!("{}\n{}", table.text(""), alarms.table().text(""));
-    if let Some(path) = &arguments.out {
-        let text = serde_json::to_string_pretty(&floors).map_err(Fault::internal)?;
-        write(path, &(text + "\n"))?;
-    }
-    if let Some(path) = &arguments.md {
-        write(path, &alarms.table().markdown())?;
-    }
-    match alarms.uncertain_work() {
-        0 => Ok(Code::Pass),
-        rows => Err(Fault::internal(format!(
-            "{rows} counts of this binary differed from its own: they cannot gate here"
-        ))),
-    }
+    table
 }
 
 /// What 19 of 20 medians between equals stay below. The worst of a handful is not that: of five it is exceeded by

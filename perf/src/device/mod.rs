@@ -4,6 +4,7 @@
 //! One scratch file is written once, so that no later write allocates, and unlinked while it is open, so that even
 //! a killed run leaves no data behind.
 
+mod engine;
 mod fio;
 mod job;
 mod load;
@@ -30,6 +31,7 @@ struct DeviceReport {
     reason: String,
     file_bytes: u64,
     rows: Vec<Row>,
+    engine: Vec<engine::Share>,
 }
 
 #[derive(Debug, Serialize)]
@@ -71,6 +73,7 @@ pub fn device(arguments: &DeviceArgs) -> Result<Code, Fault> {
                 .transpose()?,
         });
     }
+    let engine = engine::shares(&io, scratch.path(), &rows, seconds / 10.0)?;
     let door = io.report();
     let report = DeviceReport {
         schema_version: 1,
@@ -84,6 +87,7 @@ pub fn device(arguments: &DeviceArgs) -> Result<Code, Fault> {
         reason: door.reason,
         file_bytes,
         rows,
+        engine,
     };
     show(&report, arguments.json.as_deref())?;
     Ok(Code::Pass)

@@ -37,6 +37,16 @@ pub fn text(report: &DeviceReport) -> String {
         }
     }
     text.push_str(&table.text(""));
+    let mut table = Table::new(["one shard on this device", "per s", "of the device's"]);
+    for share in &report.engine {
+        table.row(vec![
+            share.operation.clone(),
+            short(share.per_s),
+            format!("{:.0} %", share.of_device * 100.0),
+        ]);
+    }
+    text.push('\n');
+    text.push_str(&table.text(""));
     if e.load_average_centi as usize > e.cores * 100 {
         text.push_str("warning: this machine was busy with other work; tails and CPU are worse than the device\n");
     }

@@ -1,120 +1,197 @@
-//! The history as one file without scripts or anything fetched: a small plot for each metric that is not always
-//! zero, those with changes first.
+//! The history as one file without scripts or anything fetched: a plot of each metric that changed, of each that
+//! varies, and a list of those that were the same in all runs.
 
 use std::fmt::Write;
 
+use ringkeep_bench::quantity::{Size, Span};
+
 use super::Series;
+use crate::statistics::ChangePoint;
 
 const WIDTH: f64 = 360.0;
-const HEIGHT: f64 = 90.0;
-const MARGIN: f64 = 8.0;
+const HEIGHT: f64 = 110.0;
+/// Room for what stands beside and below a plot.
+const LEFT: f64 = 4.0;
+const RIGHT: f64 = 8.0;
+const TOP: f64 = 12.0;
+const BOTTOM: f64 = 18.0;
 
-const STYLE: &str = "body{font:14px/1.4 system-ui,sans-serif;margin:2rem auto;max-width:1180px;padding:0 1rem;\
-color:#1c2330;background:#fff}h1{font-size:1.4rem;margin:0 0 .3rem}p{color:#5b6675;margin:.2rem 0 1.5rem}\
-main{display:grid;grid-template-columns:repeat(auto-fill,minmax(360px,1fr));gap:1rem}\
-figure{margin:0;padding:.7rem;border:1px solid #dde2ea;border-radius:6px}figure.changed{border-color:#c2410c}\
+const STYLE: &str = ":root{--text:#1c2330;--dim:#5b6675;--edge:#dde2ea;--back:#fff;--line:#2563eb;--worse:#c2410c;\
+--better:#15803d}@media(prefers-color-scheme:dark){:root{--text:#e4e8ee;--dim:#98a3b3;--edge:#2c3442;--back:#14181f;\
+--line:#7aa7ff;--worse:#f0874a;--better:#4ade80}}\
+body{font:14px/1.45 system-ui,sans-serif;margin:2rem auto;max-width:1180px;padding:0 1rem;color:var(--text);\
+background:var(--back)}h1{font-size:1.4rem;margin:0 0 .3rem}h2{font-size:1.05rem;margin:2rem 0 .6rem}\
+p{color:var(--dim);margin:.2rem 0}section{display:grid;grid-template-columns:repeat(auto-fill,minmax(340px,1fr));\
+gap:1rem}figure{margin:0;padding:.7rem .8rem;border:1px solid var(--edge);border-radius:6px}\
 figcaption{display:flex;justify-content:space-between;gap:1rem;font-weight:600}\
-figcaption span{font-weight:400;color:#5b6675;font-variant-numeric:tabular-nums}svg{display:block;width:100%}\
-small{color:#c2410c}.line{fill:none;stroke:#2563eb;stroke-width:1.6}.dot{fill:#2563eb}.cut{stroke:#c2410c;\
-stroke-dasharray:3 3}@media(prefers-color-scheme:dark){body{color:#e4e8ee;background:#14181f}\
-figure{border-color:#2c3442}p,figcaption span{color:#98a3b3}.line{stroke:#7aa7ff}.dot{fill:#7aa7ff}\
-figure.changed{border-color:#f0874a}small{color:#f0874a}.cut{stroke:#f0874a}}";
+figcaption span,td+td{font-weight:400;color:var(--dim);font-variant-numeric:tabular-nums}\
+svg{display:block;width:100%;margin:.3rem 0}svg text{font-size:10px;fill:var(--dim)}\
+.end{text-anchor:end}.line{fill:none;stroke:var(--line);stroke-width:1.6}.dot{fill:var(--line)}\
+.zero{stroke:var(--edge)}.cut{stroke-dasharray:3 3;stroke:currentColor}.worse{color:var(--worse)}\
+.better{color:var(--better)}small{display:block;font-variant-numeric:tabular-nums}\
+ul{columns:3 300px;list-style:none;margin:0;padding:0}li{display:flex;justify-content:space-between;gap:1rem;\
+padding-right:1rem;break-inside:avoid}li span{color:var(--dim);font-variant-numeric:tabular-nums}";
 
 /// The page.
 pub fn page(series: &[Series]) -> String {
-    let mut shown: Vec<&Series> = series
+    let mut changed: Vec<&Series> = series
         .iter()
-        .filter(|one| one.values.iter().any(|value| *value != 0.0))
+        .filter(|one| !one.changes.is_empty())
         .collect();
-    shown.sort_by_key(|one| one.changes.is_empty());
-    let changed = shown.iter().filter(|one| !one.changes.is_empty()).count();
-    let runs = shown.iter().map(|one| one.values.len()).max().unwrap_or(0);
+    // What grew most, then what shrank least.
+    changed.sort_by(|a, b| growth(b).total_cmp(&growth(a)));
+    let same = |one: &&Series| one.values.windows(2).all(|pair| pair[0] == pair[1]);
+    let unchanged = || series.iter().filter(|one| one.changes.is_empty());
+    let varying: Vec<&Series> = unchanged().filter(|one| !same(one)).collect();
+    let constant: Vec<&Series> = unchanged().filter(same).collect();
+    let is_zero = |one: &&&Series| one.values.last().is_none_or(|value| *value == 0.0);
+    let zeros = constant.iter().filter(is_zero).count();
+
+    let longest = series.iter().max_by_key(|one| one.values.len());
+    let runs = longest.map_or(0, |one| one.values.len());
+    let ends = longest.and_then(|one| Some((one.labels.first()?, one.labels.last()?)));
+    let ends = ends.map_or(String::new(), |(first, last)| {
+        format!(", from {} to {}", escape(first), escape(last))
+    });
     let mut text = format!(
         "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>perf history</title>\n\
          <meta name=\"viewport\" content=\"width=device-width\"><style>{STYLE}</style></head>\n\
-         <body><h1>perf history</h1><p>{runs} runs, {} metrics that are not zero, {changed} of them changed. \
-         Per operation, smaller is better; each plot begins at zero.</p>\n<main>\n",
-        shown.len()
+         <body><h1>perf history</h1>\n<p>{runs} runs{ends}. Everything is per operation, less is better, and every \
+         plot begins at zero.</p>\n"
     );
-    for one in shown {
-        figure(&mut text, one);
+    for (title, shown) in [("Changed for good", &changed), ("Varying", &varying)] {
+        if shown.is_empty() {
+            continue;
+        }
+        let _ = write!(text, "<h2>{title}: {}</h2>\n<section>\n", shown.len());
+        for one in shown {
+            figure(&mut text, one);
+        }
+        text.push_str("</section>\n");
     }
-    text.push_str("</main></body></html>\n");
+    if !constant.is_empty() {
+        let _ = write!(
+            text,
+            "<h2>The same in all runs: {}</h2>\n<p>{zeros} of them are zero and left out.</p>\n<ul>\n",
+            constant.len()
+        );
+        for one in constant.iter().filter(|one| !is_zero(one)) {
+            let newest = one.values.last().copied().unwrap_or(0.0);
+            let (name, value) = (escape(&one.metric), amount(&one.metric, newest));
+            let _ = writeln!(text, "<li>{name}<span>{value}</span></li>");
+        }
+        text.push_str("</ul>\n");
+    }
+    text.push_str("</body></html>\n");
     text
 }
 
+/// By the newest change; something out of nothing is the most.
+fn growth(series: &Series) -> f64 {
+    let newest = series.changes.last();
+    newest.map_or(0.0, |point| point.after / point.before - 1.0)
+}
+
+fn class(point: &ChangePoint) -> &'static str {
+    match point.after > point.before {
+        true => "worse",
+        false => "better",
+    }
+}
+
 fn figure(text: &mut String, series: &Series) {
-    let class = if series.changes.is_empty() {
-        ""
-    } else {
-        " class=\"changed\""
-    };
     let newest = series.values.last().copied().unwrap_or(0.0);
     let _ = write!(
         text,
-        "<figure{class}><figcaption>{}<span>{}</span></figcaption>",
+        "<figure{}><figcaption>{}<span>{}</span></figcaption>",
+        if series.changes.is_empty() {
+            ""
+        } else {
+            " class=\"changed\""
+        },
         escape(&series.metric),
-        number(newest)
+        amount(&series.metric, newest)
     );
     plot(text, series);
     for point in &series.changes {
+        let share = match point.before {
+            0.0 => "from nothing".to_owned(),
+            before => format!("{:+.1} %", (point.after / before - 1.0) * 100.0),
+        };
         let _ = write!(
             text,
-            "<small>{}: {} to {}</small><br>",
+            "<small class=\"{}\">{share} at {}: {} to {}</small>",
+            class(point),
             escape(&series.labels[point.index]),
-            number(point.before),
-            number(point.after)
+            amount(&series.metric, point.before),
+            amount(&series.metric, point.after)
         );
     }
     text.push_str("</figure>\n");
 }
 
 fn plot(text: &mut String, series: &Series) {
-    let most = series
-        .values
-        .iter()
-        .copied()
-        .fold(f64::MIN_POSITIVE, f64::max);
+    let values = series.values.iter().copied();
+    let most = values.fold(f64::MIN_POSITIVE, f64::max);
     let steps = (series.values.len().max(2) - 1) as f64;
-    let x = |i: f64| MARGIN + (WIDTH - 2.0 * MARGIN) * i / steps;
-    let y = |value: f64| HEIGHT - MARGIN - (HEIGHT - 2.0 * MARGIN) * value / most;
-    let _ = write!(text, "<svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\">");
+    let x = |i: f64| LEFT + (WIDTH - LEFT - RIGHT) * i / steps;
+    let y = |value: f64| HEIGHT - BOTTOM - (HEIGHT - BOTTOM - TOP) * value / most;
+    let (zero, right) = (y(0.0), WIDTH - RIGHT);
+    let _ = write!(
+        text,
+        "<svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\"><path class=\"zero\" d=\"M{LEFT} {zero}H{right}\"/>"
+    );
     for point in &series.changes {
         let at = x(point.index as f64 - 0.5);
-        let _ = write!(text, "<path class=\"cut\" d=\"M{at:.1} 0V{HEIGHT}\"/>");
+        let class = class(point);
+        let _ = write!(
+            text,
+            "<path class=\"cut {class}\" d=\"M{at:.1} {TOP}V{zero}\"/>"
+        );
     }
-    let places: Vec<String> = series
-        .values
-        .iter()
-        .enumerate()
-        .map(|(i, value)| format!("{:.1},{:.1}", x(i as f64), y(*value)))
+    let places: Vec<String> = (0..)
+        .zip(&series.values)
+        .map(|(i, value)| format!("{:.1},{:.1}", x(f64::from(i)), y(*value)))
         .collect();
     let _ = write!(
         text,
         "<polyline class=\"line\" points=\"{}\"/>",
         places.join(" ")
     );
-    for ((i, value), label) in series.values.iter().enumerate().zip(&series.labels) {
+    for ((i, value), label) in (0..).zip(&series.values).zip(&series.labels) {
         let _ = write!(
             text,
-            "<circle class=\"dot\" cx=\"{:.1}\" cy=\"{:.1}\" r=\"2.4\"><title>{}: {}</title></circle>",
-            x(i as f64),
+            "<circle class=\"dot\" cx=\"{:.1}\" cy=\"{:.1}\" r=\"2.2\"><title>{}: {}</title></circle>",
+            x(f64::from(i)),
             y(*value),
             escape(label),
-            number(*value)
+            amount(&series.metric, *value)
+        );
+    }
+    if let (Some(first), Some(last)) = (series.labels.first(), series.labels.last()) {
+        let below = HEIGHT - 5.0;
+        let (first, last) = (escape(first), escape(last));
+        let _ = write!(
+            text,
+            "<text x=\"{LEFT}\" y=\"{below}\">{first}</text><text class=\"end\" x=\"{right}\" y=\"{below}\">{last}</text>"
         );
     }
     text.push_str("</svg>");
 }
 
-fn number(value: f64) -> String {
-    let text = match value {
-        value if value >= 1000.0 => format!("{value:.0}"),
-        value => format!("{value:.4}"),
-    };
-    match text.contains('.') {
-        true => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
-        false => text,
+/// With the unit that the metric's name tells.
+fn amount(metric: &str, value: f64) -> String {
+    match metric {
+        _ if metric.ends_with("_ns") => Span { ns: value as u64 }.to_string(),
+        _ if metric.ends_with("_bytes") && value >= 1.0 => Size {
+            bytes: value as u64,
+        }
+        .to_string(),
+        _ if value >= 1000.0 => format!("{value:.0}"),
+        _ => {
+            let text = format!("{value:.4}");
+            text.trim_end_matches('0').trim_end_matches('.').to_owned()
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use crate::perf::{Folder, perf};
+use crate::perf::{Folder, git, perf};
 
 /// Makes a `perf` out of the commit's files `allocations` and `nanos`; fails where there is a file `broken`.
 const BUILD: &str = r#"
@@ -45,21 +45,7 @@ fn broken() -> Commit {
 /// A repository with these commits, called `commit 0` and so on.
 fn repository(name: &str, commits: &[Commit]) -> Folder {
     let folder = Folder::new(name);
-    let git = |arguments: &[&str]| {
-        let output = Command::new("git")
-            .args([
-                "-C",
-                &folder.path(""),
-                "-c",
-                "user.name=t",
-                "-c",
-                "user.email=t@t.t",
-            ])
-            .args(arguments)
-            .output()
-            .expect("git");
-        assert!(output.status.success(), "{output:?}");
-    };
+    let git = |arguments: &[&str]| git(&folder, arguments);
     git(&["init", "--quiet"]);
     folder.write("build.sh", BUILD);
     folder.write(".gitignore", "target\n");

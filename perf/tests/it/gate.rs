@@ -1,5 +1,8 @@
 //! A gate that can fail, fails for each reason by name, and for no other.
 
+use std::os::unix::fs::PermissionsExt;
+use std::process::{Command, Stdio};
+
 use crate::perf::{Folder, check, perf};
 
 /// A baseline of two quick scenarios.
@@ -162,6 +165,18 @@ fn a_child_that_does_not_finish_concludes_nothing() {
     let folder = baseline("killed");
     let base = folder.path("base.json");
     check(&gate(&base, &["--head", "/bin/false"]), 70, "exited with 1");
+    // Killed on the way, as by a machine that ran out of memory.
+    folder.write(
+        "killed",
+        "#!/bin/sh\n[ -z \"$2\" ] && echo '[{\"name\": \"put\"}]' && exit\nkill -9 $$\n",
+    );
+    let killed = folder.path("killed");
+    std::fs::set_permissions(&killed, PermissionsExt::from_mode(0o755)).expect("a mode");
+    check(
+        &gate(&base, &["--head", &killed]),
+        70,
+        "killed by signal 9; nothing is concluded",
+    );
     check(
         &gate(&base, &["--head", "/bin/true"]),
         70,
@@ -353,4 +368,17 @@ fn a_history_names_the_run_that_changed_something() {
     assert!(folder.read("h.html").contains("figure class=\"changed\""));
     folder.write("h.ndjson", &(folder.read("h.ndjson") + "{\"label\": \"cut"));
     check(&["history", &file], 2, "line 4");
+}
+
+#[test]
+fn a_reader_that_stops_reading_sees_no_backtrace() {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_perf"))
+        .arg("scenario")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("perf runs");
+    drop(child.stdout.take());
+    let output = child.wait_with_output().expect("perf ends");
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
 }

@@ -4,3 +4,4 @@ mod bisect;
 mod device;
 mod gate;
 mod perf;
+mod recipe;

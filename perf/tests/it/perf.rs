@@ -61,3 +61,16 @@ pub fn check(arguments: &[&str], code: i32, words: &str) {
         "perf {arguments:?}: expected {code} and `{words}`, found {found} and:\n{said}"
     );
 }
+
+/// Git in a folder, as somebody.
+#[track_caller]
+pub fn git(folder: &Folder, arguments: &[&str]) {
+    let somebody = ["-c", "user.name=t", "-c", "user.email=t@t.t"];
+    let output = Command::new("git")
+        .args(["-C", &folder.path("")])
+        .args(somebody)
+        .args(arguments)
+        .output()
+        .expect("git");
+    assert!(output.status.success(), "{output:?}");
+}

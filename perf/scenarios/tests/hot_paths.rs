@@ -1,0 +1,137 @@
+//! What a call costs in system calls and allocations on a real ring, where no simulated disk allocates as well.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use ringkeep_io::{BackendKind, Direct, Io, IoOptions};
+use ringkeep_scenarios::{CountingAllocator, allocated};
+use ringkeep_shard::{
+    Call, CommitClock, Durability, Identity, Op, Pins, Reply, Shard, ShardId, ShardOptions,
+};
+
+#[global_allocator]
+static ALLOCATOR: CountingAllocator = CountingAllocator;
+
+const CALLS: u64 = 1000;
+
+struct Folder(PathBuf);
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+struct World {
+    io: Io,
+    shard: Shard<u64>,
+    _folder: Folder,
+}
+
+/// For each call.
+#[derive(Debug)]
+struct Cost {
+    system_calls: f64,
+    allocations: f64,
+}
+
+impl World {
+    fn new() -> World {
+        let path = std::env::temp_dir().join(format!("ringkeep-hot-{}", std::process::id()));
+        std::fs::create_dir_all(&path).expect("room");
+        let folder = Folder(path);
+        let io = Io::open(&IoOptions {
+            direct: Direct::Optional,
+            ..IoOptions::default()
+        });
+        let io = io.expect("a door to the kernel");
+        let directory = io.directory(&folder.0).expect("the folder");
+        let identity = Identity {
+            store: *b"a store of tests",
+            shard: ShardId(0),
+            shards: 1,
+        };
+        let options = ShardOptions::for_budget(64 << 20);
+        Shard::<u64>::create(&io, &directory, &identity, &options).expect("a new shard");
+        let clock: Arc<CommitClock> = Arc::default();
+        let pins = Pins::new(Arc::clone(&clock));
+        let shard = Shard::open(&io, &directory, &identity, &options, clock, pins);
+        World {
+            shard: shard.expect("the shard opens"),
+            io,
+            _folder: folder,
+        }
+    }
+
+    fn call(&mut self, call: Call) {
+        self.shard.accept(0, call);
+        loop {
+            self.io.turn();
+            let more = self.shard.turn();
+            if let Some((_, reply)) = self.shard.replies().next() {
+                assert!(!matches!(reply, Reply::Failed(_)), "{reply:?}");
+                return;
+            }
+            if !more {
+                self.io.park(self.shard.next_deadline());
+            }
+        }
+    }
+
+    fn cost(&mut self, call: impl Fn(u64) -> Call) -> Cost {
+        let calls: Vec<Call> = (0..CALLS).map(call).collect();
+        let (enters, allocations) = (self.io.counters().enters, allocated().calls);
+        calls.into_iter().for_each(|call| self.call(call));
+        let each = |count| count as f64 / CALLS as f64;
+        Cost {
+            system_calls: each(self.io.counters().enters - enters),
+            allocations: each(allocated().calls - allocations),
+        }
+    }
+}
+
+fn put(number: u64) -> Call {
+    Call::Write {
+        ops: vec![Op::Put {
+            key: number.to_be_bytes().into(),
+            value: [7; 100].into(),
+        }],
+        durability: Durability::Sync,
+    }
+}
+
+fn get(number: u64) -> Call {
+    Call::Get {
+        key: number.to_be_bytes().into(),
+        at: None,
+    }
+}
+
+#[test]
+fn hot_paths_cost_what_they_are_known_to_cost() {
+    let mut world = World::new();
+    (0..CALLS).for_each(|number| world.call(put(number)));
+    let (hit, miss) = (
+        world.cost(get),
+        world.cost(|number| get(number + 2 * CALLS)),
+    );
+    let put = world.cost(put);
+    world.call(Call::Flush);
+    world.cost(get);
+    let cached = world.cost(get);
+    println!("memtable {hit:?}\nmiss {miss:?}\nput {put:?}\ncached {cached:?}");
+    for get in [&hit, &miss, &cached] {
+        assert_eq!(get.system_calls, 0.0);
+    }
+    // The list of replies that is handed out, and the value's copy.
+    assert_eq!(
+        (miss.allocations, hit.allocations, cached.allocations),
+        (1.0, 2.0, 2.0)
+    );
+    // The lists of replies, of the group's members and of whom to answer.
+    assert!(put.allocations <= 3.1, "{put:?}");
+    // One to submit and to wait, where the device has durable writes and the kernel a ring.
+    if world.io.report().backend == BackendKind::Ring {
+        assert!(put.system_calls <= 2.1, "{put:?}");
+    }
+}
