@@ -40,6 +40,35 @@ struct Row {
     measured: Measured,
     /// The same job by fio.
     fio: Option<Measured>,
+    /// Rate over fio's: of the rounds the median, the lowest and the highest.
+    over_fio: Option<[f64; 3]>,
+}
+
+/// Turns that both take where fio is asked as well.
+const ROUNDS: u32 = 5;
+
+/// Of each side the round with the middle rate, and how the rounds compare.
+fn against(job: &Job, rounds: Vec<(Measured, Measured)>) -> Row {
+    let mut ratios: Vec<f64> = rounds
+        .iter()
+        .map(|(ours, fio)| ours.per_s / fio.per_s)
+        .collect();
+    ratios.sort_by(f64::total_cmp);
+    let (mut ours, mut theirs): (Vec<_>, Vec<_>) = rounds.into_iter().unzip();
+    let middle = |side: &mut Vec<Measured>| {
+        side.sort_by(|a, b| a.per_s.total_cmp(&b.per_s));
+        side.swap_remove(side.len() / 2)
+    };
+    Row {
+        job: *job,
+        measured: middle(&mut ours),
+        fio: Some(middle(&mut theirs)),
+        over_fio: Some([
+            ratios[ratios.len() / 2],
+            ratios[0],
+            ratios[ratios.len() - 1],
+        ]),
+    }
 }
 
 /// Runs the command.
@@ -63,14 +92,29 @@ pub fn device(arguments: &DeviceArgs) -> Result<Code, Fault> {
     };
     for job in &jobs {
         let seconds = job.share(&jobs) * seconds;
-        rows.push(Row {
-            job: *job,
-            measured: load::run(&io, &file, file_bytes, job, seconds)?,
-            // Right after ours, because a device in a cloud is another one a minute later.
-            fio: opponent
-                .as_ref()
-                .map(|fio| fio.run(job, seconds))
-                .transpose()?,
+        let ours = |seconds| load::run(&io, &file, file_bytes, job, seconds);
+        rows.push(match &opponent {
+            None => Row {
+                job: *job,
+                measured: ours(seconds)?,
+                fio: None,
+                over_fio: None,
+            },
+            Some(fio) => {
+                let seconds = seconds / f64::from(ROUNDS);
+                let mut rounds = Vec::new();
+                // By turns, because a device in a cloud is another one a minute later, and a busy one a second later.
+                for round in 0..ROUNDS {
+                    rounds.push(match round % 2 {
+                        0 => (ours(seconds)?, fio.run(job, seconds)?),
+                        _ => {
+                            let theirs = fio.run(job, seconds)?;
+                            (ours(seconds)?, theirs)
+                        }
+                    });
+                }
+                against(job, rounds)
+            }
         });
     }
     let engine = engine::shares(&io, scratch.path(), &rows, seconds / 10.0)?;

@@ -27,13 +27,10 @@ pub fn text(report: &DeviceReport) -> String {
     let mut table = Table::new(titles);
     for row in &report.rows {
         table.row(cells(&row.job, name(&row.job), &row.measured));
-        if let Some(fio) = &row.fio {
-            let ratio = row.measured.per_s / fio.per_s;
-            table.row(cells(
-                &row.job,
-                format!("  fio ({:+.1} % here)", (ratio - 1.0) * 100.0),
-                fio,
-            ));
+        if let (Some(fio), Some(over)) = (&row.fio, row.over_fio) {
+            let [median, low, high] = over.map(|ratio| (ratio - 1.0) * 100.0);
+            let name = format!("  fio (here {median:+.0} %, {low:+.0}..{high:+.0})");
+            table.row(cells(&row.job, name, fio));
         }
     }
     text.push_str(&table.text(""));
