@@ -63,7 +63,7 @@ pub use error::{Error, Result};
 pub use options::Options;
 pub use ringkeep_io::{Backend, Direct, IoError};
 pub use ringkeep_shard::{
-    Durability, Error as ShardError, ShardId, ShardOptions, ShardStats, Version,
+    Codec, Durability, Error as ShardError, ShardId, ShardOptions, ShardStats, Version,
 };
 pub use scan::{KeyRange, KeyValue, Keys, Scan};
 pub use stats::{HostReport, Stats};

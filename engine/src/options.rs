@@ -3,7 +3,7 @@
 use std::sync::OnceLock;
 
 use ringkeep_io::{Backend, Direct, IoOptions};
-use ringkeep_shard::{Durability, ShardOptions};
+use ringkeep_shard::{Codec, Durability, ShardOptions};
 
 use crate::limits::{SEGMENT_BYTES_MIN, SHARD_MEMORY_BYTES_MIN, SHARDS_MAX, VALUE_BYTES_MAX};
 use crate::{Error, Result};
@@ -32,6 +32,11 @@ pub struct Options {
     pub memory_bytes: usize,
     /// When a write that does not say otherwise may be acknowledged.
     pub durability: Durability,
+    /// How the tables of each shard are compressed, but for the last level, where most of the data is. Not at
+    /// all by default: it costs time at each read that finds its block on the device.
+    pub codec: Codec,
+    /// How the last level is compressed.
+    pub last_level_codec: Codec,
     /// Which door to the kernel. The environment variable `RINGKEEP_BACKEND` (`ring` or `portable`) has the
     /// last word.
     pub backend: Backend,
@@ -50,6 +55,8 @@ impl Default for Options {
             pin_threads: true,
             memory_bytes: 256 << 20,
             durability: Durability::Sync,
+            codec: Codec::Raw,
+            last_level_codec: Codec::Raw,
             backend: Backend::Auto,
             direct: Direct::Required,
             shard: None,
@@ -142,6 +149,8 @@ impl Options {
         let enough = (4 * budgeted.memtable_bytes as u64).next_power_of_two();
         Ok(ShardOptions {
             segment_bytes: budgeted.segment_bytes.min(enough.max(SEGMENT_BYTES_MIN)),
+            codec: self.codec,
+            last_level_codec: self.last_level_codec,
             ..budgeted
         })
     }

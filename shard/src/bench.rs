@@ -16,7 +16,9 @@ use crate::log::format::{FrameHeader, HEADER_BYTES, frame_bytes, push_op};
 use crate::merge::{MergeCursor, Source};
 use crate::page_cache::PageCache;
 use crate::shard::Identity;
-use crate::table::{Block, BlockHandle, BlockReader, BlockSource, Found, TableId, TableWriter};
+use crate::table::{
+    Block, BlockHandle, BlockReader, BlockSource, Codec, Found, TableId, TableWriter,
+};
 use crate::version::{ShardId, Version};
 
 const IDENTITY: Identity = Identity {
@@ -100,7 +102,7 @@ impl Disk {
         let file = directory.open(&name, OpenMode::CreateNew);
         let file = file.expect("a new file");
         let (store, shard) = (IDENTITY.store, IDENTITY.shard);
-        let mut writer = TableWriter::new(TableId(self.tables), store, shard);
+        let mut writer = TableWriter::new(TableId(self.tables), store, shard, Codec::Raw);
         let write = |(offset, buffer, length)| {
             let written = io.write(&file, offset, buffer, length, WriteDurability::Cached);
             run(io, written).result.expect("room");

@@ -49,4 +49,5 @@ pub use replay::ReplayedLog;
 pub use rows::{RowReads, Rows};
 pub use shard::{Identity, InDoubt, Recovered, Shard, ShardOptions, TransactionId};
 pub use stats::ShardStats;
+pub use table::Codec;
 pub use version::{CommitClock, Pin, Pins, ShardId, Version};

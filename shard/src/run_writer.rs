@@ -8,7 +8,7 @@ use ringkeep_io::{Buffer, File, OpenMode, Ticket, WriteDurability};
 use crate::core::Core;
 use crate::error::{Error, Result};
 use crate::merge::MergeCursor;
-use crate::table::{Table, TableId, TableWriter};
+use crate::table::{Codec, Table, TableId, TableWriter};
 use crate::table_set::table_name;
 use crate::tasks::yield_now;
 
@@ -17,7 +17,6 @@ const CHUNKS_IN_FLIGHT: usize = 3;
 
 /// Work between two looks at what else there is to do: well under 100 us.
 const ENTRIES_PER_SLICE: usize = 256;
-const BYTES_PER_SLICE: usize = 128 << 10;
 
 /// Whom a run is written for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -30,6 +29,7 @@ pub(crate) enum Errand {
 pub(crate) struct RunWriter<'a, T> {
     core: &'a Core<T>,
     errand: Errand,
+    codec: Codec,
     current: Option<Output>,
     last_key: Vec<u8>,
     done: Vec<Rc<Table>>,
@@ -49,10 +49,11 @@ struct Stream {
 }
 
 impl<'a, T: 'static> RunWriter<'a, T> {
-    pub fn new(core: &'a Core<T>, errand: Errand) -> RunWriter<'a, T> {
+    pub fn new(core: &'a Core<T>, errand: Errand, codec: Codec) -> RunWriter<'a, T> {
         RunWriter {
             core,
             errand,
+            codec,
             current: None,
             last_key: Vec::new(),
             done: Vec::new(),
@@ -81,7 +82,7 @@ impl<'a, T: 'static> RunWriter<'a, T> {
             }
             let output = match &mut self.current {
                 Some(output) => output,
-                none => none.insert(start_table(self.core, &mut self.names)?),
+                none => none.insert(start_table(self.core, self.codec, &mut self.names)?),
             };
             merge.visit(|key, version, value| {
                 output.writer.add(key, version, value);
@@ -94,7 +95,7 @@ impl<'a, T: 'static> RunWriter<'a, T> {
             }
             merge.next().await?;
             entries += 1;
-            if entries == ENTRIES_PER_SLICE || bytes >= BYTES_PER_SLICE {
+            if entries == ENTRIES_PER_SLICE || bytes >= self.codec.slice_bytes() {
                 self.end_slice(bytes as u64).await;
                 (entries, bytes) = (0, 0);
             }
@@ -164,7 +165,7 @@ impl<'a, T: 'static> RunWriter<'a, T> {
     }
 }
 
-fn start_table<T>(core: &Core<T>, names: &mut Vec<String>) -> Result<Output> {
+fn start_table<T>(core: &Core<T>, codec: Codec, names: &mut Vec<String>) -> Result<Output> {
     let id = TableId(core.next_table.get());
     core.next_table.set(id.0 + 1);
     let name = table_name(id);
@@ -174,7 +175,7 @@ fn start_table<T>(core: &Core<T>, names: &mut Vec<String>) -> Result<Output> {
         .map_err(|e| Error::io(e, name.as_str()))?;
     names.push(name.clone());
     Ok(Output {
-        writer: TableWriter::new(id, core.identity.store, core.identity.shard),
+        writer: TableWriter::new(id, core.identity.store, core.identity.shard, codec),
         stream: Stream {
             file,
             name,

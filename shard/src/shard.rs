@@ -14,6 +14,7 @@ use crate::letter::{Content, Letter, Outcome};
 use crate::open::{block_on, create, open, read_log};
 use crate::replay::ReplayedLog;
 use crate::rows::Rows;
+use crate::table::Codec;
 use crate::version::{CommitClock, Pins, ShardId, Version};
 
 /// Tasks polled in one turn: what arrives meanwhile waits no longer than these take.
@@ -47,6 +48,10 @@ pub struct ShardOptions {
     pub table_bytes: u64,
     /// More sorted runs than this are merged.
     pub runs_max: usize,
+    /// How tables are compressed, but for the last level.
+    pub codec: Codec,
+    /// How the last level is compressed, where most of the data is and most of it is read seldom.
+    pub last_level_codec: Codec,
     /// An idle log writes its closing frame after this long.
     pub idle_close_after: Nanos,
 }
@@ -64,6 +69,8 @@ impl ShardOptions {
             group_bytes: 1 << 20,
             table_bytes: 64 << 20,
             runs_max: 8,
+            codec: Codec::Raw,
+            last_level_codec: Codec::Raw,
             idle_close_after: 50_000_000,
         }
     }

@@ -2,7 +2,7 @@
 
 use std::ops::Bound;
 
-use ringkeep_shard::{Call, Durability, ScanCall, ShardOptions};
+use ringkeep_shard::{Call, Codec, Durability, ScanCall, ShardOptions};
 
 use crate::clocks::Clocks;
 use crate::outcome::Outcome;
@@ -120,6 +120,8 @@ fn quiet() -> ShardOptions {
         group_bytes: 64 << 10,
         table_bytes: 16 << 20,
         runs_max: 16,
+        codec: Codec::Raw,
+        last_level_codec: Codec::Raw,
         idle_close_after: u64::MAX / 4,
     }
 }

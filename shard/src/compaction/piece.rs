@@ -102,7 +102,11 @@ impl<T: 'static> Core<T> {
         };
         let sources = inputs.iter().map(source).collect();
         let mut merge = MergeCursor::needed(sources, self.pins.oldest(), standing.last);
-        let mut writer = RunWriter::new(self, Errand::Merge);
+        let codec = match standing.last {
+            true => self.options.last_level_codec,
+            false => self.options.codec,
+        };
+        let mut writer = RunWriter::new(self, Errand::Merge, codec);
         let copy = async {
             merge.seek(Bound::Unbounded).await?;
             let until = movable.map(|table| table.first_key());

@@ -8,7 +8,7 @@ use std::rc::Rc;
 use super::seeded::{Seeded, with_seeds};
 use super::*;
 use crate::memtable::Memtable;
-use crate::table::tests::fixture::{Fixture, Model, expected};
+use crate::table::tests::fixture::{Fixture, Model, any_codec, expected};
 use crate::table::{BlockReader, Table};
 
 /// What a shard has: memtables, newest first, then runs of tables, newest first.
@@ -43,6 +43,7 @@ impl Stack {
             }
             newest += 1;
             if layer < tables {
+                fixture.codec.set(any_codec(random));
                 runs.insert(0, run(&fixture, layer as u64, &model, random));
             } else {
                 memtables.insert(0, memtable(&model));

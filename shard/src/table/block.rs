@@ -6,6 +6,7 @@ use std::cmp::Ordering;
 use ringkeep_io::{Buffer, PAGE};
 use zerocopy::FromBytes;
 
+use super::codec::restore;
 use super::format::{
     BLOCK_HEADER_BYTES, BlockHeader, Damage, HANDLE_BYTES, Identity, MIXED_BLOCK_PAGES_MAX, Shape,
     handle_from_bytes,
@@ -58,6 +59,7 @@ impl Block {
             return Err(Damage::new(0, "the block is not as long as its index says"));
         }
         Identity::verify(&bytes, handle, table)?;
+        let bytes = restore(bytes)?;
         let (header, _) = BlockHeader::read_from_prefix(&bytes)
             .map_err(|_| Damage::new(0, "no room for a header"))?;
         let shape = Shape::from_byte(header.shape)
@@ -314,8 +316,9 @@ impl Block {
         u16::from_le_bytes([self.bytes[at], self.bytes[at + 1]])
     }
 
+    /// Restored ones: on the device a compressed block has fewer.
     fn pages(&self) -> usize {
-        self.handle.pages as usize
+        self.bytes.len() / PAGE
     }
 }
 

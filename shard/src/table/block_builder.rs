@@ -20,6 +20,8 @@ const _: () = assert!(BLOCK_PAGES_MAX <= super::format::MIXED_BLOCK_PAGES_MAX);
 /// A block in the making.
 #[derive(Default)]
 pub(super) struct BlockBuilder {
+    /// The block takes so many pages before it is asked whether another one pays.
+    pages_least: usize,
     /// Keys and values, back to back.
     staged: Vec<u8>,
     entries: Vec<Staged>,
@@ -110,6 +112,13 @@ impl Measure {
 }
 
 impl BlockBuilder {
+    pub fn with_pages(pages_least: usize) -> BlockBuilder {
+        BlockBuilder {
+            pages_least,
+            ..BlockBuilder::default()
+        }
+    }
+
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
@@ -154,12 +163,28 @@ impl BlockBuilder {
     fn worth_growing_to(&self, bytes: usize) -> bool {
         let (now, then) = (self.pages(), bytes.div_ceil(PAGE));
         let wasted = now * PAGE - self.measure.bytes();
-        then <= BLOCK_PAGES_MAX && (then <= now || wasted > now * PAGE / WASTE_PARTS)
+        then <= BLOCK_PAGES_MAX.max(self.pages_least)
+            && (then <= now.max(self.pages_least) || wasted > now * PAGE / WASTE_PARTS)
     }
 
     /// Writes the finished block into its pages of zeros and starts the next one.
     pub fn close(&mut self, handle: BlockHandle, table: TableId, out: &mut [u8]) {
-        let measure = std::mem::take(&mut self.measure);
+        self.lay_out(handle, table, out);
+        seal(out);
+        self.clear();
+    }
+
+    /// Starts the next block.
+    pub fn clear(&mut self) {
+        self.measure = Measure::default();
+        self.staged.clear();
+        self.staged.shrink_to(STAGED_BYTES_KEPT);
+        self.entries.clear();
+    }
+
+    /// Writes the block, but for its checksum, into its pages of zeros.
+    pub fn lay_out(&self, handle: BlockHandle, table: TableId, out: &mut [u8]) {
+        let measure = &self.measure;
         let shape = measure.shape();
         let version_bytes = measure.version_bytes();
         let prefix_length = measure.prefix_length;
@@ -208,10 +233,6 @@ impl BlockBuilder {
         for (end, out) in ends.iter().zip(out[table_at..].chunks_exact_mut(2)) {
             out.copy_from_slice(&end.to_le_bytes());
         }
-        seal(out);
-        self.staged.clear();
-        self.staged.shrink_to(STAGED_BYTES_KEPT);
-        self.entries.clear();
     }
 }
 

@@ -15,6 +15,11 @@
 //!   shape 2 (uniform, all deleted) likewise without values
 //! ```
 //!
+//! The upper four bits of the shape are the codec of a compressed block: 0 raw, 1 LZ4 (a block without
+//! frame), 2 Zstandard (a frame). Then the pages are those that are stored, and behind the header come
+//! 40 restored pages u16 | zero u16 | 44 length u32 | 48 what byte 40 and all behind it of the restored
+//! block were compressed to | zeros. The checksum is over what is stored.
+//!
 //! The prefix is what all keys of the block begin with; suffixes are what is left of them. Versions
 //! are stored as their distance from the base, in `version bytes` bytes (none when they are all the
 //! same). Table, page and page count make a block that landed elsewhere, or was left there by another
@@ -41,6 +46,9 @@ pub(super) const FORMAT_VERSION: u8 = 1;
 pub(super) const FOOTER_MAGIC: [u8; 8] = *b"RKTABLE\n";
 
 pub(super) const BLOCK_HEADER_BYTES: usize = 40;
+pub(super) const COMPRESSED_HEADER_BYTES: usize = 48;
+/// A compressed block is at most so large before: it is restored in one step.
+pub(super) const COMPRESSED_PAGES_MAX: usize = 256;
 pub(super) const FILTER_HEADER_BYTES: usize = 64;
 pub(super) const HANDLE_BYTES: usize = 6;
 /// Ends of entries in a mixed block are `u16`.
@@ -50,6 +58,7 @@ const _: () = assert!(MIXED_BLOCK_PAGES_MAX * PAGE <= u16::MAX as usize);
 const _: () = assert!((VALUE_BYTES_MAX + KEY_BYTES_MAX) / PAGE + 2 <= u16::MAX as usize);
 const _: () = assert!(KEY_BYTES_MAX << 1 <= u16::MAX as usize);
 const _: () = assert!(size_of::<BlockHeader>() == BLOCK_HEADER_BYTES);
+const _: () = assert!(size_of::<CompressedHeader>() == COMPRESSED_HEADER_BYTES);
 const _: () = assert!(size_of::<FilterHeader>() == FILTER_HEADER_BYTES);
 
 /// How the entries of a block are laid out.
@@ -61,6 +70,9 @@ pub(super) enum Shape {
 }
 
 impl Shape {
+    /// The bits above say how the block is compressed.
+    pub const MASK: u8 = 0x0f;
+
     pub fn from_byte(byte: u8) -> Option<Shape> {
         [Shape::Mixed, Shape::Uniform, Shape::UniformDeleted]
             .get(usize::from(byte))
@@ -91,6 +103,18 @@ pub(super) struct BlockHeader {
     pub shape: u8,
     pub value_length: U32,
     pub base: U64,
+}
+
+/// What a compressed block begins with. Its page count is that of the stored part.
+#[derive(FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned, Clone, Copy)]
+#[repr(C)]
+pub(super) struct CompressedHeader {
+    pub block: BlockHeader,
+    /// Of the block when it is restored.
+    pub pages: U16,
+    pub zeros: [u8; 2],
+    /// Of the compressed bytes.
+    pub length: U32,
 }
 
 #[derive(FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned, Clone, Copy)]

@@ -9,6 +9,7 @@
 mod block;
 mod block_builder;
 mod block_reader;
+mod codec;
 mod cursor;
 mod filter;
 mod format;
@@ -25,6 +26,7 @@ use crate::Version;
 
 pub(crate) use block::Block;
 pub(crate) use block_reader::BlockReader;
+pub use codec::Codec;
 pub(crate) use cursor::TableCursor;
 pub(crate) use open_table::{Found, Table, ValueRef};
 pub(crate) use run_cursor::RunCursor;

@@ -7,6 +7,7 @@ use ringkeep_io::{Buffer, PAGE};
 use zerocopy::IntoBytes;
 
 use super::block_builder::BlockBuilder;
+use super::codec::{Codec, Compressor};
 use super::filter::{self, FilterBuilder};
 use super::format::{FOOTER_MAGIC, Footer, Identity, handle_to_bytes, seal};
 use super::{BlockHandle, BlockKind, TableId, TableSummary, separator};
@@ -21,6 +22,9 @@ pub(crate) struct TableWriter {
     store: [u8; 16],
     shard: ShardId,
     data: BlockBuilder,
+    compressor: Compressor,
+    /// A data block before it is compressed.
+    plain: Vec<u8>,
     partition: BlockBuilder,
     /// Separators of the finished partitions.
     top: Vec<IndexEntry>,
@@ -47,12 +51,14 @@ struct IndexEntry {
 
 impl TableWriter {
     /// An empty table, which has to get at least one entry before it is finished.
-    pub fn new(id: TableId, store: [u8; 16], shard: ShardId) -> TableWriter {
+    pub fn new(id: TableId, store: [u8; 16], shard: ShardId, codec: Codec) -> TableWriter {
         TableWriter {
             id,
             store,
             shard,
-            data: BlockBuilder::default(),
+            data: BlockBuilder::with_pages(codec.plain_pages()),
+            compressor: Compressor::new(codec),
+            plain: Vec::new(),
             partition: BlockBuilder::default(),
             top: Vec::new(),
             closed: None,
@@ -178,7 +184,33 @@ impl TableWriter {
     }
 
     fn close_data(&mut self) {
-        self.closed = Some(self.out.close(&mut self.data, BlockKind::Data, self.id));
+        self.closed = self.close_compressed();
+        if self.closed.is_none() {
+            self.closed = Some(self.out.close(&mut self.data, BlockKind::Data, self.id));
+        }
+    }
+
+    /// Writes the data block compressed, if that saves a page.
+    fn close_compressed(&mut self) -> Option<BlockHandle> {
+        if !self.compressor.tries(self.data.pages()) {
+            return None;
+        }
+        let unplaced = BlockHandle {
+            page: 0,
+            pages: 0,
+            kind: BlockKind::Data,
+        };
+        self.plain.clear();
+        self.plain.resize(self.data.pages() * PAGE, 0);
+        self.data.lay_out(unplaced, self.id, &mut self.plain);
+        let stored = self.compressor.compress(&self.plain)?;
+        let (handle, part) = self.out.part(BlockKind::Data, stored.len().div_ceil(PAGE));
+        part[..stored.len()].copy_from_slice(stored);
+        let identity = Identity::new(handle, self.id);
+        part[..size_of::<Identity>()].copy_from_slice(identity.as_bytes());
+        seal(part);
+        self.data.clear();
+        Some(handle)
     }
 
     /// Lists the last data block in its partition, now that the key behind it is known.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound::{Excluded, Included, Unbounded};
 
 use ringkeep_io::{Crash, SimulatedOptions};
-use ringkeep_shard::{Call, Durability, Entry, Op, Reply, ShardOptions, Version};
+use ringkeep_shard::{Call, Codec, Durability, Entry, Op, Reply, ShardOptions, Version};
 
 use crate::world::{World, tiny_options};
 
@@ -302,4 +302,39 @@ fn reads_are_right_at_every_step_of_a_merge() {
     }
     assert!(pieces.len() > 5, "looked at {pieces:?}");
     world.wait(all);
+}
+
+#[test]
+fn rows_of_like_fields_take_half_the_space_with_lz4_and_a_third_with_zstandard() {
+    let bytes = |codec| {
+        let options = ShardOptions {
+            last_level_codec: codec,
+            codec,
+            table_bytes: 1 << 20,
+            ..options()
+        };
+        let mut world = World::new(8, options, SimulatedOptions::default());
+        for number in 0..10_000u64 {
+            let scattered = u64::from_be_bytes(scattered(number));
+            let row = format!(
+                "{{\"id\":{number},\"name\":\"user {}\",\"city\":\"{}\",\"balance\":{},\"active\":{}}}",
+                scattered % 100_000,
+                ["Lisbon", "Osaka", "Quito", "Tartu"][(scattered >> 20) as usize % 4],
+                scattered >> 40,
+                scattered % 3 == 0,
+            );
+            let token = world.put(&number.to_be_bytes(), row.as_bytes(), Durability::Buffered);
+            world.wait(token);
+        }
+        world.done(Call::Compact).expect("compacts");
+        world.check("compressed");
+        world.stats().table_bytes as f64
+    };
+    let raw = bytes(Codec::Raw);
+    let (lz4, zstd) = (raw / bytes(Codec::Lz4), raw / bytes(Codec::Zstd));
+    println!("{lz4:.2} with LZ4, {zstd:.2} with Zstandard");
+    assert!(
+        lz4 >= 1.7 && zstd >= 2.5,
+        "{lz4} with LZ4, {zstd} with Zstandard"
+    );
 }

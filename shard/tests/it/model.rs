@@ -1,7 +1,7 @@
 //! Random operations, crashes and reopenings against an ordered map.
 
 use ringkeep_io::{Backend, Crash, IoOptions, SimulatedOptions};
-use ringkeep_shard::{Call, Durability, Op, ShardOptions};
+use ringkeep_shard::{Call, Codec, Durability, Op, ShardOptions};
 
 use crate::random::Random;
 use crate::world::{World, tiny_options};
@@ -40,7 +40,13 @@ fn random_ops(random: &mut Random, number: u64) -> Vec<Op> {
                 1..4 => 3_000 + random.below(6_000),
                 _ => random.below(200),
             };
-            let value = value(&key, number, length as usize);
+            let mut value = value(&key, number, length as usize);
+            if random.chance(500) {
+                // Worth compressing.
+                let kept = value.len() / 8;
+                let tail = number as u8;
+                value[kept..].fill(tail);
+            }
             Op::Put {
                 key: key.into(),
                 value: value.into(),
@@ -55,6 +61,9 @@ fn random_options(random: &mut Random) -> ShardOptions {
     options.table_bytes = 16384 << random.below(3);
     options.cache_bytes = (random.below(3) as usize) * (32 << 10);
     options.runs_max = 1 + random.below(4) as usize;
+    let codecs = [Codec::Raw, Codec::Lz4, Codec::Zstd];
+    options.codec = codecs[random.below(3) as usize];
+    options.last_level_codec = codecs[random.below(3) as usize];
     options
 }
 

@@ -13,7 +13,7 @@ use ringkeep_io::{
     Backend, Crash, Direct, Directory, Io, IoOptions, SimulatedDisk, SimulatedOptions,
 };
 use ringkeep_shard::{
-    Call, CommitClock, Durability, Error, Identity, Op, Pin, Pins, Reply, Result, ScanCall,
+    Call, Codec, CommitClock, Durability, Error, Identity, Op, Pin, Pins, Reply, Result, ScanCall,
     ScanPage, Shard, ShardId, ShardOptions, Version,
 };
 
@@ -95,6 +95,8 @@ pub fn tiny_options() -> ShardOptions {
         group_bytes: 16 << 10,
         table_bytes: 32 << 10,
         runs_max: 3,
+        codec: Codec::Raw,
+        last_level_codec: Codec::Raw,
         idle_close_after: 1_000_000,
     }
 }

@@ -6,12 +6,12 @@ use std::rc::Rc;
 
 use ringkeep_io::{Buffer, Doing, PAGE, Times};
 
-use super::fixture::{Fixture, Model, SHARD, STORE, expected, name, random_model};
+use super::fixture::{Fixture, Model, SHARD, STORE, any_codec, expected, name, random_model};
 use crate::merge::seeded::{Seeded, with_seeds};
 use crate::table::block::Block;
 use crate::table::format::seal;
 use crate::table::{
-    BlockHandle, BlockKind, BlockReader, Table, TableCursor, TableId, TableSummary,
+    BlockHandle, BlockKind, BlockReader, Codec, Table, TableCursor, TableId, TableSummary,
 };
 use crate::{Error, Result, Version};
 
@@ -96,6 +96,29 @@ fn every_flipped_byte_is_found() {
         fixture.disk.flip_bit(&path, byte, bit);
     }
     read_all(&fixture, &summary, &model).unwrap();
+}
+
+#[test]
+fn a_flipped_byte_of_a_compressed_block_is_found() {
+    let mut model = small_model();
+    for value in model.values_mut().flatten() {
+        value.fill(7);
+    }
+    for codec in [Codec::Lz4, Codec::Zstd] {
+        let fixture = Fixture::new(0);
+        fixture.codec.set(codec);
+        let summary = fixture.write(5, &model);
+        read_all(&fixture, &summary, &model).unwrap();
+        let data = summary.file_bytes - 4 * PAGE as u64;
+        assert_eq!(data, PAGE as u64, "all data in one page");
+        let path = format!("/{}", name(5));
+        for byte in 0..data {
+            fixture.disk.flip_bit(&path, byte, 3);
+            let found = read_all(&fixture, &summary, &model);
+            assert!(matches!(found, Err(Error::Corrupt { offset: 0, .. })));
+            fixture.disk.flip_bit(&path, byte, 3);
+        }
+    }
 }
 
 #[test]
@@ -221,6 +244,7 @@ fn a_read_that_fails_once_is_tried_again_and_one_that_goes_on_failing_is_an_erro
 fn sealed_nonsense_is_refused_or_harmless() {
     with_seeds(100, |random| {
         let fixture = Fixture::new(0);
+        fixture.codec.set(any_codec(random));
         let entries = 1 + random.below(60);
         let model = random_model(random, entries);
         let summary = fixture.write(5, &model);
@@ -249,7 +273,7 @@ fn sealed_nonsense_is_refused_or_harmless() {
                 let byte = match random.below(3) {
                     0 => 20 + random.below(20),
                     1 => block.len() - 1 - random.below(40),
-                    _ => 40 + random.below(80),
+                    _ => 27 + random.below(80),
                 };
                 block[byte] = random.next() as u8;
             }

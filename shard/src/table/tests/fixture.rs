@@ -1,6 +1,6 @@
 //! A simulated disk with tables on it, and a map that says what they should answer.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -13,7 +13,7 @@ use ringkeep_io::{Directory, Io, OpenMode, SimulatedDisk, SimulatedOptions, Writ
 
 use crate::merge::seeded::Seeded;
 use crate::page_cache::PageCache;
-use crate::table::{Found, Table, TableId, TableSummary, TableWriter};
+use crate::table::{Codec, Found, Table, TableId, TableSummary, TableWriter};
 use crate::{Result, ShardId, Version};
 
 pub(crate) const STORE: [u8; 16] = *b"a store of tests";
@@ -27,6 +27,8 @@ pub(crate) struct Fixture {
     pub io: Io,
     pub directory: Directory,
     pub cache: Rc<RefCell<PageCache>>,
+    /// Of tables written from now on.
+    pub codec: Cell<Codec>,
 }
 
 impl Fixture {
@@ -39,6 +41,7 @@ impl Fixture {
             io,
             directory,
             cache: Rc::new(RefCell::new(PageCache::new(cache_bytes))),
+            codec: Cell::default(),
         }
     }
 
@@ -55,7 +58,7 @@ impl Fixture {
     }
 
     pub fn write(&self, id: u64, model: &Model) -> TableSummary {
-        let mut writer = TableWriter::new(TableId(id), STORE, SHARD);
+        let mut writer = TableWriter::new(TableId(id), STORE, SHARD, self.codec.get());
         let file = self.directory.open(&name(id), OpenMode::CreateNew).unwrap();
         let write = |(offset, buffer, length)| {
             let durability = WriteDurability::Cached;
@@ -150,6 +153,10 @@ impl crate::table::BlockSource for Blocks<'_> {
     }
 }
 
+pub(crate) fn any_codec(random: &mut Seeded) -> Codec {
+    [Codec::Raw, Codec::Lz4, Codec::Zstd][random.below(3)]
+}
+
 pub(crate) fn name(id: u64) -> String {
     format!("table-{id}")
 }
@@ -185,7 +192,11 @@ pub(crate) fn random_model(random: &mut Seeded, entries: usize) -> Model {
             1..20 => random.below(2 * typical),
             _ => typical,
         };
-        let value = (!random.one_in(8)).then(|| random.bytes(length));
+        // Half of the values are worth compressing.
+        let value = (!random.one_in(8)).then(|| match random.one_in(2) {
+            true => vec![random.next() as u8; length],
+            false => random.bytes(length),
+        });
         model.insert((key, Reverse(version)), value);
     }
     model
