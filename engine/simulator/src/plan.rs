@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use ringkeep::{Codec, Durability, Options, ShardOptions};
+use ringkeep::{Durability, Options, ShardOptions};
 use ringkeep_io::{Crash, Doing, Latency, Probabilities, SimulatedOptions};
 use serde::{Deserialize, Serialize};
 
@@ -170,8 +170,7 @@ impl Setting {
                 table_bytes: self.table_bytes,
                 runs_max: self.runs_max,
                 idle_close_after: self.idle_close_after,
-                codec: Codec::Raw,
-                last_level_codec: Codec::Raw,
+                ..ShardOptions::for_budget(1 << 20)
             }),
             ..Options::default()
         }

@@ -321,7 +321,7 @@ fn rows_of_like_fields_take_half_the_space_with_lz4_and_a_third_with_zstandard()
                 scattered % 100_000,
                 ["Lisbon", "Osaka", "Quito", "Tartu"][(scattered >> 20) as usize % 4],
                 scattered >> 40,
-                scattered % 3 == 0,
+                scattered.is_multiple_of(3),
             );
             let token = world.put(&number.to_be_bytes(), row.as_bytes(), Durability::Buffered);
             world.wait(token);
