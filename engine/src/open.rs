@@ -6,6 +6,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use ringkeep_io::planted::{Defect, planted};
 use ringkeep_shard::{CommitClock, InDoubt, Pins, Rows, ShardId, ShardOptions};
 
 use crate::database_file::{self, DatabaseFile, State};
@@ -193,7 +194,7 @@ fn resolve(hosts: &mut [Driver], doubts: Vec<(ShardId, InDoubt)>, shards: u16) -
         }
         let asked = hosts[host_of(coordinator, count)]
             .run(move |host| host.decision(coordinator, transaction));
-        let decision = asked.wait()?;
+        let decision = asked.wait()?.filter(|_| !planted(Defect::DecisionLost));
         let told = hosts[host_of(shard, count)]
             .run(move |host| host.resolve(shard, transaction, decision));
         told.wait()?;

@@ -7,6 +7,7 @@
 use std::collections::VecDeque;
 
 use ringkeep_io::Nanos;
+use ringkeep_io::planted::{Defect, planted};
 
 use crate::call::{Change, Durability, Op, Reply};
 use crate::core::Core;
@@ -165,7 +166,11 @@ impl<T: 'static> Core<T> {
         };
         let ack = Ack::Vote(transaction, coordinator);
         let mut commits = self.commits.borrow_mut();
-        commits.push(Body::Record(record), Durability::Sync, ack);
+        let durability = match planted(Defect::PrepareNotSynced) {
+            false => Durability::Sync,
+            true => Durability::Buffered,
+        };
+        commits.push(Body::Record(record), durability, ack);
     }
 
     /// Puts a decision to commit in the log, with this shard's own part.
@@ -183,7 +188,11 @@ impl<T: 'static> Core<T> {
             ops,
         };
         let mut commits = self.commits.borrow_mut();
-        commits.push(Body::Record(record), Durability::Sync, ack);
+        let durability = match planted(Defect::DecisionNotSynced) {
+            false => Durability::Sync,
+            true => Durability::Buffered,
+        };
+        commits.push(Body::Record(record), durability, ack);
     }
 
     /// Puts the outcome of a prepared part in the log.
@@ -204,6 +213,9 @@ impl<T: 'static> Core<T> {
 
     /// Writes that waited for a key's undecided batch get in line.
     pub fn release_held_up(&self) {
+        if planted(Defect::HeldUpForgotten) {
+            return;
+        }
         let transactions = self.transactions.borrow();
         let mut commits = self.commits.borrow_mut();
         let waiting = std::mem::take(&mut commits.held_up);
@@ -234,6 +246,9 @@ impl<T: 'static> Core<T> {
             Ok(false) => {}
         }
         while self.start_frame() {}
+        if planted(Defect::AnsweredBeforeWritten) {
+            self.finish_groups();
+        }
         self.sync_or_close();
     }
 
@@ -243,14 +258,22 @@ impl<T: 'static> Core<T> {
             let group = {
                 let log = self.log.borrow();
                 let mut commits = self.commits.borrow_mut();
-                let done = commits.groups.front().is_some_and(|group| {
-                    log.completed() >= group.last_sequence
-                        && (!group.durable || log.durable() >= group.last_sequence)
-                });
-                if !done {
-                    break;
-                }
-                commits.groups.pop_front()
+                let done = |group: &Group<T>| {
+                    let written = log.completed() >= group.last_sequence;
+                    let durable = log.durable() >= group.last_sequence;
+                    (written || planted(Defect::AnsweredBeforeWritten))
+                        && (!group.durable || durable || planted(Defect::AnsweredBeforeDurable))
+                };
+                let place = match planted(Defect::AnsweredOutOfOrder) {
+                    false => commits
+                        .groups
+                        .front()
+                        .filter(|group| done(group))
+                        .map(|_| 0),
+                    true => commits.groups.iter().rposition(done),
+                };
+                let Some(place) = place else { break };
+                commits.groups.remove(place)
             };
             let Some(group) = group else { break };
             self.publish(group.version);
@@ -371,7 +394,8 @@ impl<T: 'static> Core<T> {
         payload.clear();
         let mut durable = false;
         let mut periodic: Option<Nanos> = None;
-        for write in &members {
+        let dropped = planted(Defect::LastRecordDropped) && members.len() > 1;
+        for write in &members[..members.len() - usize::from(dropped)] {
             match &write.body {
                 Body::Ops(ops) => ops.iter().for_each(|op| push_op(&mut payload, op)),
                 Body::Record(record) => push_record(&mut payload, record),
@@ -409,6 +433,9 @@ impl<T: 'static> Core<T> {
             u64::MAX
         };
         let acks = self.apply(members, version, first_sequence);
+        if planted(Defect::VisibleBeforeAnswered) {
+            self.publish(version);
+        }
         self.commits.borrow_mut().groups.push_back(Group {
             version,
             last_sequence,

@@ -7,6 +7,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 
+use ringkeep_io::planted::{Defect, planted};
 use ringkeep_io::{Directory, Io};
 
 use crate::call::Reply;
@@ -173,6 +174,9 @@ impl<T: 'static> Core<T> {
             return self.committed_elsewhere.get() <= self.visible.get();
         };
         let in_flight = self.commits.borrow().oldest_in_flight();
+        if planted(Defect::UndecidedNotAwaited) {
+            return in_flight.is_none_or(|oldest| oldest > at);
+        }
         let undecided = self.transactions.borrow().oldest_undecided();
         in_flight.is_none_or(|oldest| oldest > at) && undecided.is_none_or(|oldest| oldest > at)
     }

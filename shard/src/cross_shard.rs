@@ -22,6 +22,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 
+use ringkeep_io::planted::{Defect, planted};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::call::{Change, Op, Reply};
@@ -137,6 +138,7 @@ impl Transactions {
         let prepared = self.prepared.values().map(|part| part.sequence);
         let settling = self.settling.values().copied();
         let decided = self.decided.values().map(|decided| decided.sequence);
+        let decided = decided.filter(|_| !planted(Defect::DecisionFreedEarly));
         let all = prepared.chain(settling).chain(decided);
         all.min().unwrap_or(u64::MAX)
     }
@@ -375,6 +377,9 @@ impl<T: 'static> Core<T> {
                     sequence: u64::MAX,
                 };
                 transactions.prepared.insert(transaction, part);
+                if planted(Defect::LocksReleasedEarly) {
+                    transactions.unlock(transaction);
+                }
                 drop(transactions);
                 // The coordinator may decide, and its caller hear of it, before this shard does.
                 self.hide_rows(&ops);
@@ -430,7 +435,9 @@ impl<T: 'static> Core<T> {
             }
             return;
         };
-        if let Some(version) = version {
+        if let Some(version) = version
+            && !planted(Defect::PartNotApplied)
+        {
             let memtables = self.memtables.borrow();
             let generation = memtables.active();
             let mut memtable = generation.table.borrow_mut();

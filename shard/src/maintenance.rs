@@ -7,6 +7,8 @@
 use std::ops::Bound;
 use std::rc::Rc;
 
+use ringkeep_io::planted::{Defect, planted};
+
 use crate::call::Reply;
 use crate::core::{Core, Starved};
 use crate::error::{Error, Result};
@@ -116,6 +118,9 @@ impl<T: 'static> Core<T> {
             self.published
                 .wait_until(|| self.is_failed() || self.commits.borrow().are_done(last_sequence))
                 .await;
+            if planted(Defect::LogFreedEarly) {
+                self.log.borrow_mut().release(last_sequence);
+            }
             let Some(tables) = self
                 .persist(Starved::Flush, async || {
                     self.write_tables(&generation).await
@@ -147,7 +152,11 @@ impl<T: 'static> Core<T> {
             manifest.replay_after = manifest.replay_after.max(replay_after);
             drop_dead_pieces(manifest);
             if !record.tables.is_empty() {
-                manifest.runs.insert(0, record);
+                let place = match planted(Defect::ManifestOrder) {
+                    false => 0,
+                    true => manifest.runs.len(),
+                };
+                manifest.runs.insert(place, record);
             }
         };
         self.commit_manifest(edit).await?;

@@ -7,6 +7,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
+use ringkeep_io::planted::{Defect, planted};
 use ringkeep_io::{Directory, Io};
 
 use crate::compaction::Compaction;
@@ -89,7 +90,9 @@ pub(crate) async fn open<T: 'static>(
     let tables = TableSet::open(io, directory, identity, &manifest.runs).await?;
     let recovered = replayed.recovered;
 
-    sweep(directory, &manifest)?;
+    if !planted(Defect::OrphansKept) {
+        sweep(directory, &manifest)?;
+    }
     let end = replayed.end;
     let files = end.open_slots(directory)?;
     end.make_durable(io, &files).await?;
@@ -106,7 +109,9 @@ pub(crate) async fn open<T: 'static>(
     let frame_bytes_max = frame_bytes_max.next_multiple_of(ringkeep_io::PAGE);
     let log = end.into_log(identity, files, piece, frame_bytes_max);
 
-    clock.raise_to(replayed.newest);
+    if !planted(Defect::VersionsReused) {
+        clock.raise_to(replayed.newest);
+    }
     let core = Core {
         io: io.clone(),
         directory: directory.clone(),

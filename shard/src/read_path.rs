@@ -4,6 +4,7 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
+use ringkeep_io::planted::{Defect, planted};
 use ringkeep_io::{Buffer, PAGE};
 
 use crate::call::Reply;
@@ -76,7 +77,8 @@ impl<T: 'static> Core<T> {
             return self.reply(token, Reply::Values(values));
         }
         // What has to be fetched is read at the instant of the rest, whatever is written or merged meanwhile.
-        let pin = at.is_none().then(|| match settled {
+        let one_instant = at.is_none() && !planted(Defect::MultiGetTwoInstants);
+        let pin = one_instant.then(|| match settled {
             true => self.pins.pin_at(version),
             false => self.pins.pin(),
         });
@@ -165,7 +167,8 @@ impl<T: 'static> Core<T> {
             let Some(table) = run.table_for(key) else {
                 continue;
             };
-            if !table.may_contain(hash) {
+            let wrong = planted(Defect::FilterFalseNegative) && hash.is_multiple_of(60);
+            if wrong || !table.may_contain(hash) {
                 self.stats.borrow_mut().filter_negatives += 1;
                 continue;
             }

@@ -24,6 +24,8 @@
     reason = "fields of plans are named to be read; nobody links this crate"
 )]
 
+#[cfg(feature = "planted")]
+pub mod alarms;
 pub mod content;
 pub mod corpus;
 pub mod draw;

@@ -16,6 +16,10 @@ struct Arguments {
     /// Replay one seed
     #[arg(long)]
     seed: Option<u64>,
+    /// Plant a mistake of this name in a replay
+    #[cfg(feature = "planted")]
+    #[arg(long, value_name = "NAME")]
+    plant: Option<String>,
     /// Replay a saved plan
     #[arg(long, value_name = "FILE", conflicts_with = "seed")]
     plan: Option<PathBuf>,
@@ -38,7 +42,7 @@ struct Arguments {
     #[arg(long)]
     from: Option<u64>,
     /// Threads; one for each core when absent
-    #[arg(long, short)]
+    #[arg(long, short, global = true)]
     jobs: Option<usize>,
     /// Run the corpus of past failures first
     #[arg(long)]
@@ -80,6 +84,13 @@ fn main() -> ExitCode {
         }
         #[cfg(not(feature = "planted"))]
         Some(_) => {}
+    }
+    #[cfg(feature = "planted")]
+    if let Some(name) = &arguments.plant
+        && !ringkeep_simulator::alarms::plant_by_name(name)
+    {
+        eprintln!("no mistake is called {name}: `alarms` lists them");
+        return ExitCode::from(2);
     }
     let replay = match (arguments.seed, &arguments.plan) {
         (Some(seed), _) => Some(draw::plan(seed)),

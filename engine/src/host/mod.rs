@@ -11,6 +11,7 @@ mod threads;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use ringkeep_io::planted::{Defect, planted};
 use ringkeep_io::{Io, Nanos};
 use ringkeep_shard::{Call, Durability, Letter, Shard, ShardId};
 
@@ -202,7 +203,9 @@ impl Host {
         let begins = self.stopping == Stopping::No && self.mail.is_stopped();
         if begins {
             let mut asked = 0;
-            for resident in self.residents.iter_mut().filter(|resident| resident.loose) {
+            let loose =
+                |resident: &&mut Resident| resident.loose && !planted(Defect::DropWithoutSync);
+            for resident in self.residents.iter_mut().filter(loose) {
                 let call = Call::Write {
                     ops: Vec::new(),
                     durability: Durability::Sync,

@@ -57,6 +57,7 @@ mod operation;
 mod ticket;
 
 mod entry;
+pub mod planted;
 mod portable;
 mod probe;
 mod ring;

@@ -8,12 +8,15 @@
 use std::ops::Bound;
 use std::rc::Rc;
 
+use ringkeep_io::planted::{Defect, planted};
+
 use crate::core::Core;
 use crate::error::Result;
 use crate::merge::{MergeCursor, Source};
 use crate::run_writer::{Errand, RunWriter};
 use crate::table::{BlockReader, Table};
 use crate::table_set::{TableRun, TableSet};
+use crate::version::Version;
 
 /// What one piece changes.
 pub(crate) struct Piece {
@@ -47,7 +50,7 @@ impl<'a> Standing<'a> {
         let appends = older.first().is_some_and(|run| ends_below(&run));
         Standing {
             inputs,
-            last: older.len() == usize::from(appends),
+            last: older.len() == usize::from(appends) || planted(Defect::RemovalDroppedEarly),
             appends,
             table_bytes,
         }
@@ -101,7 +104,11 @@ impl<T: 'static> Core<T> {
             Source::run(run.tables.clone(), run.from.clone(), reader)
         };
         let sources = inputs.iter().map(source).collect();
-        let mut merge = MergeCursor::needed(sources, self.pins.oldest(), standing.last);
+        let watermark = self.pins.oldest();
+        let mut merge = match planted(Defect::OldVersionKept) {
+            false => MergeCursor::needed(sources, watermark, standing.last),
+            true => MergeCursor::visible(sources, Version(watermark.0.saturating_sub(1))),
+        };
         let codec = match standing.last {
             true => self.options.last_level_codec,
             false => self.options.codec,

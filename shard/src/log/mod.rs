@@ -13,6 +13,7 @@ pub(crate) mod segments;
 
 use std::collections::VecDeque;
 
+use ringkeep_io::planted::{Defect, planted};
 use ringkeep_io::{Buffer, Io, IoError, Ticket, WriteDurability};
 
 use crate::shard::Identity;
@@ -155,11 +156,15 @@ impl Log {
             ..at
         });
 
-        let alone = self.unsynced.is_empty() && self.syncing.is_none();
+        let alone = (self.unsynced.is_empty() && self.syncing.is_none())
+            || planted(Defect::DurableBehindPlain);
         let durable = intent.durable && alone;
         let durability = if durable {
             self.counters.durable_writes += 1;
-            WriteDurability::Durable
+            match planted(Defect::DurableWriteIsNot) {
+                false => WriteDurability::Durable,
+                true => WriteDurability::Cached,
+            }
         } else {
             if self.unsynced.last() != Some(&at.slot) {
                 self.unsynced.push(at.slot);
@@ -205,7 +210,9 @@ impl Log {
             let (sequence, durable) = (flight.sequence, flight.durable);
             self.flights.pop_front();
             self.buffers.push(done.buffer);
-            done.result.map_err(|error| self.failure(error))?;
+            if !planted(Defect::FailedWriteIgnored) {
+                done.result.map_err(|error| self.failure(error))?;
+            }
             self.completed = sequence;
             if durable {
                 self.durable = sequence;
@@ -218,7 +225,9 @@ impl Log {
             let syncing = self.syncing.take().expect("just looked at");
             for mut ticket in syncing.tickets {
                 let done = ticket.try_take().expect("all are done");
-                done.result.map_err(|error| self.failure(error))?;
+                if !planted(Defect::FailedSyncIgnored) {
+                    done.result.map_err(|error| self.failure(error))?;
+                }
             }
             self.durable = self.durable.max(syncing.covers);
             moved = true;
@@ -250,7 +259,10 @@ impl Log {
             self.unsynced = slots;
         }
         self.syncing = Some(Syncing {
-            covers: self.completed,
+            covers: match planted(Defect::SyncCoversFlights) {
+                false => self.completed,
+                true => self.next_sequence - 1,
+            },
             tickets,
         });
     }

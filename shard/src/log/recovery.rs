@@ -13,6 +13,7 @@
 //! Cutting writes nothing: the next epoch starts in a fresh segment, and the manifest records where
 //! this one ended, so that its leftovers never come back.
 
+use ringkeep_io::planted::{Defect, planted};
 use ringkeep_io::{Buffer, Directory, File, Io, PAGE, Ticket};
 
 use crate::checksum::crc32c;
@@ -274,7 +275,9 @@ impl Replay {
             && self
                 .previous_crc
                 .is_none_or(|crc| crc == header.previous_crc);
-        if !follows {
+        let counts =
+            follows || (planted(Defect::StaleTailAccepted) && header.sequence == self.expected);
+        if !counts {
             return Ok(None);
         }
         if !self.take_payload(slot, offset, &header).await? {
@@ -331,6 +334,9 @@ impl Replay {
 
     /// The decision at the first bad frame of the open piece; see the table above.
     async fn refuse_if_acknowledged(&mut self, piece: &LogPiece) -> Result<()> {
+        if planted(Defect::WatermarkIgnored) {
+            return Ok(());
+        }
         let (here, from) = self.at.unwrap_or((usize::MAX, 0));
         let segment = self.slots.get(here).and_then(|(_, head)| *head);
         for slot in 0..self.slots.len() {
@@ -422,7 +428,9 @@ impl Replay {
             offset += part as u64;
             missing -= part;
         }
-        let whole = missing == 0 && crc32c(&self.payload[before..]) == header.payload_crc;
+        let same = crc32c(&self.payload[before..]) == header.payload_crc
+            || planted(Defect::FrameChecksumSkipped);
+        let whole = missing == 0 && same;
         if !whole {
             self.payload.truncate(before);
         }
@@ -492,6 +500,9 @@ impl LogEnd {
     /// Makes what was replayed durable. After the end of a process its last frames may sit in the
     /// device's cache, and the manifest is about to promise them.
     pub async fn make_durable(&self, io: &Io, files: &[File]) -> Result<()> {
+        if planted(Defect::ReplayNotSynced) {
+            return Ok(());
+        }
         for (index, file) in files.iter().enumerate() {
             if self.heads[index].is_some() {
                 let done = io.sync(file).await;
@@ -506,6 +517,15 @@ impl LogEnd {
         let segments = self.heads.iter().flatten().map(|head| head.segment);
         let newest = segments.max().unwrap_or(0);
         let last = self.pieces.last();
+        if let Some(last) = last
+            && planted(Defect::EpochNotRaised)
+        {
+            return LogPiece {
+                first_sequence: self.last.sequence + 1,
+                end: None,
+                ..*last
+            };
+        }
         LogPiece {
             epoch: last.map_or(1, |piece| piece.epoch + 1),
             first_segment: newest.max(last.map_or(0, |piece| piece.first_segment)) + 1,

@@ -6,6 +6,7 @@
 
 mod format;
 
+use ringkeep_io::planted::{Defect, planted};
 use ringkeep_io::{Buffer, Directory, File, Io, OpenMode, PAGE, WriteDurability};
 
 use crate::error::{Error, Result};
@@ -28,6 +29,17 @@ pub(crate) fn create(directory: &Directory) -> Result<File> {
 
 /// Replaces all four copies.
 pub(crate) async fn write(io: &Io, file: &File, superblock: &Superblock) -> Result<()> {
+    if planted(Defect::SuperblockOneCopy) {
+        let mut page = Buffer::zeroed(PAGE);
+        superblock.encode(0, &mut page);
+        let written = io
+            .write(file, 0, page, PAGE, WriteDurability::Durable)
+            .await;
+        return written
+            .result
+            .map(drop)
+            .map_err(|e| Error::io(e, FILE_NAME));
+    }
     for half in 0..2 {
         let tickets = [half * 2, half * 2 + 1].map(|copy| {
             let mut page = Buffer::zeroed(PAGE);

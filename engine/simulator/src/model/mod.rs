@@ -36,7 +36,17 @@ pub struct Model {
     written_before: u64,
     /// The newest version that was acknowledged.
     newest: u64,
+    /// The newest version that each shard's log has answered.
+    answered: Vec<Answered>,
     unfinished: Vec<Snapshot>,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Answered {
+    before: u64,
+    /// What came at one tick came in no order that could be told.
+    at: Tick,
+    then: u64,
 }
 
 #[derive(Default)]
@@ -79,7 +89,12 @@ enum Holder {
 impl Model {
     /// An empty database whose keys live on these shards.
     pub fn new(shards: Vec<u16>) -> Model {
+        let count = shards
+            .iter()
+            .max()
+            .map_or(0, |shard| usize::from(*shard) + 1);
         Model {
+            answered: vec![Answered::default(); count],
             keys: shards.iter().map(|_| Key::default()).collect(),
             shards,
             writes: Vec::new(),
@@ -145,6 +160,22 @@ impl Model {
         write.settled_at = time;
         write.certain = true;
         self.newest = newest;
+        let answered = &mut self.answered[usize::from(write.coordinator)];
+        if answered.at < now {
+            answered.before = answered.before.max(answered.then);
+            answered.at = now;
+        }
+        answered.then = answered.then.max(version);
+        if answered.before > version {
+            let before = answered.before;
+            return failed(
+                Check::Versions,
+                format!(
+                    "{} is answered after version {before} of its shard",
+                    self.tell(id)
+                ),
+            );
+        }
         if version <= write.above {
             return failed(
                 Check::Versions,

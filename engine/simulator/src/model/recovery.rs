@@ -102,6 +102,7 @@ impl Model {
         }
         self.written_before += self.writes.len() as u64;
         self.writes.clear();
+        self.answered.fill(Default::default());
         self.unfinished.clear();
         for key in &mut self.keys {
             key.writes.clear();

@@ -55,7 +55,7 @@ impl World<'_> {
             if bytes == 0 {
                 continue;
             }
-            let (byte, bit) = (self.random.below(bytes), self.random.below(8) as u8);
+            let (byte, bit) = (self.byte_to_flip(&copy, &path), self.random.below(8) as u8);
             copy.flip_bit(&path, byte, bit);
             let story = format!("bit {bit} of byte {byte} of {path} turned over");
             self.say(|| story.clone());
@@ -64,6 +64,21 @@ impl World<'_> {
             self.totals.damages += 1;
         }
         Ok(())
+    }
+
+    /// Mostly one that is not zero, as most of many files is.
+    fn byte_to_flip(&mut self, disk: &SimulatedDisk, path: &str) -> u64 {
+        let contents = disk.read_raw(path).unwrap_or_default();
+        let any = self.random.below(contents.len() as u64);
+        if self.random.chance(20) {
+            return any;
+        }
+        let (before, after) = contents.split_at(any as usize);
+        let next = after.iter().chain(before).position(|byte| *byte != 0);
+        let next = next.map(|ahead| (any + ahead as u64) % contents.len() as u64);
+        // A little further on, so that the first of a page is not the most likely.
+        let next = next.map_or(any, |next| next + self.random.below(64));
+        next.min(contents.len() as u64 - 1)
     }
 
     /// One of the writes of a flush lands somewhere else in its file.

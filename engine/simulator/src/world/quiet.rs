@@ -98,7 +98,7 @@ impl World<'_> {
         };
         let (tables, logs) = (count("table-"), count("log-"));
         // What is known was counted a little later.
-        let changed = stats.total.flushes + stats.total.compactions > 0;
+        let changed = stats.total.flushes + stats.total.compaction_pieces > 0;
         let known = &stats.total;
         if !changed && (tables != known.tables || logs > known.log_segments) {
             return failed(

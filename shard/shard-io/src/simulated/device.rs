@@ -13,6 +13,7 @@ use super::trace::{Trace, fold};
 use super::{Crash, SECTOR, SimulatedOptions};
 use crate::flight::Token;
 use crate::operation::Step;
+use crate::planted::{Defect, planted};
 use crate::{Doing, Nanos, PAGE};
 
 /// What a simulated disk has done; exact, for assertions.
@@ -65,6 +66,8 @@ struct PlannedCrash {
 struct HostState {
     alive: bool,
     in_flight: usize,
+    /// What the newest write carries; for a planted mistake.
+    newest: Vec<PageRef>,
     answers: VecDeque<Answer>,
 }
 
@@ -126,6 +129,7 @@ impl Disk {
         self.hosts.push(HostState {
             alive: true,
             in_flight: 0,
+            newest: Vec::new(),
             answers: VecDeque::new(),
         });
         self.hosts.len() - 1
@@ -220,6 +224,9 @@ impl Disk {
         ];
         self.trace.note("submit", &values);
         self.hosts[request.host].in_flight += 1;
+        if planted(Defect::BufferReusedInFlight) && !request.pages.is_empty() {
+            self.hosts[request.host].newest.clone_from(&request.pages);
+        }
         let pages = request.length / PAGE;
         let probabilities = &self.options.probabilities;
         match self
@@ -323,7 +330,9 @@ impl Disk {
                 return -libc::ENOSPC;
             }
         }
-        let pages = &request.pages[..count];
+        let newest = &self.hosts[request.host].newest;
+        let reused = planted(Defect::BufferReusedInFlight) && newest.len() == request.pages.len();
+        let pages = &if reused { newest } else { &request.pages }[..count];
         let bytes = (count * PAGE) as i32;
         let end = ((first + count) * PAGE) as u64;
         match fate {

@@ -1,0 +1,152 @@
+//! Mistakes that can be switched on, one at a time, to see whether the tests notice. Only with the feature
+//! `planted`, which the simulator's alarm test asks for; without it [`planted`] is a constant and nothing of
+//! this is in the program.
+
+macro_rules! defects {
+    ($($(#[doc = $story:literal])+ $name:ident,)*) => {
+        /// A mistake, with its story.
+        #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+        #[repr(u32)]
+        pub enum Defect { $($(#[doc = $story])+ $name,)* }
+
+        impl Defect {
+            /// Every mistake that can be planted.
+            pub const ALL: &[Defect] = &[$(Defect::$name),*];
+
+            /// What it does.
+            pub fn story(self) -> &'static str {
+                match self { $(Defect::$name => concat!($($story),+).trim_ascii(),)* }
+            }
+        }
+    };
+}
+
+defects! {
+    // The log.
+    /// A log write that should carry its own durability does not.
+    DurableWriteIsNot,
+    /// A durable frame is written right behind plain ones, without the sync between.
+    DurableBehindPlain,
+    /// A sync of the log counts for frames that were still in flight.
+    SyncCoversFlights,
+    /// A failed sync of the log is taken for a good one.
+    FailedSyncIgnored,
+    /// A failed log write is taken for a good one.
+    FailedWriteIgnored,
+    /// The last record of a group of several is not in its frame.
+    LastRecordDropped,
+    /// A buffer is filled anew while the device still reads the old write from it.
+    BufferReusedInFlight,
+    /// A flush frees log segments before its tables are durable.
+    LogFreedEarly,
+    /// The directory entry of a new log segment is not synced.
+    SegmentNameNotSynced,
+
+    // Answers.
+    /// A write is answered when it is submitted.
+    AnsweredBeforeWritten,
+    /// A synced write is answered when it is written.
+    AnsweredBeforeDurable,
+    /// A group is answered before the one in front of it.
+    AnsweredOutOfOrder,
+    /// Reads see a group as soon as it is in the memtable.
+    VisibleBeforeAnswered,
+    /// Dropping the last handle does not sync what was answered.
+    DropWithoutSync,
+
+    // Recovery.
+    /// A new incarnation writes with the epoch and the segment numbers of the old one.
+    EpochNotRaised,
+    /// A frame counts by its sequence alone: the tail that a recycled segment kept is replayed.
+    StaleTailAccepted,
+    /// What later frames say of durable ones is not looked at: damage is cut as a torn tail.
+    WatermarkIgnored,
+    /// A log frame's payload is not compared with its checksum.
+    FrameChecksumSkipped,
+    /// What was replayed is not synced before the manifest builds on it.
+    ReplayNotSynced,
+    /// The clock begins again below what was recovered.
+    VersionsReused,
+    /// Files that the manifest does not name stay.
+    OrphansKept,
+
+    // Superblock and manifest.
+    /// One copy of the superblock is written instead of four.
+    SuperblockOneCopy,
+    /// The superblock is switched before the manifest is durable.
+    ManifestNotSynced,
+    /// The manifest is not compared with its checksum.
+    ManifestChecksumSkipped,
+    /// A flushed run is listed as the oldest instead of the newest.
+    ManifestOrder,
+    /// After a failed superblock write the next edit goes on.
+    FailedSuperblockRetried,
+
+    // Tables, merges, caches.
+    /// A table is named before it is synced.
+    TableNotSynced,
+    /// A table's directory entry is not synced.
+    TableNameNotSynced,
+    /// A table's block is not compared with its checksum.
+    BlockChecksumSkipped,
+    /// A merge keeps the version before the one that it should keep.
+    OldVersionKept,
+    /// A merge drops removals that older runs below still need.
+    RemovalDroppedEarly,
+    /// A merge does not ask which versions are still read.
+    PinForgotten,
+    /// The inputs of a merge are removed before the manifest stops naming them.
+    InputsRemovedEarly,
+    /// A filter says no to one in sixty keys that are there.
+    FilterFalseNegative,
+    /// A cached block is served for another table, as after the reuse of a file's number.
+    StaleCacheLine,
+    /// A multi-get that must fetch some blocks reads them at a later instant.
+    MultiGetTwoInstants,
+
+    // Batches over several shards.
+    /// A prepared part is not durable when its shard votes for it.
+    PrepareNotSynced,
+    /// A decision is answered before it is durable.
+    DecisionNotSynced,
+    /// Opening takes every undecided part for aborted.
+    DecisionLost,
+    /// A participant does not apply its part.
+    PartNotApplied,
+    /// The frames of a decision are freed while a participant may still ask.
+    DecisionFreedEarly,
+    /// The locks of a part are let go when it is prepared.
+    LocksReleasedEarly,
+    /// A read at a version does not wait for batches that are undecided below it.
+    UndecidedNotAwaited,
+    /// Writes that waited for a batch's lock are never taken up again.
+    HeldUpForgotten,
+}
+
+/// Whether this mistake is switched on.
+#[cfg(feature = "planted")]
+#[inline]
+pub fn planted(defect: Defect) -> bool {
+    switch::CURRENT.load(std::sync::atomic::Ordering::Relaxed) == defect as u32
+}
+
+/// Whether this mistake is switched on: never, in this build.
+#[cfg(not(feature = "planted"))]
+#[inline(always)]
+pub const fn planted(_: Defect) -> bool {
+    false
+}
+
+/// Switches one mistake on, or all off.
+#[cfg(feature = "planted")]
+pub fn plant(defect: Option<Defect>) {
+    let value = defect.map_or(u32::MAX, |defect| defect as u32);
+    switch::CURRENT.store(value, std::sync::atomic::Ordering::SeqCst);
+}
+
+#[cfg(feature = "planted")]
+mod switch {
+    use std::sync::atomic::AtomicU32;
+
+    pub static CURRENT: AtomicU32 = AtomicU32::new(u32::MAX);
+}
