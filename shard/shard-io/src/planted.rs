@@ -79,6 +79,8 @@ defects! {
     ManifestChecksumSkipped,
     /// A flushed run is listed as the oldest instead of the newest.
     ManifestOrder,
+    /// Opening leaves copies of the superblock behind that a power cut between the halves left behind.
+    SuperblockLeftHalf,
     /// After a failed superblock write the next edit goes on.
     FailedSuperblockRetried,
 

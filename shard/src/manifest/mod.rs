@@ -37,6 +37,8 @@ pub(crate) struct ManifestStore {
 struct State {
     manifest: Manifest,
     superblock: Superblock,
+    /// All copies of it are on stable storage.
+    everywhere: bool,
     /// Edits applied to `manifest`.
     edits: u64,
     /// Edits that are on stable storage.
@@ -77,6 +79,7 @@ impl ManifestStore {
                     manifest_crc: 0,
                     parent_crc: 0,
                 },
+                everywhere: true,
                 edits: 0,
                 durable: 0,
                 writing: false,
@@ -93,7 +96,11 @@ impl ManifestStore {
         directory: &Directory,
         identity: &Identity,
     ) -> Result<ManifestStore> {
-        let (superblock_file, superblock) = superblock::read(io, directory, identity).await?;
+        let superblock::Chosen {
+            file: superblock_file,
+            superblock,
+            everywhere,
+        } = superblock::read(io, directory, identity).await?;
         let open = |name: &str| {
             directory
                 .open(name, OpenMode::ReadWrite)
@@ -109,6 +116,7 @@ impl ManifestStore {
             state: RefCell::new(State {
                 manifest,
                 superblock,
+                everywhere,
                 edits: 0,
                 durable: 0,
                 writing: false,
@@ -166,7 +174,10 @@ impl ManifestStore {
                 next.manifest_crc = crc32c(&bytes);
                 (bytes, next, state.edits)
             };
-            let outcome = self.write(&bytes, &superblock).await;
+            let outcome = match self.make_superblock_whole().await {
+                Ok(()) => self.write(&bytes, &superblock).await,
+                failed => failed,
+            };
             {
                 let mut state = self.state.borrow_mut();
                 state.writing = false;
@@ -184,6 +195,20 @@ impl ManifestStore {
             self.written.raise();
             outcome?;
         }
+    }
+
+    /// After a power cut between the halves, two copies are still the one before. Torn while the next one is
+    /// written, they would be the quorum, for a manifest whose file the next one took.
+    async fn make_superblock_whole(&self) -> Result<()> {
+        let (everywhere, current) = {
+            let state = self.state.borrow();
+            (state.everywhere, state.superblock.clone())
+        };
+        if !everywhere && !planted(Defect::SuperblockLeftHalf) {
+            superblock::write(&self.io, &self.superblock_file, &current).await?;
+            self.state.borrow_mut().everywhere = true;
+        }
+        Ok(())
     }
 
     async fn write(&self, bytes: &[u8], superblock: &Superblock) -> Result<()> {

@@ -54,12 +54,15 @@ pub(crate) async fn write(io: &Io, file: &File, superblock: &Superblock) -> Resu
     Ok(())
 }
 
+/// The superblock that counts, and whether all copies are it.
+pub(crate) struct Chosen {
+    pub file: File,
+    pub superblock: Superblock,
+    pub everywhere: bool,
+}
+
 /// Reads the newest superblock that a quorum of copies agrees on.
-pub(crate) async fn read(
-    io: &Io,
-    directory: &Directory,
-    identity: &Identity,
-) -> Result<(File, Superblock)> {
+pub(crate) async fn read(io: &Io, directory: &Directory, identity: &Identity) -> Result<Chosen> {
     let file = directory
         .open(FILE_NAME, OpenMode::ReadWrite)
         .map_err(|e| missing_or(e, FILE_NAME))?;
@@ -104,7 +107,12 @@ pub(crate) async fn read(
             ),
         });
     }
-    Ok((file, superblock))
+    let everywhere = copies.len() == COPIES && copies.iter().all(|copy| *copy == superblock);
+    Ok(Chosen {
+        file,
+        superblock,
+        everywhere,
+    })
 }
 
 /// The newest that two copies hold; a lone newest one lost the race against the power cut, unless it

@@ -163,6 +163,32 @@ fn after_a_failed_superblock_write_nothing_that_it_may_refer_to_is_written_over(
 }
 
 #[test]
+fn a_superblock_that_a_power_cut_left_half_written_is_whole_before_the_next_one() {
+    const SUPERBLOCK: &str = "/shard/superblock";
+    for spared in 0..40 {
+        let options = tiny_options();
+        let mut world = World::new(spared, options, SimulatedOptions::default());
+        fill(&mut world, 0..20);
+        world.done(Call::Close).expect("it closes");
+        let before = world.disk.read_raw(SUPERBLOCK).expect("a superblock");
+        // The opening writes the next one; the cut came between its halves.
+        world.shard = None;
+        world.open().expect("it opens");
+        world.lose_power(Crash::LoseAll);
+        let half = before.len() / 2;
+        world
+            .disk
+            .overwrite(SUPERBLOCK, half as u64, &before[half..]);
+        // And now another, in the midst of writing the one after that.
+        world.disk.crash_at(spared + 2, Crash::Random);
+        let _ = world.open();
+        world.lose_power(Crash::Random);
+        assert_eq!(world.open(), Ok(()), "after {spared} operations");
+        world.check("after two cuts");
+    }
+}
+
+#[test]
 fn rot_in_acknowledged_log_is_refused_by_name_and_a_torn_tail_is_cut() {
     let mut world = world();
     fill(&mut world, 0..10);

@@ -20,8 +20,8 @@ const TURNS_MAX: u64 = 200_000;
 /// And virtual time.
 const NANOS_MAX: u64 = 600_000_000_000;
 
-/// While an operation is stuck, what waits for it is left alone after so many.
-const TURNS_WHILE_STUCK: u64 = 200;
+/// While an operation is stuck or the disk full, what waits for it is left alone after so many.
+const TURNS_WHILE_HINDERED: u64 = 200;
 
 pub(super) type Call = Pin<Box<dyn Future<Output = Answer>>>;
 
@@ -146,7 +146,8 @@ impl World<'_> {
             self.now += 1;
             turns += 1;
             let waited = self.disk.now() - since;
-            if (turns > TURNS_MAX || waited > NANOS_MAX) && !self.causes.stuck {
+            let is_hindered = self.causes.stuck || self.is_full;
+            if (turns > TURNS_MAX || waited > NANOS_MAX) && !is_hindered {
                 return failed(
                     Check::Progress,
                     format!(
@@ -155,7 +156,7 @@ impl World<'_> {
                     ),
                 );
             }
-            if self.causes.stuck && turns > TURNS_WHILE_STUCK {
+            if is_hindered && turns > TURNS_WHILE_HINDERED {
                 return Ok(true);
             }
         }

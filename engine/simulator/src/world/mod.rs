@@ -75,6 +75,8 @@ struct World<'p> {
     now: Tick,
     /// What may go wrong in this life.
     causes: Causes,
+    /// There is no room at the moment: what is written half waits for it.
+    is_full: bool,
     totals: Totals,
     /// The hash of all answers.
     seen: u64,
@@ -111,6 +113,7 @@ impl<'p> World<'p> {
             clients: Clients::new(plan.setting.clients),
             now: 0,
             causes: Causes::default(),
+            is_full: false,
             totals: Totals::default(),
             seen: 0,
         }

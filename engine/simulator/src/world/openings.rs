@@ -19,7 +19,7 @@ impl World<'_> {
     pub(super) fn open(&mut self, cuts: &[u64], mut loss: Loss) -> Verdict<Open> {
         self.causes = Default::default();
         self.disk.heal();
-        self.disk.set_capacity_bytes(1 << 40);
+        self.free();
         if loss == Loss::Process && !cuts.is_empty() {
             loss = self.power_loss();
         }

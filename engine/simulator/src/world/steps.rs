@@ -34,7 +34,8 @@ impl World<'_> {
         if is_call && !self.turn_until(open, |world| world.clients.is_free(client))? {
             return Ok(());
         }
-        if self.causes.stuck && !self.clients.is_free(client) {
+        // Hindered by what is stuck or full.
+        if is_call && !self.clients.is_free(client) {
             return Ok(());
         }
         self.say(|| step.to_string());
@@ -98,11 +99,12 @@ impl World<'_> {
             Action::Heal => self.disk.heal(),
             Action::Fill { bytes } => {
                 self.causes.full = true;
+                self.is_full = true;
                 self.totals.faults += 1;
                 let used = self.used_bytes();
                 self.disk.set_capacity_bytes(used + bytes);
             }
-            Action::Free => self.disk.set_capacity_bytes(1 << 40),
+            Action::Free => self.free(),
             Action::Stick(doing) => {
                 self.causes.stuck = true;
                 self.totals.faults += 1;
@@ -170,7 +172,18 @@ impl World<'_> {
     /// Until no call is under way; false when the power went before.
     pub(super) fn wait(&mut self, open: &Open) -> Verdict<bool> {
         self.unstick();
+        let alive = self.turn_until(open, |world| world.clients.all_free())?;
+        if !alive || self.clients.all_free() {
+            return Ok(alive);
+        }
+        // A group of which a part is in the log waits for room.
+        self.free();
         self.turn_until(open, |world| world.clients.all_free())
+    }
+
+    pub(super) fn free(&mut self) {
+        self.disk.set_capacity_bytes(1 << 40);
+        self.is_full = false;
     }
 
     /// What all files take, as far as names show.
