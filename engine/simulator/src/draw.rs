@@ -35,6 +35,7 @@ fn setting(random: &mut Random) -> Setting {
         keys: *random.pick(&[3, 8, 20, 60, 150]),
         memtable_bytes: 4096 << random.below(5),
         cache_bytes: *random.pick(&[0, 0, 8 << 10, 32 << 10, 256 << 10]),
+        rows_bytes: *random.pick(&[0, 4 << 10, 16 << 10, 128 << 10]),
         segment_bytes: 16384 << random.below(3),
         group_bytes: 4096 << random.below(3),
         table_bytes: 8192 << random.below(3),

@@ -28,6 +28,7 @@ pub struct Setting {
     pub keys: u32,
     pub memtable_bytes: usize,
     pub cache_bytes: usize,
+    pub rows_bytes: usize,
     pub segment_bytes: u64,
     pub group_bytes: usize,
     pub table_bytes: u64,
@@ -165,6 +166,7 @@ impl Setting {
             shard: Some(ShardOptions {
                 memtable_bytes: self.memtable_bytes,
                 cache_bytes: self.cache_bytes,
+                rows_bytes: self.rows_bytes,
                 segment_bytes: self.segment_bytes,
                 group_bytes: self.group_bytes,
                 table_bytes: self.table_bytes,
