@@ -76,7 +76,11 @@ fn no_reader_sees_one_half_of_a_batch_and_then_not_the_other() {
                 assert_eq!(seen, round, "an old row after the batch was acknowledged");
             }
             assert_eq!(ask(&db, &hosts, at), round);
-            assert_eq!(look(&db, at), Some(round), "a row that was asked for is shown");
+            assert_eq!(
+                look(&db, at),
+                Some(round),
+                "a row that was asked for is shown"
+            );
         }
     }
     assert!(seen_without_asking > ROUNDS, "{seen_without_asking} looks");

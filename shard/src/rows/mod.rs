@@ -70,11 +70,7 @@ impl Rows {
         Rows::sized(buckets, ring_words, ghosts)
     }
 
-    pub(crate) fn sized(
-        buckets: usize,
-        ring_words: usize,
-        ghosts: usize,
-    ) -> (Arc<Rows>, RowWriter) {
+    pub fn sized(buckets: usize, ring_words: usize, ghosts: usize) -> (Arc<Rows>, RowWriter) {
         let rows = Rows {
             index: zeroes(buckets * WAYS),
             ring: zeroes(ring_words),

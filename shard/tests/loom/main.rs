@@ -1,0 +1,90 @@
+//! The rows that other threads read, under every order of the threads' steps: `RUSTFLAGS="--cfg loom" cargo test -p
+//! ringkeep-shard --release --test loom`. Without that flag there is nothing here.
+#![cfg(loom)]
+
+#[path = "../../src/rows/mod.rs"]
+#[allow(dead_code, reason = "the models use a part")]
+mod rows;
+
+use loom::sync::Arc;
+use loom::sync::atomic::{AtomicU64, Ordering};
+use loom::thread;
+
+use rows::Rows;
+
+/// Two buckets' worth of hashes would add nothing: one bucket, and a ring that holds two rows of four words.
+const BUCKETS: usize = 1;
+const RING_WORDS: usize = 8;
+const HASH: u64 = 0x1234_5678_9abc_def0;
+const OTHER: u64 = 0x1234_5678_6543_def0;
+
+fn read(rows: &Rows, hash: u64, key: &[u8]) -> Option<u64> {
+    let mut value = Vec::new();
+    rows.read(hash, key, &mut value)
+        .then(|| u64::from_le_bytes(value.try_into().expect("eight bytes")))
+}
+
+fn model(steps: impl Fn() + Sync + Send + 'static) {
+    let mut builder = loom::model::Builder::new();
+    // Enough for a reader that is overtaken twice while it copies.
+    builder.preemption_bound = Some(3);
+    builder.check(steps);
+}
+
+#[test]
+fn a_row_is_whole_or_not_there_while_the_ring_comes_round() {
+    model(|| {
+        let (rows, mut writer) = Rows::sized(BUCKETS, RING_WORDS, 1);
+        writer.show(HASH, b"key", &11_u64.to_le_bytes());
+        let writing = thread::spawn(move || {
+            // The second of these lies where the row of `HASH` was.
+            writer.show(OTHER, b"yek", &22_u64.to_le_bytes());
+            writer.show(OTHER, b"yek", &33_u64.to_le_bytes());
+            writer
+        });
+        let seen = read(&rows, HASH, b"key");
+        assert!(matches!(seen, None | Some(11)), "{seen:?}");
+        let other = read(&rows, OTHER, b"yek");
+        assert!(matches!(other, None | Some(22 | 33)), "{other:?}");
+        drop(writing.join().unwrap());
+    });
+}
+
+#[test]
+fn a_removed_row_is_not_found_by_whoever_knows_of_its_removal() {
+    model(|| {
+        let (rows, mut writer) = Rows::sized(BUCKETS, RING_WORDS, 1);
+        writer.show(HASH, b"key", &1_u64.to_le_bytes());
+        let acknowledged = Arc::new(AtomicU64::new(1));
+        let told = Arc::clone(&acknowledged);
+        let writing = thread::spawn(move || {
+            writer.remove(HASH);
+            told.store(2, Ordering::Release);
+            writer.show(HASH, b"key", &2_u64.to_le_bytes());
+            writer
+        });
+        let floor = acknowledged.load(Ordering::Acquire);
+        if let Some(seen) = read(&rows, HASH, b"key") {
+            assert!(seen >= floor, "{seen} after {floor} was acknowledged");
+        }
+        drop(writing.join().unwrap());
+    });
+}
+
+#[test]
+fn nothing_is_found_once_the_writer_is_gone() {
+    model(|| {
+        let (rows, mut writer) = Rows::sized(BUCKETS, RING_WORDS, 1);
+        writer.show(HASH, b"key", &1_u64.to_le_bytes());
+        let gone = Arc::new(AtomicU64::new(0));
+        let told = Arc::clone(&gone);
+        let ending = thread::spawn(move || {
+            drop(writer);
+            told.store(1, Ordering::Release);
+        });
+        let is_gone = gone.load(Ordering::Acquire) == 1;
+        let seen = read(&rows, HASH, b"key");
+        assert!(!is_gone || seen.is_none(), "a row without a writer");
+        ending.join().unwrap();
+    });
+}
