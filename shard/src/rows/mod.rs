@@ -70,6 +70,7 @@ impl Rows {
         Rows::sized(buckets, ring_words, ghosts)
     }
 
+    /// The same in numbers of its parts.
     pub fn sized(buckets: usize, ring_words: usize, ghosts: usize) -> (Arc<Rows>, RowWriter) {
         let rows = Rows {
             index: zeroes(buckets * WAYS),
