@@ -12,6 +12,7 @@ use crate::generator;
 use crate::load::load;
 use crate::phase::{PhaseOutcome, Progress, Setting, run_phase};
 use crate::placement::Placement;
+use crate::process::ProcessUse;
 use crate::random::mix;
 use crate::report::{
     LoadRecord, PhaseContext, PhaseRecord, TargetRecord, WorkloadRecord, phase_record,
@@ -285,6 +286,7 @@ impl<'a> Bench<'a> {
         watch: &mut dyn FnMut(Event<'_>),
     ) -> Result<LoadRecord, Failure> {
         let open = self.open.as_mut().expect("it was just opened");
+        let before = ProcessUse::now();
         let outcome = load(
             &*open.target,
             &workload.dataset,
@@ -305,6 +307,7 @@ impl<'a> Bench<'a> {
             user_bytes: (outcome.keys as f64 * per_key) as u64,
             write_ns: outcome.write_ns,
             settle_ns: outcome.settle_ns,
+            storage_write_bytes: ProcessUse::now().since(&before).write_bytes,
             disk_bytes: disk_bytes(&open.path),
         })
     }

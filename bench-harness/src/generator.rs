@@ -7,11 +7,19 @@ use crate::recorder::{Ledger, Recorder};
 use crate::target::{NullTarget, Target};
 use crate::window::{OPEN, Window};
 use crate::workload::stream::Mix;
-use crate::workload::{Load, OnFull, Think, Traffic, Workload};
+use crate::workload::{Load, OnFull, OpKind, Think, Traffic, Workload};
+
+/// Enough operations for a mean, however many keys each has.
+const OPS_MIN: u64 = 500;
 
 /// CPU nanoseconds per operation that `traffic` costs without a target: planning, writing out bytes, three
-/// clock readings' worth of bookkeeping and recording, over `ops` operations.
+/// clock readings' worth of bookkeeping and recording, over `ops` operations of one key or fewer of several.
 pub fn cost_ns(workload: &Workload, traffic: &Traffic, pipelined: bool, ops: u64) -> f64 {
+    let keys = traffic.ops.iter().map(|shape| match shape.op {
+        OpKind::Batch | OpKind::MultiGet => u64::from(shape.n),
+        _ => 1,
+    });
+    let ops = (ops / keys.max().unwrap_or(1).max(1)).max(OPS_MIN);
     let clock = Clock::real();
     let mix = Mix::new(workload, traffic);
     let ledger = Ledger::new(mix.kinds(), 1_000_000_000);

@@ -139,6 +139,8 @@ pub enum Format {
     Md,
     Junit,
     Html,
+    /// The page docs/benchmarks.md, from a run of the suite `peers`
+    Benchmarks,
 }
 
 #[derive(Debug, Args)]

@@ -3,6 +3,7 @@
 //! Arguments become a selection of workloads (`select`), a plan with its estimate (`estimate`), experiments
 //! (`run`, carried out by ringkeep-bench) and files (`outputs`). Saved runs are looked at with `saved`.
 
+mod benchmarks;
 mod calibrate;
 mod cli;
 mod doctor;

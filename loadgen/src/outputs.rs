@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use ringkeep_bench::report::{IntervalLog, Report, html, intervals_csv, junit, markdown, table};
 
+use crate::benchmarks;
 use crate::cli::Format;
 use crate::exit::Fault;
 
@@ -60,6 +61,7 @@ impl Outputs {
                 (Format::Csv, _) => ("intervals.csv", intervals_csv(report)),
                 (Format::Md, _) => ("report.md", markdown(report)),
                 (Format::Junit, _) => ("junit.xml", junit(report)),
+                (Format::Benchmarks, _) => ("benchmarks.md", benchmarks::page(report)?),
                 (Format::Hlog, Some(log)) => ("report.hlog", log.text()),
                 (Format::Hlog, None) => {
                     return Err(Fault::usage(

@@ -1,17 +1,20 @@
 //! Two results side by side: ratios with intervals, and refusal where likes are not compared.
 //!
-//! With three repetitions or more on both sides the interval of a ratio comes from the paired repetitions,
+//! With three repetitions or more on both sides the interval of a ratio is drawn from the paired repetitions,
 //! which were interleaved, so what the machine did to both cancels. With fewer it comes from the intervals of
 //! each quantile, which know nothing of drift between runs; the table says which.
+
+use serde::Serialize;
 
 use super::table::Table;
 use super::{OpRecord, PhaseRecord, Report, StreamRecord, WorkloadRecord};
 use crate::quantity::{Rate, Span};
 use crate::random::Stream;
 use crate::slo::ClockName;
+use crate::statistics::{median, median_interval};
 
-/// A ratio and its 95 % interval.
-#[derive(Clone, Copy, Debug, PartialEq)]
+/// A ratio and its 95 % interval. Fewer than six pairs cannot give 95 %: the interval is then their whole range.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Ratio {
     /// Second over first.
     pub ratio: f64,
@@ -24,8 +27,10 @@ pub struct Ratio {
 }
 
 /// One compared number.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Compared {
+    /// The two targets.
+    pub targets: [String; 2],
     /// Workload, phase, stream and operation.
     pub what: String,
     /// `done/s`, `response p99`, ...
@@ -84,6 +89,7 @@ fn compare_workload(
     b: &[WorkloadRecord],
     comparison: &mut Comparison,
 ) {
+    let targets = [a[0].target.name.clone(), b[0].target.name.clone()];
     for phase in &a[0].phases {
         let of = |side: &[WorkloadRecord]| -> Vec<PhaseRecord> {
             side.iter()
@@ -112,7 +118,13 @@ fn compare_workload(
                         })
                         .collect()
                 };
-                compare_op(&what, &find(&phases_a), &find(&phases_b), comparison);
+                compare_op(
+                    &what,
+                    &targets,
+                    &find(&phases_a),
+                    &find(&phases_b),
+                    comparison,
+                );
             }
         }
     }
@@ -120,6 +132,7 @@ fn compare_workload(
 
 fn compare_op(
     what: &str,
+    targets: &[String; 2],
     a: &[(StreamRecord, OpRecord)],
     b: &[(StreamRecord, OpRecord)],
     comparison: &mut Comparison,
@@ -134,6 +147,7 @@ fn compare_op(
                     show: &dyn Fn(f64) -> String| {
         if let (Some(ratio), Some(x), Some(y)) = (ratio(&a, &b), middle(&a), middle(&b)) {
             comparison.rows.push(Compared {
+                targets: targets.clone(),
                 what: what.to_string(),
                 metric,
                 values: [show(x), show(y)],
@@ -244,17 +258,10 @@ fn ratio(a: &[Estimate], b: &[Estimate]) -> Option<Ratio> {
     if n == 0 {
         return None;
     }
-    let mean = pairs.iter().sum::<f64>() / n as f64;
-    if n >= 3 {
-        let variance = pairs.iter().map(|d| (d - mean).powi(2)).sum::<f64>() / (n - 1) as f64;
-        let half = student(n - 1) * (variance / n as f64).sqrt();
-        return Some(Ratio {
-            ratio: mean.exp(),
-            lo: (mean - half).exp(),
-            hi: (mean + half).exp(),
-            paired: true,
-        });
+    if n >= PAIRS_MIN {
+        return Some(paired(&pairs));
     }
+    let mean = pairs.iter().sum::<f64>() / n as f64;
     // The widest ratio that the intervals of the first pair allow, narrowed as independent errors combine.
     let (x, y) = (&a[0], &b[0]);
     let spread = |e: &Estimate| ((e.value / e.lo.max(1e-9)).ln(), (e.hi / e.value).ln());
@@ -267,15 +274,27 @@ fn ratio(a: &[Estimate], b: &[Estimate]) -> Option<Ratio> {
     })
 }
 
-/// The 97.5 % quantile of Student's t.
-fn student(freedom: usize) -> f64 {
-    const TABLE: [f64; 10] = [
-        12.71, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228,
-    ];
-    TABLE
-        .get(freedom - 1)
-        .copied()
-        .unwrap_or(1.96 + 2.5 / freedom as f64)
+/// Fewer pairs say nothing about how far repetitions lie apart.
+const PAIRS_MIN: usize = 3;
+
+fn paired(logarithms: &[f64]) -> Ratio {
+    let (lo, hi) = median_interval(logarithms);
+    Ratio {
+        ratio: median(logarithms).exp(),
+        lo: lo.exp(),
+        hi: hi.exp(),
+        paired: true,
+    }
+}
+
+/// The ratio of second to first over rounds in which both were measured; none with fewer than three.
+pub fn paired_ratio(rounds: &[(f64, f64)]) -> Option<Ratio> {
+    let pairs: Vec<f64> = rounds
+        .iter()
+        .filter(|(x, y)| *x > 0.0 && *y > 0.0)
+        .map(|(x, y)| (y / x).ln())
+        .collect();
+    (pairs.len() >= PAIRS_MIN).then(|| paired(&pairs))
 }
 
 impl Comparison {
@@ -324,18 +343,12 @@ impl Comparison {
     }
 }
 
-/// One table over all targets of a run, each against the first; none if there is only one target.
-pub fn comparison(report: &Report) -> Option<Table> {
-    let mut targets: Vec<&str> = Vec::new();
-    for result in &report.results {
-        if !targets.contains(&result.target.name.as_str()) {
-            targets.push(&result.target.name);
-        }
-    }
-    let (first, others) = targets.split_first()?;
-    if others.is_empty() {
-        return None;
-    }
+/// Every number of every target of a run against the first target; empty if there is only one.
+pub fn comparison_rows(report: &Report) -> Vec<Compared> {
+    let targets = targets(report);
+    let Some((first, others)) = targets.split_first() else {
+        return Vec::new();
+    };
     let of = |target: &str| -> Vec<&WorkloadRecord> {
         report
             .results
@@ -343,35 +356,70 @@ pub fn comparison(report: &Report) -> Option<Table> {
             .filter(|result| result.target.name == target)
             .collect()
     };
-    let mut table = Table::new([
-        "what",
-        "metric",
-        "target",
-        "value",
-        "over first",
-        "95 % interval",
-    ]);
-    for (i, other) in others.iter().enumerate() {
-        for row in compare(&of(first), &of(other)).rows {
-            if i == 0 {
-                table.row(vec![
-                    row.what.clone(),
-                    row.metric.clone(),
-                    first.to_string(),
-                    row.values[0].clone(),
-                    "1".to_string(),
-                    String::new(),
-                ]);
-            }
-            table.row(vec![
-                row.what,
-                row.metric,
-                other.to_string(),
-                row.values[1].clone(),
-                format!("{:.3}", row.ratio.ratio),
-                format!("{:.3} to {:.3}", row.ratio.lo, row.ratio.hi),
-            ]);
+    others
+        .iter()
+        .flat_map(|other| compare(&of(first), &of(other)).rows)
+        .collect()
+}
+
+/// The targets of a run: the one asked for first, then the others by name. Which one ran first is chance.
+fn targets(report: &Report) -> Vec<String> {
+    let mut targets: Vec<String> = Vec::new();
+    for result in &report.results {
+        if !targets.contains(&result.target.name) {
+            targets.push(result.target.name.clone());
         }
+    }
+    targets.sort();
+    let words = &report.run.command;
+    let asked = words.iter().enumerate().find_map(|(at, word)| {
+        let list = match word.strip_prefix("--target") {
+            Some("") => words.get(at + 1)?,
+            Some(rest) => rest.strip_prefix('=')?,
+            None => return None,
+        };
+        list.split(',').next()
+    });
+    let first = asked.unwrap_or("ringkeep");
+    if let Some(at) = targets.iter().position(|target| target == first) {
+        targets[..=at].rotate_right(1);
+    }
+    targets
+}
+
+/// One table over all targets of a run, a column for each; none if there is only one target.
+pub fn comparison(report: &Report) -> Option<Table> {
+    let rows = comparison_rows(report);
+    let targets = targets(report);
+    if rows.is_empty() {
+        return None;
+    }
+    let mut titles = vec!["what".to_string(), "metric".to_string()];
+    titles.extend(targets.iter().enumerate().map(|(i, target)| match i {
+        0 => target.clone(),
+        _ => format!("{target} (times {}, interval)", targets[0]),
+    }));
+    let mut table = Table::titled(titles);
+    let mut seen: Vec<(&str, &str)> = Vec::new();
+    for row in &rows {
+        if seen.contains(&(&row.what, &row.metric)) {
+            continue;
+        }
+        seen.push((&row.what, &row.metric));
+        let mut cells = vec![row.what.clone(), row.metric.clone(), row.values[0].clone()];
+        for target in &targets[1..] {
+            let found = rows.iter().find(|other| {
+                other.what == row.what && other.metric == row.metric && other.targets[1] == *target
+            });
+            cells.push(found.map_or("not measured".to_string(), |found| {
+                let ratio = found.ratio;
+                format!(
+                    "{} ({:.3}, {:.3} to {:.3})",
+                    found.values[1], ratio.ratio, ratio.lo, ratio.hi
+                )
+            }));
+        }
+        table.row(cells);
     }
     Some(table)
 }

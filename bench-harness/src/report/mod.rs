@@ -10,6 +10,7 @@ mod hlog;
 mod html;
 mod junit;
 mod markdown;
+mod metric;
 mod quantiles;
 mod svg;
 pub mod table;
@@ -20,12 +21,15 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 pub use build::{PhaseContext, phase_record};
-pub use compare::{Compared, Comparison, Ratio, compare, comparison};
+pub use compare::{
+    Compared, Comparison, Ratio, compare, comparison, comparison_rows, paired_ratio,
+};
 pub use csv::intervals_csv;
 pub use hlog::IntervalLog;
 pub use html::html;
 pub use junit::junit;
 pub use markdown::markdown;
+pub use metric::Metric;
 pub use quantiles::{clock_record, decode_histogram, samples_needed};
 
 use crate::environment::Environment;
@@ -115,6 +119,9 @@ pub struct LoadRecord {
     pub write_ns: u64,
     /// Time to settle afterwards.
     pub settle_ns: u64,
+    /// Bytes the process sent to storage while it loaded and settled.
+    #[serde(default)]
+    pub storage_write_bytes: u64,
     /// Bytes under the target's directory afterwards.
     pub disk_bytes: u64,
 }
@@ -319,9 +326,19 @@ pub struct SloRecord {
 }
 
 impl Report {
-    /// The whole report as JSON.
+    /// The whole report as JSON, with the comparison of its targets worked out for other readers.
     pub fn to_json(&self) -> String {
-        let mut text = serde_json::to_string(self).expect("report data has only string keys");
+        #[derive(Serialize)]
+        struct WithComparison<'a> {
+            #[serde(flatten)]
+            report: &'a Report,
+            comparison: Vec<Compared>,
+        }
+        let whole = WithComparison {
+            report: self,
+            comparison: comparison_rows(self),
+        };
+        let mut text = serde_json::to_string(&whole).expect("report data has only string keys");
         text.push('\n');
         text
     }

@@ -23,6 +23,14 @@ impl Table {
         }
     }
 
+    /// A table whose columns are known only now.
+    pub fn titled(titles: Vec<String>) -> Table {
+        Table {
+            rows: vec![titles],
+            all_left: false,
+        }
+    }
+
     /// Adds a row.
     pub fn row(&mut self, cells: Vec<String>) {
         self.rows.push(cells);

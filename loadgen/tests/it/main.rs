@@ -2,6 +2,7 @@
 
 mod faults;
 mod interrupt;
+mod peers;
 mod quick;
 mod saved;
 

@@ -1,0 +1,84 @@
+//! Several targets in one run: the comparison in every format, and the page made from it.
+
+use super::{Folder, loadgen};
+
+#[test]
+fn targets_take_turns_and_are_compared() {
+    let folder = Folder::new("peers");
+    let out = folder.file("out");
+    let run = [
+        "run",
+        "--quick",
+        "--suite",
+        "peers",
+        "--filter",
+        "peers/{get,large_get}/**",
+        "--filter",
+        "peers/load_random",
+        "--target",
+        "ringkeep,memory",
+        "--repeat",
+        "3",
+        "--out",
+        &out,
+    ];
+    let done = loadgen(&run).expect(0);
+    assert!(
+        done.out.contains("memory (times ringkeep, interval)"),
+        "{}",
+        done.out
+    );
+    for file in ["report.md", "report.html", "report.json"] {
+        let text = std::fs::read_to_string(format!("{out}/{file}")).unwrap();
+        assert!(text.to_lowercase().contains("comparison"), "{file}");
+    }
+
+    let page = loadgen(&["report", "--format", "benchmarks", &out])
+        .expect(0)
+        .out;
+    let row = |title: &str| -> String {
+        let found = page
+            .lines()
+            .find(|line| line.starts_with(&format!("| {title} |")));
+        found
+            .unwrap_or_else(|| panic!("no row {title} in\n{page}"))
+            .to_string()
+    };
+    for title in [
+        "get, 1 thread, uniform",
+        "get, zipf 0.99, 1000 callers",
+        "random load, then settled",
+    ] {
+        let row = row(title);
+        assert!(
+            ["won", "even", "**lost**"]
+                .iter()
+                .any(|word| row.contains(word)),
+            "{row}"
+        );
+    }
+    assert!(row("put, 1 caller").contains("| not measured |"));
+    assert!(
+        page.contains("## Not reached") && page.contains("- **ringkeep**: "),
+        "{page}"
+    );
+}
+
+#[test]
+fn a_page_needs_a_peer() {
+    let folder = Folder::new("peerless");
+    let out = folder.file("out");
+    let run = [
+        "run",
+        "--quick",
+        "--suite",
+        "peers",
+        "--filter",
+        "peers/get/**",
+        "--out",
+        &out,
+    ];
+    loadgen(&run).expect(0);
+    let refused = loadgen(&["report", "--format", "benchmarks", &out]).expect(2);
+    assert!(refused.err.contains("--suite peers"), "{}", refused.err);
+}
