@@ -17,6 +17,7 @@ use crate::open::{self, Opened};
 use crate::options::Options;
 use crate::scan::{KeyRange, Keys, Scan};
 use crate::shards::{Question, Shards};
+use crate::snapshot::Snapshot;
 use crate::stats::Stats;
 use crate::threads::{Running, Threads};
 use crate::{Batch, Result, desk};
@@ -126,7 +127,7 @@ impl Database {
         keys: impl IntoIterator<Item = K>,
     ) -> impl Future<Output = Result<Vec<Option<Vec<u8>>>>> + Send {
         let keys: Vec<Box<[u8]>> = keys.into_iter().map(|key| key.as_ref().into()).collect();
-        async move { self.0.multi_get(keys).await }
+        async move { self.0.multi_get(keys, None).await }
     }
 
     /// Stores a value; returns the version of the write.
@@ -224,6 +225,11 @@ impl Database {
                 None => self.0.nothing_written(),
             }
         }
+    }
+
+    /// The database as it is now, for as long as the snapshot lives.
+    pub fn snapshot(&self) -> Result<Snapshot> {
+        Snapshot::new(Arc::clone(&self.0))
     }
 
     /// The entries of a range of keys, in order: `..`, `"a".."b"`, `"a"..`, and so on.
@@ -341,15 +347,19 @@ impl Inner {
         Ok(self.clock.now())
     }
 
-    async fn multi_get(&self, keys: Vec<Box<[u8]>>) -> Result<Vec<Option<Vec<u8>>>> {
+    pub(crate) async fn multi_get(
+        &self,
+        keys: Vec<Box<[u8]>>,
+        at: Option<Version>,
+    ) -> Result<Vec<Option<Vec<u8>>>> {
         self.shards.check_open()?;
         keys.iter().try_for_each(|key| check_key(key))?;
         let mut values = vec![None; keys.len()];
         let places: Vec<(usize, Box<[u8]>)> = keys.into_iter().enumerate().collect();
         let groups = grouped(&self.shards.routing, places, |(_, key)| key);
         // One shard answers all its keys from one instant by itself.
-        let pin = (groups.len() > 1).then(|| self.pins.pin());
-        let at = pin.as_ref().map(ringkeep_shard::Pin::version);
+        let pin = (groups.len() > 1 && at.is_none()).then(|| self.pins.pin());
+        let at = at.or(pin.as_ref().map(ringkeep_shard::Pin::version));
         let mut questions = Vec::with_capacity(groups.len());
         let mut asked = Vec::with_capacity(groups.len());
         for (shard, group) in groups {
@@ -424,7 +434,7 @@ impl fmt::Debug for Database {
     }
 }
 
-fn value(reply: Reply) -> Option<Vec<u8>> {
+pub(crate) fn value(reply: Reply) -> Option<Vec<u8>> {
     match reply {
         Reply::Value(value) => value.map(<[u8]>::into_vec),
         reply => wrong(&reply),

@@ -33,6 +33,7 @@ mod database;
 
 mod batch;
 mod scan;
+mod snapshot;
 
 mod routing;
 mod shards;
@@ -66,4 +67,5 @@ pub use ringkeep_shard::{
     Codec, Durability, Error as ShardError, ShardId, ShardOptions, ShardStats, Version,
 };
 pub use scan::{KeyRange, KeyValue, Keys, Scan};
+pub use snapshot::Snapshot;
 pub use stats::{HostReport, Stats};

@@ -15,7 +15,7 @@ use crate::commit::Commits;
 use crate::compaction::Compaction;
 use crate::cross_shard::Transactions;
 use crate::error::Error;
-use crate::hot_rows::Shown;
+use crate::hot_rows::ToShow;
 use crate::letter::{Content, Letter};
 use crate::log::{Log, LogFailure};
 use crate::manifest::ManifestStore;
@@ -45,7 +45,7 @@ pub(crate) struct Core<T> {
     pub tables: RefCell<Rc<TableSet>>,
     pub cache: Rc<RefCell<PageCache>>,
     pub rows: RefCell<RowWriter>,
-    pub to_show: RefCell<Vec<Shown>>,
+    pub to_show: RefCell<ToShow>,
     pub manifest: ManifestStore,
     pub next_table: Cell<u64>,
     /// Reads of the present see versions up to this one: the newest whose group is as durable as was

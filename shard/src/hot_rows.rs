@@ -5,11 +5,19 @@ use xxhash_rust::xxh3::xxh3_64;
 use crate::call::Op;
 use crate::core::Core;
 
-/// An answered row that waits to be shown until all that was said before it is on its way.
-pub(crate) struct Shown {
+/// Answered rows that wait to be shown until all that was said before them is on its way. Keeps its memory.
+#[derive(Default)]
+pub(crate) struct ToShow {
+    rows: Vec<Waiting>,
+    /// Their keys and values.
+    bytes: Vec<u8>,
+}
+
+struct Waiting {
     hash: u64,
-    key: Box<[u8]>,
-    value: Box<[u8]>,
+    start: usize,
+    key_bytes: usize,
+    value_bytes: usize,
 }
 
 impl<T> Core<T> {
@@ -18,11 +26,15 @@ impl<T> Core<T> {
         let hash = xxh3_64(key);
         let admitted = self.rows.borrow_mut().admits(hash, key, value);
         if admitted && self.is_newest(key) && !self.transactions.borrow().holds(hash) {
-            self.to_show.borrow_mut().push(Shown {
+            let ToShow { rows, bytes } = &mut *self.to_show.borrow_mut();
+            rows.push(Waiting {
                 hash,
-                key: key.into(),
-                value: value.into(),
+                start: bytes.len(),
+                key_bytes: key.len(),
+                value_bytes: value.len(),
             });
+            bytes.extend_from_slice(key);
+            bytes.extend_from_slice(value);
         }
     }
 
@@ -30,14 +42,14 @@ impl<T> Core<T> {
     /// acknowledged or seen.
     pub fn hide_rows(&self, ops: &[Op]) {
         let mut rows = self.rows.borrow_mut();
-        let mut to_show = self.to_show.borrow_mut();
+        let to_show = &mut self.to_show.borrow_mut().rows;
         if rows.inserted() == 0 && to_show.is_empty() {
             return;
         }
         for op in ops {
             let hash = xxh3_64(op.key());
             rows.remove(hash);
-            to_show.retain(|shown| shown.hash != hash);
+            to_show.retain(|waiting| waiting.hash != hash);
         }
     }
 
@@ -45,9 +57,15 @@ impl<T> Core<T> {
     /// letters that this shard sent because of it.
     pub fn show_rows(&self) {
         let mut rows = self.rows.borrow_mut();
-        for Shown { hash, key, value } in self.to_show.borrow_mut().drain(..) {
-            rows.show(hash, &key, &value);
+        let ToShow {
+            rows: waiting,
+            bytes,
+        } = &mut *self.to_show.borrow_mut();
+        for row in waiting.drain(..) {
+            let (key, rest) = bytes[row.start..].split_at(row.key_bytes);
+            rows.show(row.hash, key, &rest[..row.value_bytes]);
         }
+        bytes.clear();
     }
 
     /// No version of the key is in memory that is not visible yet.

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::vec::IntoIter;
+use std::vec::Drain;
 
 use ringkeep_io::{Directory, Io, Nanos};
 
@@ -117,6 +117,9 @@ impl fmt::Display for Recovered {
 pub struct Shard<T> {
     core: Rc<Core<T>>,
     recovered: Recovered,
+    /// Being handed out; empty in between.
+    replies: Vec<(T, Reply)>,
+    letters: Vec<(ShardId, Letter)>,
 }
 
 impl<T: 'static> Shard<T> {
@@ -180,7 +183,12 @@ impl<T: 'static> Shard<T> {
                 core.send(participant, content);
             }
         }
-        Ok(Shard { core, recovered })
+        Ok(Shard {
+            core,
+            recovered,
+            replies: Vec::new(),
+            letters: Vec::new(),
+        })
     }
 
     /// Prepared parts whose outcome only their coordinator knows. Each must be resolved before the
@@ -272,14 +280,17 @@ impl<T: 'static> Shard<T> {
 
     /// Answers ready to go. To be taken when all letters are on their way: other threads see the answered rows from
     /// here on.
-    pub fn replies(&mut self) -> IntoIter<(T, Reply)> {
+    pub fn replies(&mut self) -> Drain<'_, (T, Reply)> {
         self.core.show_rows();
-        std::mem::take(&mut *self.core.replies.borrow_mut()).into_iter()
+        // Two lists take turns, so that answering takes no memory.
+        std::mem::swap(&mut *self.core.replies.borrow_mut(), &mut self.replies);
+        self.replies.drain(..)
     }
 
     /// Messages to other shards ready to go.
-    pub fn letters(&mut self) -> IntoIter<(ShardId, Letter)> {
-        std::mem::take(&mut *self.core.letters.borrow_mut()).into_iter()
+    pub fn letters(&mut self) -> Drain<'_, (ShardId, Letter)> {
+        std::mem::swap(&mut *self.core.letters.borrow_mut(), &mut self.letters);
+        self.letters.drain(..)
     }
 
     /// `Close` was answered: everything is flushed and nothing is in flight.

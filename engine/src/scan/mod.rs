@@ -25,7 +25,7 @@ pub use range::{KeyRange, Keys};
 /// A key and its value.
 pub type KeyValue = (Vec<u8>, Vec<u8>);
 
-/// Entries in the order of their keys, all as they were when the scan was made. An iterator for threads,
+/// Entries in the order of their keys, all as they were when the scan, or its snapshot, was made. An iterator for threads,
 /// [`Scan::next_async`] for futures. It keeps the database open while it lives.
 pub struct Scan {
     inner: Arc<Inner>,
@@ -33,7 +33,7 @@ pub struct Scan {
     reading: Reading,
     stage: Stage,
     /// Released at the end, so that a finished scan that nobody drops holds no old version back.
-    pin: Option<Pin>,
+    pin: Option<Arc<Pin>>,
 }
 
 enum Stage {
@@ -57,8 +57,14 @@ struct Head {
 }
 
 impl Scan {
+    /// Of the present.
     pub(crate) fn new(inner: Arc<Inner>, keys: Keys) -> Scan {
-        let pin = inner.pins.pin();
+        let pin = Arc::new(inner.pins.pin());
+        Scan::at(inner, keys, pin)
+    }
+
+    /// Of the pinned version.
+    pub(crate) fn at(inner: Arc<Inner>, keys: Keys, pin: Arc<Pin>) -> Scan {
         let share = SCAN_BYTES / 2 / usize::from(inner.shards.routing.shards);
         Scan {
             reading: Reading {

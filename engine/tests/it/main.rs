@@ -17,3 +17,4 @@ mod paths;
 mod reopen;
 mod scan;
 mod second_opener;
+mod snapshot;

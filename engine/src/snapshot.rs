@@ -1,0 +1,105 @@
+//! The database as it was at one version.
+
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+
+use ringkeep_shard::{Call, Pin, Version};
+
+use crate::batch::check_key;
+use crate::database::{Inner, value};
+use crate::scan::{KeyRange, Keys, Scan};
+use crate::{Result, desk};
+
+/// All that was written up to one instant, and nothing later, for as long as this or a clone of it lives. Readers
+/// of it wait for nobody; what it costs is the space of versions that were overwritten since. It keeps the database
+/// open.
+///
+/// ```
+/// # fn main() -> ringkeep::Result<()> {
+/// # let folder = std::env::temp_dir().join(format!("ringkeep-doc-snapshot-{}", std::process::id()));
+/// # let options = ringkeep::Options { direct: ringkeep::Direct::Optional, ..ringkeep::Options::small() };
+/// # let db = ringkeep::Database::open(&folder, options)?;
+/// db.put("price", "10")?;
+/// let before = db.snapshot()?;
+/// db.put("price", "12")?;
+/// assert_eq!(before.get("price")?.as_deref(), Some(&b"10"[..]));
+/// # drop(before);
+/// # db.close()?;
+/// # std::fs::remove_dir_all(&folder).unwrap();
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Snapshot {
+    inner: Arc<Inner>,
+    pin: Arc<Pin>,
+}
+
+impl Snapshot {
+    pub(crate) fn new(inner: Arc<Inner>) -> Result<Snapshot> {
+        inner.shards.check_open()?;
+        let pin = Arc::new(inner.pins.pin());
+        Ok(Snapshot { inner, pin })
+    }
+
+    /// Every commit up to and including this one is in it.
+    pub fn version(&self) -> Version {
+        self.pin.version()
+    }
+
+    /// The value that a key had.
+    pub fn get(&self, key: impl AsRef<[u8]>) -> Result<Option<Vec<u8>>> {
+        desk::block_on(self.get_async(key))
+    }
+
+    /// [`Snapshot::get`] as a future.
+    pub fn get_async(
+        &self,
+        key: impl AsRef<[u8]>,
+    ) -> impl Future<Output = Result<Option<Vec<u8>>>> + Send {
+        let key: Box<[u8]> = key.as_ref().into();
+        async move {
+            check_key(&key)?;
+            let shard = self.inner.shards.routing.shard(&key);
+            let at = Some(self.version());
+            let reply = self.inner.shards.ask_async(shard, Call::Get { key, at });
+            reply.await.map(value)
+        }
+    }
+
+    /// The values that several keys had, in their order.
+    pub fn multi_get<K: AsRef<[u8]>>(
+        &self,
+        keys: impl IntoIterator<Item = K>,
+    ) -> Result<Vec<Option<Vec<u8>>>> {
+        desk::block_on(self.multi_get_async(keys))
+    }
+
+    /// [`Snapshot::multi_get`] as a future.
+    pub fn multi_get_async<K: AsRef<[u8]>>(
+        &self,
+        keys: impl IntoIterator<Item = K>,
+    ) -> impl Future<Output = Result<Vec<Option<Vec<u8>>>>> + Send {
+        let keys: Vec<Box<[u8]>> = keys.into_iter().map(|key| key.as_ref().into()).collect();
+        async move { self.inner.multi_get(keys, Some(self.version())).await }
+    }
+
+    /// The entries of a range of keys, as [`Database::scan`](crate::Database::scan).
+    pub fn scan(&self, range: impl KeyRange) -> Scan {
+        Scan::at(Arc::clone(&self.inner), range.keys(), Arc::clone(&self.pin))
+    }
+
+    /// The entries whose keys began with `prefix`.
+    pub fn scan_prefix(&self, prefix: impl AsRef<[u8]>) -> Scan {
+        self.scan(Keys::prefix(prefix))
+    }
+}
+
+impl fmt::Debug for Snapshot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Snapshot")
+            .field("version", &self.version())
+            .finish_non_exhaustive()
+    }
+}
