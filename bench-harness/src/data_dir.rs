@@ -60,16 +60,35 @@ impl DataDir {
         }
     }
 
+    /// The directory at `path`, new, empty, or left by an earlier run of this program. It stays.
+    pub fn reused(path: &Path) -> Result<DataDir, String> {
+        let mut dir = match path.join(MARKER).exists() {
+            true => DataDir::marked(path.to_path_buf(), None),
+            false => DataDir::at(path),
+        }?;
+        dir.keep();
+        Ok(dir)
+    }
+
     fn marked(path: PathBuf, made: Option<PathBuf>) -> Result<DataDir, String> {
         let dir = DataDir {
             path,
             made,
             keep: false,
         };
-        let text = "Written by loadgen, which removes it after the run.\n";
+        let text = "Written by loadgen, which removes it after the run unless told to keep it.\n";
         std::fs::write(dir.path.join(MARKER), text)
             .map_err(|error| format!("cannot write to {}: {error}", dir.path.display()))?;
         Ok(dir)
+    }
+
+    /// Another hold on the same directory, which removes nothing.
+    pub fn share(&self) -> DataDir {
+        DataDir {
+            path: self.path.clone(),
+            made: None,
+            keep: true,
+        }
     }
 
     /// Leaves everything in place at the end.
@@ -176,6 +195,23 @@ mod tests {
         drop(DataDir::at(&new).unwrap());
         assert!(!new.exists());
         assert!(DataDir::at(&outer.path().join("no/such/parent")).is_err());
+    }
+
+    #[test]
+    fn only_a_directory_of_loadgens_is_reused() {
+        let outer = DataDir::temporary().unwrap();
+        let path = outer.path().join("kept");
+        drop(DataDir::reused(&path).unwrap());
+        std::fs::create_dir(path.join("ringkeep-1")).unwrap();
+        drop(DataDir::reused(&path).unwrap());
+        assert!(path.join("ringkeep-1").exists());
+        let other = outer.fresh("other").unwrap();
+        std::fs::write(other.join("precious"), "x").unwrap();
+        assert!(
+            DataDir::reused(&other)
+                .unwrap_err()
+                .contains("is not empty")
+        );
     }
 
     #[test]

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crate::data_dir::DataDir;
 use crate::environment::disk_bytes;
 use crate::generator;
+use crate::kept::{self, Kept};
 use crate::load::load;
 use crate::phase::{PhaseOutcome, Progress, Setting, run_phase};
 use crate::placement::Placement;
@@ -19,6 +20,7 @@ use crate::report::{
 };
 use crate::suite::Scale;
 use crate::target::{Failure, OpenOptions, Target, TargetKind};
+use crate::trace::{Recording, TappedTarget};
 use crate::workload::stream::Mix;
 use crate::workload::{Dataset, OpKind, Phase, Workload};
 
@@ -50,6 +52,10 @@ pub struct Manner {
     pub loaders: usize,
     /// Shards asked for, if any.
     pub shards: Option<usize>,
+    /// Take datasets that an earlier run left, and leave them for the next.
+    pub reuse: bool,
+    /// Notes what the phases ask.
+    pub record: Option<std::sync::Arc<Recording>>,
     /// Further target settings.
     pub extra: std::collections::BTreeMap<String, String>,
 }
@@ -71,6 +77,8 @@ struct Open {
     seed: u64,
     options: OpenOptions,
     used_up: bool,
+    /// Written to since it last settled: the debt of one phase must not be paid in the next.
+    unsettled: bool,
 }
 
 impl<'a> Bench<'a> {
@@ -150,7 +158,22 @@ impl<'a> Bench<'a> {
                 .flat_map(|traffic| &traffic.ops)
                 .any(|shape| matches!(shape.op, OpKind::Insert | OpKind::Delete));
             open.used_up |= changes || workload.dataset.empty;
+            if open.used_up {
+                kept::forget(&open.path);
+            }
             let target = &*open.target;
+            if open.unsettled && phase.settles && self.manner.scale != Scale::Quick {
+                watch(Event::Settling);
+                target.settle()?;
+            }
+            open.unsettled = phase
+                .traffic
+                .iter()
+                .flat_map(|traffic| &traffic.ops)
+                .any(|shape| shape.op.writes());
+            if let Some(recording) = &self.manner.record {
+                recording.start();
+            }
             let outcome = run_phase(
                 target,
                 workload,
@@ -161,6 +184,9 @@ impl<'a> Bench<'a> {
                     watch(Event::Running(progress.clone()));
                 },
             )?;
+            if let Some(recording) = &self.manner.record {
+                recording.pause();
+            }
             let calibration = match self.manner.scale {
                 Scale::Quick => 20_000,
                 _ => 200_000,
@@ -216,11 +242,21 @@ impl<'a> Bench<'a> {
             return self.reopen(kind, options).map(|()| None);
         }
         self.close()?;
-        self.opened += 1;
-        let path = self
-            .dir
-            .fresh(&format!("{}-{}", kind.name, self.opened))
-            .map_err(Failure)?;
+        let kept = Kept {
+            target: kind.name.to_string(),
+            dataset: workload.dataset.clone(),
+            seed: workload.seed,
+            shards: self.manner.shards,
+        };
+        let found = match self.manner.reuse && kind.persists && !workload.dataset.empty {
+            true => kept.find(self.dir.path()),
+            false => None,
+        };
+        let loaded = found.is_some();
+        let path = match found {
+            Some(path) => path,
+            None => self.fresh(kind.name)?,
+        };
         let options = OpenOptions {
             dir: path.clone(),
             ..options
@@ -229,6 +265,7 @@ impl<'a> Bench<'a> {
             .manner
             .placement
             .on_target_cores(|| (kind.open)(&options))?;
+        let target = self.tapped(target);
         self.open = Some(Open {
             kind: kind.name,
             target,
@@ -237,11 +274,35 @@ impl<'a> Bench<'a> {
             seed: workload.seed,
             options,
             used_up: false,
+            unsettled: false,
         });
-        if workload.dataset.empty {
+        if workload.dataset.empty || loaded {
             return Ok(None);
         }
-        self.fill(workload, watch).map(Some)
+        let record = self.fill(workload, watch)?;
+        let open = self.open.as_ref().expect("it was just filled");
+        if self.manner.reuse && kind.persists && !open.used_up {
+            kept.remember(&open.path).map_err(Failure)?;
+        }
+        Ok(Some(record))
+    }
+
+    /// A folder of its own for a target; earlier runs may have left some.
+    fn fresh(&mut self, name: &str) -> Result<PathBuf, Failure> {
+        loop {
+            self.opened += 1;
+            let name = format!("{name}-{}", self.opened);
+            if !self.dir.path().join(&name).exists() {
+                return self.dir.fresh(&name).map_err(Failure);
+            }
+        }
+    }
+
+    fn tapped(&self, target: Box<dyn Target>) -> Box<dyn Target> {
+        match &self.manner.record {
+            Some(recording) => Box::new(TappedTarget::new(target, recording.clone())),
+            None => target,
+        }
     }
 
     /// Opens the same directory again if the settings differ from what is open.
@@ -258,6 +319,7 @@ impl<'a> Bench<'a> {
             path,
             dataset,
             seed,
+            unsettled,
             ..
         } = self.open.take().expect("it is open");
         target.close()?;
@@ -265,17 +327,19 @@ impl<'a> Bench<'a> {
             dir: path.clone(),
             ..options
         };
+        let reopened = self
+            .manner
+            .placement
+            .on_target_cores(|| (kind.open)(&options))?;
         self.open = Some(Open {
             kind: kind.name,
-            target: self
-                .manner
-                .placement
-                .on_target_cores(|| (kind.open)(&options))?,
+            target: self.tapped(reopened),
             path,
             dataset,
             seed,
             options,
             used_up: false,
+            unsettled,
         });
         Ok(())
     }

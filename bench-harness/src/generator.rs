@@ -7,7 +7,7 @@ use crate::recorder::{Ledger, Recorder};
 use crate::target::{NullTarget, Target};
 use crate::window::{OPEN, Window};
 use crate::workload::stream::Mix;
-use crate::workload::{Load, OnFull, OpKind, Think, Traffic, Workload};
+use crate::workload::{Arrival, Load, OnFull, OpKind, Think, Traffic, Workload};
 
 /// Enough operations for a mean, however many keys each has.
 const OPS_MIN: u64 = 500;
@@ -72,7 +72,11 @@ fn without_waiting(load: &Load) -> Load {
             ..
         } => Load::Open {
             rate_per_s: 1e9,
-            arrival,
+            arrival: match arrival {
+                // A trace has times of its own, which would have to be waited for.
+                Arrival::Trace => Arrival::Uniform,
+                arrival => arrival,
+            },
             in_flight_max,
             on_full: OnFull::Queue,
         },

@@ -20,6 +20,8 @@ pub mod workload;
 
 pub mod suite;
 
+pub mod trace;
+
 pub mod target;
 
 pub mod window;
@@ -31,10 +33,13 @@ pub mod steady;
 pub mod phase;
 
 pub mod data_dir;
+pub mod kept;
 pub mod load;
 pub mod placement;
 
 pub mod experiment;
+
+pub mod curve;
 pub mod generator;
 
 pub mod prove;

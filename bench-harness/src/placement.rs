@@ -21,6 +21,15 @@ impl Placement {
         Placement::divide(&allowed(), drivers)
     }
 
+    /// Drivers and target share all cores, the drivers pinned to the first ones.
+    pub fn colocated(drivers: usize) -> Placement {
+        let cores = allowed();
+        Placement {
+            drivers: cores.iter().copied().take(drivers).collect(),
+            target: cores,
+        }
+    }
+
     fn divide(cores: &[usize], drivers: usize) -> Placement {
         if cores.len() <= drivers {
             return Placement {
@@ -45,6 +54,18 @@ impl Placement {
             opener.join().expect("opening a target does not panic")
         })
     }
+}
+
+/// Holds this process to these cores, if called before it starts threads.
+pub fn hold_process_to(cores: &[usize]) -> Result<(), String> {
+    let own = allowed();
+    if let Some(odd) = cores.iter().find(|core| !own.contains(core)) {
+        return Err(format!(
+            "core {odd} cannot be used; this process may use {own:?}"
+        ));
+    }
+    hold_to(cores);
+    Ok(())
 }
 
 /// Holds the calling thread to these cores; a refusal leaves it where it is.

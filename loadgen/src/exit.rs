@@ -46,6 +46,22 @@ impl Fault {
         }
     }
 
+    /// The target failed.
+    pub fn target(message: impl fmt::Display) -> Fault {
+        Fault {
+            code: Code::WrongAnswers,
+            message: message.to_string(),
+        }
+    }
+
+    /// Ctrl-C before anything was measured.
+    pub fn interrupted() -> Fault {
+        Fault {
+            code: Code::Interrupted,
+            message: "ended before anything was measured".to_string(),
+        }
+    }
+
     /// The user cannot.
     pub fn internal(message: impl fmt::Display) -> Fault {
         Fault {

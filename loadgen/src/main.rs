@@ -10,15 +10,22 @@ mod doctor;
 mod estimate;
 mod exit;
 mod filter;
+mod hdr;
+mod ladder;
 mod list;
 mod outputs;
+mod plan;
 mod progress;
 mod rounds;
 mod run;
 mod saved;
+mod search;
 mod select;
+mod session;
 mod suites;
+mod sweep;
 mod targets;
+mod trace;
 
 use clap::Parser;
 
@@ -40,10 +47,17 @@ fn carry_out(command: cli::Command) -> Result<exit::Code, exit::Fault> {
     match command {
         cli::Command::List(arguments) => list::list(&arguments),
         cli::Command::Run(arguments) => run::run(&arguments),
+        cli::Command::Sweep(arguments) => sweep::sweep(&arguments),
+        cli::Command::Search(arguments) => search::search(&arguments),
+        cli::Command::Plan(arguments) => plan::plan(&arguments),
+        cli::Command::Record(arguments) => trace::record(&arguments),
+        cli::Command::Replay(arguments) => trace::replay(&arguments),
+        cli::Command::Trace(command) => trace::files(&command),
         cli::Command::Calibrate(arguments) => calibrate::calibrate(&arguments),
         cli::Command::Doctor(arguments) => doctor::doctor(&arguments),
         cli::Command::Show(arguments) => saved::show(&arguments),
         cli::Command::Compare(arguments) => saved::compare_runs(&arguments),
+        cli::Command::Hdr(arguments) => hdr::hdr(&arguments),
         cli::Command::Report(arguments) => saved::report(&arguments),
     }
 }

@@ -29,11 +29,17 @@ pub fn report(arguments: &ReportArgs) -> Result<Code, Fault> {
 /// Puts two saved reports side by side.
 pub fn compare_runs(arguments: &CompareArgs) -> Result<Code, Fault> {
     let (first, second) = (read(&arguments.first)?, read(&arguments.second)?);
+    print_comparison(&first, &second)?;
+    Ok(Code::Done)
+}
+
+/// Prints what two reports have in common side by side, what they do not, and what else differs.
+pub fn print_comparison(first: &Report, second: &Report) -> Result<(), Fault> {
     let all = |report: &'_ Report| -> Vec<WorkloadRecord> { report.results.clone() };
-    let (a, b) = (all(&first), all(&second));
+    let (a, b) = (all(first), all(second));
     let comparison = compare(&a.iter().collect::<Vec<_>>(), &b.iter().collect::<Vec<_>>());
     let mut text = String::new();
-    for (name, x, y) in differences(&first, &second) {
+    for (name, x, y) in differences(first, second) {
         text.push_str(&format!("warning: {name} differs: {x} and {y}\n"));
     }
     for refused in &comparison.refused {
@@ -44,10 +50,9 @@ pub fn compare_runs(arguments: &CompareArgs) -> Result<Code, Fault> {
             "{text}the two runs have nothing to compare"
         )));
     }
-    let titles = [side(&first, "first"), side(&second, "second")];
+    let titles = [side(first, "first"), side(second, "second")];
     text.push_str(&comparison.table(&titles[0], &titles[1]).text(""));
-    print(&text)?;
-    Ok(Code::Done)
+    print(&text)
 }
 
 fn side(report: &Report, word: &str) -> String {
@@ -76,7 +81,7 @@ fn differences(first: &Report, second: &Report) -> Vec<(&'static str, String, St
 }
 
 /// A report from its file or from the directory that `--out` named.
-fn read(path: &Path) -> Result<Report, Fault> {
+pub fn read(path: &Path) -> Result<Report, Fault> {
     let file = match path.is_dir() {
         true => path.join("report.json"),
         false => path.to_path_buf(),

@@ -11,6 +11,9 @@ pub const BUILT_IN: &[(&str, &str)] = &[
     ("ycsb", include_str!("suites/ycsb.toml")),
     ("dbbench", include_str!("suites/dbbench.toml")),
     ("peers", include_str!("suites/peers.toml")),
+    ("meta", include_str!("suites/meta.toml")),
+    ("twitter", include_str!("suites/twitter.toml")),
+    ("apps", include_str!("suites/apps.toml")),
 ];
 
 /// Name and text of the suites asked for; of all built-in ones if none is.

@@ -80,7 +80,8 @@ impl Source {
                 ..
             } => {
                 let mut schedule =
-                    Schedule::new(arrival, rate_per_s, run.seed, part as u64, parts as u64);
+                    Schedule::new(arrival, rate_per_s, run.seed, part as u64, parts as u64)
+                        .following(run.mix.script.as_ref());
                 Source::Open {
                     next_ns: start + schedule.next_ns(),
                     schedule,

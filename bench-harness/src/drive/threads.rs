@@ -63,7 +63,8 @@ impl<'m> Due<'m> {
             unreachable!("only an open load has due times of its own");
         };
         Due {
-            schedule: Schedule::new(arrival, rate_per_s, run.seed, 0, 1),
+            schedule: Schedule::new(arrival, rate_per_s, run.seed, 0, 1)
+                .following(run.mix.script.as_ref()),
             stream: OpStream::new(run.mix, 0, 1),
             left: run.ops_of(0, 1),
         }

@@ -92,3 +92,63 @@ impl Default for IntervalLog {
         IntervalLog::new()
     }
 }
+
+/// One interval of a log that was read.
+#[derive(Clone, Debug)]
+pub struct LogEntry {
+    /// Its tag, or nothing.
+    pub tag: String,
+    /// Start in seconds, as absolute as the log allows.
+    pub start_s: f64,
+    /// Length in seconds.
+    pub length_s: f64,
+    /// Maximum as the log has it, in its own unit.
+    pub max: f64,
+    /// The histogram as text.
+    pub encoded: String,
+    /// The histogram.
+    pub histogram: hdrhistogram::Histogram<u64>,
+}
+
+/// Reads an interval log by any tool.
+pub fn read_log(text: &str) -> Result<Vec<LogEntry>, String> {
+    let mut base_s = 0.0;
+    let mut all = Vec::new();
+    for (number, line) in text.lines().enumerate() {
+        let fault = |what: &str| format!("line {}: {what}", number + 1);
+        if let Some(rest) = line.strip_prefix("#[BaseTime:") {
+            let seconds = rest.split_whitespace().next();
+            base_s = seconds
+                .and_then(|word| word.parse().ok())
+                .ok_or_else(|| fault("BaseTime is not a number"))?;
+        }
+        if line.is_empty() || line.starts_with(['#', '"']) {
+            continue;
+        }
+        let (tag, rest) = match line.strip_prefix("Tag=") {
+            Some(rest) => rest
+                .split_once(',')
+                .ok_or_else(|| fault("a tag and nothing else"))?,
+            None => ("", line),
+        };
+        let fields: Vec<&str> = rest.split(',').collect();
+        let [start, length, max, encoded] = fields[..] else {
+            return Err(fault(
+                "an interval has a start, a length, a maximum and a histogram",
+            ));
+        };
+        let number = |text: &str| {
+            text.parse::<f64>()
+                .map_err(|_| fault(&format!("`{text}` is not a number")))
+        };
+        all.push(LogEntry {
+            tag: tag.to_string(),
+            start_s: base_s + number(start)?,
+            length_s: number(length)?,
+            max: number(max)?,
+            encoded: encoded.to_string(),
+            histogram: super::decode_histogram(encoded).map_err(|error| fault(&error))?,
+        });
+    }
+    Ok(all)
+}

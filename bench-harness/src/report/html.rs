@@ -37,6 +37,7 @@ pub fn html(report: &Report) -> String {
     if report.interrupted {
         page.push_str("<p class=\"warning\">Interrupted: what is here is whole, but there was more to do.</p>\n");
     }
+    page.push_str(&super::curves::curves_html(report));
     page.push_str(&summary(report));
     if let Some(table) = comparison(report) {
         let _ = writeln!(page, "<h2>Comparison</h2>\n{}", rows(&table, "numbers"));
@@ -257,7 +258,11 @@ fn latency_plot(phase: &PhaseRecord, stream: &StreamRecord) -> String {
     let inside = |interval: &&super::IntervalRecord| {
         interval.count > 0 && interval.start_ns < phase.measured_ns
     };
-    let shown: Vec<_> = stream.intervals.iter().filter(inside).collect();
+    let mut shown: Vec<_> = stream.intervals.iter().filter(inside).collect();
+    if shown.is_empty() {
+        // Everything was answered after the window, which is what there is to see.
+        shown = stream.intervals.iter().filter(|i| i.count > 0).collect();
+    }
     let top = shown.iter().map(|i| of(i)[3]).max().unwrap_or(1) as f64;
     let bottom = shown.iter().map(|i| of(i)[0]).min().unwrap_or(1) as f64;
     let y = Axis::log(bottom, top, |ns| Span { ns: ns as u64 }.to_string());
@@ -459,7 +464,7 @@ fn environment(report: &Report) -> String {
     format!("<h2>Environment</h2>\n{}", rows(&table, "facts"))
 }
 
-fn rows(table: &Table, class: &str) -> String {
+pub(super) fn rows(table: &Table, class: &str) -> String {
     let mut text = format!("<div class=\"scroll\"><table class=\"{class}\">\n");
     for (i, row) in table.cells().iter().enumerate() {
         let tag = if i == 0 { "th" } else { "td" };

@@ -6,7 +6,8 @@
 mod build;
 mod compare;
 mod csv;
-mod hlog;
+mod curves;
+pub mod hlog;
 mod html;
 mod junit;
 mod markdown;
@@ -25,6 +26,7 @@ pub use compare::{
     Compared, Comparison, Ratio, compare, comparison, comparison_rows, paired_ratio,
 };
 pub use csv::intervals_csv;
+pub use curves::{conclusions, curve_table, curves_text};
 pub use hlog::IntervalLog;
 pub use html::html;
 pub use junit::junit;
@@ -32,6 +34,7 @@ pub use markdown::markdown;
 pub use metric::Metric;
 pub use quantiles::{clock_record, decode_histogram, samples_needed};
 
+use crate::curve::Curve;
 use crate::environment::Environment;
 use crate::steady::Steady;
 use crate::suite::Scale;
@@ -51,6 +54,9 @@ pub struct Report {
     pub environment: Environment,
     /// Found, in the order in which it was run.
     pub results: Vec<WorkloadRecord>,
+    /// Capacity curves, of sweeps and searches; their points are results too.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub curves: Vec<Curve>,
     /// What a reader must know before believing a number.
     pub warnings: Vec<String>,
     /// Ended early on request: what is here is whole, but there was more to do.

@@ -109,6 +109,10 @@ impl Plot {
         if points.is_empty() {
             return;
         }
+        // A path of one point shows nothing.
+        if let [only] = *points {
+            return self.dot(only, class, name);
+        }
         let mut path = String::new();
         for (i, &(x, y)) in points.iter().enumerate() {
             let command = if i == 0 { 'M' } else { 'L' };
@@ -118,6 +122,17 @@ impl Plot {
             self.marks,
             "<path class=\"line {class}\" d=\"{path}\"><title>{}</title></path>",
             super::junit::escape(name)
+        );
+    }
+
+    /// A dot that says `title` when pointed at.
+    pub fn dot(&mut self, (x, y): (f64, f64), class: &str, title: &str) {
+        let _ = writeln!(
+            self.marks,
+            "<circle class=\"dot {class}\" cx=\"{:.1}\" cy=\"{:.1}\" r=\"3.5\"><title>{}</title></circle>",
+            self.px(x),
+            self.py(y),
+            super::junit::escape(title),
         );
     }
 

@@ -293,8 +293,12 @@ pub fn report_text(report: &Report) -> String {
     for warning in &report.warnings {
         let _ = writeln!(text, "warning: {warning}");
     }
+    text.push_str(&super::curves::curves_text(report));
+    // The points of a curve are in its table; their own tables are in the saved report.
     for result in &report.results {
-        text.push_str(&workload_text(result));
+        if report.curves.is_empty() || result.failure.is_some() {
+            text.push_str(&workload_text(result));
+        }
     }
     if let Some(table) = super::comparison(report) {
         let _ = write!(text, "\ncomparison\n{}", table.text("  "));

@@ -195,6 +195,7 @@ mod tests {
             traffic: Vec::new(),
             slo: slo.iter().map(|text| text.parse().unwrap()).collect(),
             shows_response: true,
+            settles: true,
         }
     }
 

@@ -135,6 +135,8 @@ pub(super) struct PhaseSpec {
     pub drive: Option<Drive>,
     pub slo: Option<Vec<Slo>>,
     pub report: Option<Vec<String>>,
+    /// Wait for background work of the phase before? Yes, unless meeting it is the point.
+    pub settle: Option<bool>,
     #[serde(default)]
     pub beside: Vec<TrafficSpec>,
 }
@@ -163,6 +165,7 @@ pub(super) struct LoadSpec {
     pub factor: Option<f64>,
     pub period: Option<Span>,
     pub depth: Option<f64>,
+    pub k: Option<f64>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -172,7 +175,7 @@ pub(super) enum LoadMode {
     Closed,
 }
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct KeysSpec {
     pub dist: String,
@@ -180,6 +183,14 @@ pub(super) struct KeysSpec {
     pub scramble: Option<bool>,
     pub hot: Option<f64>,
     pub ops: Option<f64>,
+    pub groups: Option<u64>,
+    pub ranges: Option<u64>,
+    pub a: Option<f64>,
+    pub b: Option<f64>,
+    pub c: Option<f64>,
+    pub d: Option<f64>,
+    pub beta: Option<f64>,
+    pub steps: Option<Vec<(f64, f64)>>,
 }
 
 #[derive(Clone, Debug, Deserialize)]

@@ -19,6 +19,7 @@ pub(super) fn keys_from(spec: &KeysSpec) -> Result<KeyLaw, String> {
             theta: theta()?,
             scramble: spec.scramble.unwrap_or(true),
         },
+        "ycsb_zipf" => KeyLaw::YcsbZipf { theta: theta()? },
         "latest" => KeyLaw::Latest { theta: theta()? },
         "sequential" => KeyLaw::Sequential,
         "hotspot" => {
@@ -28,8 +29,47 @@ pub(super) fn keys_from(spec: &KeysSpec) -> Result<KeyLaw, String> {
             }
             KeyLaw::Hotspot { hot, ops }
         }
+        "prefix" => KeyLaw::Prefix {
+            groups: spec.groups.unwrap_or(1000).max(1),
+            theta: theta()?,
+        },
+        "mixgraph" => KeyLaw::Mixgraph {
+            ranges: spec.ranges.unwrap_or(1).max(1),
+            a: spec.a.unwrap_or(1.0),
+            b: spec.b.unwrap_or(0.0),
+            c: spec.c.unwrap_or(0.0),
+            d: spec.d.unwrap_or(0.0),
+            beta: match spec.beta.unwrap_or(1.0) {
+                beta if beta > 0.0 => beta,
+                beta => return Err(format!("beta = {beta} is no exponent of a share: above 0")),
+            },
+        },
+        "histogram" => {
+            let steps = spec.steps.clone().unwrap_or_default();
+            let whole = |pick: fn(&(f64, f64)) -> f64| {
+                steps.iter().all(|step| pick(step) >= 0.0)
+                    && (steps.iter().map(pick).sum::<f64>() - 1.0).abs() < 1e-6
+            };
+            if steps.is_empty() || !whole(|step| step.0) || !whole(|step| step.1) {
+                return Err(
+                    "a histogram needs steps = [[share of keys, share of operations], ...] that add up to 1 each"
+                        .to_string(),
+                );
+            }
+            KeyLaw::Histogram { steps }
+        }
         other => {
-            let known = ["uniform", "zipf", "latest", "sequential", "hotspot"];
+            let known = [
+                "uniform",
+                "zipf",
+                "ycsb_zipf",
+                "latest",
+                "sequential",
+                "hotspot",
+                "prefix",
+                "mixgraph",
+                "histogram",
+            ];
             let near = nearest(other, known, 1);
             let hint = near
                 .first()
@@ -101,6 +141,13 @@ pub(super) fn arrival_from(spec: &LoadSpec) -> Result<Arrival, String> {
             }
             Arrival::Bursty { on, off, factor }
         }
+        "pareto" => {
+            let k = spec.k.unwrap_or(0.15);
+            if !(0.0..1.0).contains(&k) {
+                return Err(format!("k = {k} has no mean: from 0 to below 1"));
+            }
+            Arrival::Pareto { k }
+        }
         "sine" => {
             let depth = spec.depth.unwrap_or(0.5);
             if !(0.0..1.0).contains(&depth) {
@@ -113,7 +160,7 @@ pub(super) fn arrival_from(spec: &LoadSpec) -> Result<Arrival, String> {
         }
         other => {
             return Err(format!(
-                "arrivals cannot be `{other}`: write poisson, uniform, bursty or sine"
+                "arrivals cannot be `{other}`: write poisson, uniform, bursty, sine or pareto"
             ));
         }
     })

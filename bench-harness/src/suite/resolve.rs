@@ -136,9 +136,7 @@ fn variants(spec: &WorkloadSpec) -> Vec<WorkloadSpec> {
             spec.keys = Some(KeysSpec {
                 dist: if theta == 0.0 { "uniform" } else { "zipf" }.to_string(),
                 theta: (theta != 0.0).then_some(theta),
-                scramble: None,
-                hot: None,
-                ops: None,
+                ..KeysSpec::default()
             });
         },
     );
@@ -335,6 +333,7 @@ impl Resolver<'_> {
             load: self.load(&spec.load)?,
             drive: spec.drive.or(self.spec.drive).unwrap_or(Drive::Auto),
             ops,
+            script: None,
         }];
         for beside in spec.beside.iter().chain(self.spec.beside.iter().flatten()) {
             traffic.push(self.beside(beside, siblings)?);
@@ -362,6 +361,7 @@ impl Resolver<'_> {
             traffic,
             slo,
             shows_response: shows,
+            settles: spec.settle.unwrap_or(true),
         })
     }
 
@@ -413,6 +413,7 @@ impl Resolver<'_> {
             load: self.load(&spec.load).map_err(fault)?,
             drive: spec.drive.unwrap_or(Drive::Auto),
             ops: self.ops(&spec.ops, siblings).map_err(fault)?,
+            script: None,
         })
     }
 

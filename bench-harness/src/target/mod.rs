@@ -149,4 +149,6 @@ pub mod counter {
     pub const CACHE_MISSES: &str = "cache_misses";
     /// Key and value bytes that callers wrote.
     pub const USER_WRITE_BYTES: &str = "user_write_bytes";
+    /// A level: bytes that background work has still to go through.
+    pub const DEBT_BYTES: &str = "background_debt_bytes";
 }

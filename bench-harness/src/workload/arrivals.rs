@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::quantity::Span;
 use crate::random::Stream;
+use crate::trace::ScriptUse;
 
 /// The process that spaces operations; the mean rate comes from the load.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -32,6 +33,13 @@ pub enum Arrival {
         /// Swing as a share of the mean rate, below 1.
         depth: f64,
     },
+    /// Gaps of a generalized Pareto law with the load's mean: many short ones and a few very long.
+    Pareto {
+        /// Shape, below 1; 0 is Poisson.
+        k: f64,
+    },
+    /// As in the trace that the stream carries.
+    Trace,
 }
 
 /// The intended times of one driver, in nanoseconds from the start of the phase.
@@ -44,6 +52,7 @@ pub struct Schedule {
     parts: u64,
     position: u64,
     at_ns: f64,
+    script: Option<ScriptUse>,
 }
 
 impl Schedule {
@@ -58,7 +67,16 @@ impl Schedule {
             parts,
             position: 0,
             at_ns: 0.0,
+            script: None,
         }
+    }
+
+    /// With the times of a trace, if that is how operations arrive.
+    pub fn following(mut self, script: Option<&ScriptUse>) -> Schedule {
+        if self.arrival == Arrival::Trace {
+            self.script = script.cloned();
+        }
+        self
     }
 
     /// The next intended time; never earlier than the one before.
@@ -92,6 +110,21 @@ impl Schedule {
                     // At least a nanosecond, or rounding could hold the time at a boundary for ever.
                     self.at_ns += left.max(1.0);
                 }
+            }
+            Arrival::Pareto { k } => {
+                let sigma = self.gap_ns * (1.0 - k);
+                let survival = 1.0 - draws.unit();
+                self.at_ns += match k == 0.0 {
+                    true => -sigma * survival.ln(),
+                    false => sigma * (survival.powf(-k) - 1.0) / k,
+                };
+            }
+            Arrival::Trace => {
+                let turn = self.position * self.parts + self.part;
+                self.at_ns = match &self.script {
+                    Some(used) => used.script.at_ns(turn) as f64 / used.speed,
+                    None => (turn + 1) as f64 * self.gap_ns / self.parts as f64,
+                };
             }
             Arrival::Sine { period, depth } => loop {
                 self.at_ns += draws.exponential(self.gap_ns / (1.0 + depth));
@@ -135,6 +168,7 @@ mod tests {
             (Arrival::Poisson, 1e-3),
             (bursty, 2e-3),
             (sine, 2e-3),
+            (Arrival::Pareto { k: 0.155 }, 2e-3),
         ] {
             let times = times(arrival, 1, 4_000_000);
             assert!(times.is_sorted());

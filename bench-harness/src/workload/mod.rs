@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::quantity::{Length, Span};
 use crate::slo::Slo;
+use crate::trace::ScriptUse;
 pub use arrivals::Arrival;
 pub use keys::{KeyForm, KeyLaw, KeyShape};
 pub use length::LengthLaw;
@@ -85,6 +86,13 @@ pub struct Phase {
     pub slo: Vec<Slo>,
     /// False where response time only restates Little's law: a closed loop without think time.
     pub shows_response: bool,
+    /// Wait until the target has settled from the phase before.
+    #[serde(default = "yes")]
+    pub settles: bool,
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// How a phase warms up.
@@ -107,6 +115,9 @@ pub struct Traffic {
     pub drive: Drive,
     /// What they are.
     pub ops: Vec<OpShape>,
+    /// A trace to follow, in its times, its operations or both. Reports name it and do not carry it.
+    #[serde(skip)]
+    pub script: Option<ScriptUse>,
 }
 
 /// When operations start.

@@ -11,6 +11,7 @@ use super::operation::{Durability, Op, OpKind, OpShape};
 use super::values::Values;
 use super::{Dataset, Traffic, Workload};
 use crate::random::{Draws, Stream};
+use crate::trace::ScriptUse;
 
 /// What all drivers of one traffic share: the mix made ready.
 #[derive(Debug)]
@@ -26,6 +27,8 @@ pub struct Mix {
     pub values: Values,
     /// A missing key proves nothing once keys are being removed.
     pub deletes: bool,
+    /// A trace to follow.
+    pub script: Option<ScriptUse>,
 }
 
 impl Mix {
@@ -63,6 +66,7 @@ impl Mix {
                 .flat_map(|phase| &phase.traffic)
                 .flat_map(|traffic| &traffic.ops)
                 .any(|shape| shape.op == OpKind::Delete),
+            script: traffic.script.clone(),
         }
     }
 
@@ -154,6 +158,9 @@ impl<'m> OpStream<'m> {
         let mix = self.mix;
         let position = self.position;
         self.position += 1;
+        if let Some(step) = self.scripted(position) {
+            return step;
+        }
         let mut draws = self.draws.at(position);
         let line = if mix.shapes.len() == 1 {
             0
@@ -186,6 +193,19 @@ impl<'m> OpStream<'m> {
         }
     }
 
+    /// What the trace has at this position. Lines of the mix are then the kinds of the trace.
+    #[inline]
+    fn scripted(&self, position: u64) -> Option<Planned> {
+        let used = self.mix.script.as_ref().filter(|used| used.ops)?;
+        let step = used.script.step(position * self.parts + self.part);
+        Some(Planned {
+            shape: step.kind,
+            length: step.length,
+            position,
+            number: used.script.numbers_of(step)[0],
+        })
+    }
+
     #[inline]
     fn number(&self, line: usize, position: u64, draws: &mut Draws) -> u64 {
         let (shape, picker) = &self.mix.shapes[line];
@@ -200,6 +220,11 @@ impl<'m> OpStream<'m> {
     /// The numbers of all keys of `planned`, in the order of their bytes.
     pub fn numbers(&self, planned: &Planned, out: &mut Vec<u64>) {
         out.clear();
+        if let Some(used) = self.mix.script.as_ref().filter(|used| used.ops) {
+            let step = used.script.step(planned.position * self.parts + self.part);
+            out.extend_from_slice(used.script.numbers_of(step));
+            return;
+        }
         out.push(planned.number);
         let (shape, _) = &self.mix.shapes[usize::from(planned.shape)];
         if matches!(shape.op, OpKind::MultiGet | OpKind::Batch) {

@@ -104,6 +104,7 @@ fn workload(load: Load) -> Workload {
         load,
         drive: Drive::Auto,
         ops: vec![get],
+        script: None,
     };
     Workload {
         name: "test".to_string(),
@@ -136,6 +137,7 @@ fn workload(load: Load) -> Workload {
             traffic: vec![traffic],
             slo: Vec::new(),
             shows_response: true,
+            settles: true,
         }],
     }
 }

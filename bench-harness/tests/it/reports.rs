@@ -61,6 +61,8 @@ fn run(repetitions: u32) -> (Report, IntervalLog) {
         placement: Placement::of(1),
         loaders: 2,
         shards: None,
+        reuse: false,
+        record: None,
         extra: Default::default(),
     };
     let memory = BUILT_IN.iter().find(|kind| kind.name == "memory").unwrap();
@@ -94,6 +96,7 @@ fn run(repetitions: u32) -> (Report, IntervalLog) {
         },
         environment: Environment::of(dir.path()),
         results,
+        curves: Vec::new(),
         warnings: vec!["a warning with <angles>".to_string()],
         interrupted: false,
     };
@@ -179,7 +182,7 @@ fn only_likes_are_compared() {
     assert!(same.refused.is_empty() && !same.rows.is_empty());
     assert!(same.rows.iter().all(|row| row.ratio.ratio == 1.0));
     let mut rates = same.rows.iter().filter(|row| row.metric == "done/s");
-    assert!(rates.next().is_some_and(|row| row.ratio.paired));
+    assert!(rates.any(|row| row.ratio.paired));
     let mut other = report.results[0].clone();
     other.workload_hash = "different".to_string();
     let unlike = compare(&all, &[&other]);

@@ -1,10 +1,14 @@
 //! The program from outside: arguments in, exit codes, files and messages out.
 
+mod browser;
+mod capacity;
 mod faults;
 mod interrupt;
+mod more;
 mod peers;
 mod quick;
 mod saved;
+mod traces;
 
 use std::path::PathBuf;
 use std::process::{Command, Output};

@@ -53,12 +53,23 @@ suites! {
     peers_on_null: "peers" on "null";
     peers_on_memory: "peers" on "memory";
     peers_on_ringkeep: "peers" on "ringkeep";
+    meta_on_null: "meta" on "null";
+    meta_on_memory: "meta" on "memory";
+    meta_on_ringkeep: "meta" on "ringkeep";
+    twitter_on_null: "twitter" on "null";
+    twitter_on_memory: "twitter" on "memory";
+    twitter_on_ringkeep: "twitter" on "ringkeep";
+    apps_on_null: "apps" on "null";
+    apps_on_memory: "apps" on "memory";
+    apps_on_ringkeep: "apps" on "ringkeep";
 }
 
 #[test]
 fn no_suite_is_left_out() {
     let all = loadgen(&["list"]).expect(0).out;
-    let tested = ["macro", "micro", "ycsb", "dbbench", "peers"];
+    let tested = [
+        "macro", "micro", "ycsb", "dbbench", "meta", "twitter", "apps", "peers",
+    ];
     for line in all.lines() {
         assert!(
             tested

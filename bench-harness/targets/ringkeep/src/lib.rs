@@ -51,22 +51,27 @@ impl Target for RingkeepTarget {
         Some(in_flight::pipeline(&self.database, slots))
     }
 
-    /// Flushes, then waits for compaction: an idle database does no I/O, so I/O that stands still is the sign.
+    /// Flushes, then waits until no merge is due and the device has stood still for a few looks: an idle database
+    /// does no I/O.
     fn settle(&self) -> Result<(), Failure> {
         self.database.flush().map_err(Failure::new)?;
         let began = Instant::now();
         let mut idle = 0;
-        let mut before = numbers::device_bytes(&self.database)?;
+        let mut before = numbers::background(&self.database)?;
         while idle < IDLE_LOOKS {
             if began.elapsed() > SETTLE_MAX {
                 return Err(Failure(format!(
-                    "background work still had not ended after {} s",
-                    SETTLE_MAX.as_secs()
+                    "background work still had not ended after {} s: {} bytes wait to be merged",
+                    SETTLE_MAX.as_secs(),
+                    before.debt_bytes
                 )));
             }
             std::thread::sleep(LOOK_EVERY);
-            let now = numbers::device_bytes(&self.database)?;
-            idle = if now == before { idle + 1 } else { 0 };
+            let now = numbers::background(&self.database)?;
+            idle = match now == before && now.debt_bytes == 0 {
+                true => idle + 1,
+                false => 0,
+            };
             before = now;
         }
         Ok(())

@@ -3,12 +3,22 @@
 use ringkeep::{Database, HostReport, Stats};
 use ringkeep_bench::target::{Counters, Failure, counter};
 
-/// Bytes that have gone to and come from the device.
-pub(crate) fn device_bytes(database: &Database) -> Result<u64, Failure> {
+/// What the database does by itself.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Background {
+    /// Bytes that have gone to and come from the device.
+    pub device_bytes: u64,
+    /// Bytes that merges have still to read.
+    pub debt_bytes: u64,
+}
+
+/// As of now.
+pub(crate) fn background(database: &Database) -> Result<Background, Failure> {
     let stats = database.stats().map_err(Failure::new)?;
-    Ok(device(&stats, |host| {
-        host.io.read_bytes + host.io.write_bytes
-    }))
+    Ok(Background {
+        device_bytes: device(&stats, |host| host.io.read_bytes + host.io.write_bytes),
+        debt_bytes: stats.total.compaction_debt_bytes,
+    })
 }
 
 /// Everything the engine counts; nothing if it cannot say, which shows as missing rows.
@@ -51,6 +61,7 @@ pub(crate) fn counters(database: &Database) -> Counters {
         ("host_parks", device(&stats, |host| host.parks)),
     ];
     let levels = [
+        (counter::DEBT_BYTES, total.compaction_debt_bytes),
         ("runs", total.runs),
         ("tables", total.tables),
         ("table_bytes", total.table_bytes),

@@ -1,0 +1,87 @@
+//! Flags of `run` that other tests have no use for, and interval logs.
+
+use super::{Folder, loadgen};
+
+#[test]
+fn a_dataset_is_loaded_once_and_used_twice() {
+    let folder = Folder::new("reuse");
+    let dir = folder.file("data");
+    let run = |filter: &str| {
+        let all = [
+            "run",
+            "--quick",
+            "--filter",
+            filter,
+            "--dir",
+            &dir,
+            "--reuse-dataset",
+            "--validate",
+        ];
+        loadgen(&all).expect(0).out
+    };
+    assert!(run("bench/op/get").contains("loaded in"));
+    assert!(!run("bench/op/get").contains("loaded in"));
+    assert!(run("bench/op/delete").contains("bench/op/delete"));
+    assert!(
+        run("bench/op/get").contains("loaded in"),
+        "deletes use a dataset up"
+    );
+}
+
+#[test]
+fn cores_placement_and_baseline() {
+    let folder = Folder::new("flags");
+    let out = folder.file("out");
+    let quick = [
+        "run",
+        "--quick",
+        "--filter",
+        "bench/op/get",
+        "--target",
+        "memory",
+    ];
+    loadgen(&[&quick[..], &["--cpus", "0", "--out", &out]].concat()).expect(0);
+    let done = loadgen(
+        &[
+            &quick[..],
+            &["--placement", "colocated", "--baseline", &out],
+        ]
+        .concat(),
+    )
+    .expect(0);
+    assert!(done.out.contains("--placement colocated"), "{}", done.out);
+    assert!(done.out.contains("bench/op/get get get"), "{}", done.out);
+    loadgen(&[&quick[..], &["--cpus", "4000"]].concat()).expect(2);
+    loadgen(&[&quick[..], &["--cpus", "3-1"]].concat()).expect(2);
+    let (log, both) = (format!("{out}/report.hlog"), folder.file("both.hlog"));
+    let done = loadgen(&["hdr", &log, &log, "--tag", "*response", "--merge", &both]).expect(0);
+    assert!(
+        done.out.contains("get.get.response") && !done.out.contains("slip"),
+        "{}",
+        done.out
+    );
+    let again = loadgen(&["hdr", &both]).expect(0);
+    assert_eq!(done.out, again.out);
+    loadgen(&["hdr", &log, "--tag", "nothing"]).expect(2);
+    loadgen(&["hdr", &format!("{out}/report.md")]).expect(2);
+}
+
+#[test]
+fn a_run_that_is_not_steady_can_be_refused() {
+    let unsteady = [
+        "run",
+        "--target",
+        "memory",
+        "--keys",
+        "1k",
+        "--rate",
+        "2k/s",
+        "--duration",
+        "50ms",
+        "--set",
+        "defaults.warmup={min = \"10ms\", max = \"20ms\"}",
+        "--filter",
+        "bench/load/scan_readers_100",
+    ];
+    loadgen(&[&unsteady[..], &["--require-steady"]].concat()).expect(3);
+}
