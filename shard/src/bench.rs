@@ -17,7 +17,8 @@ use crate::merge::{MergeCursor, Source};
 use crate::page_cache::PageCache;
 use crate::shard::Identity;
 use crate::table::{
-    Block, BlockHandle, BlockReader, BlockSource, Codec, Found, TableId, TableWriter,
+    Block, BlockHandle, BlockReader, BlockSource, Codec, FilterSize, Found, Make, TableId,
+    TableWriter,
 };
 use crate::version::{ShardId, Version};
 
@@ -102,7 +103,11 @@ impl Disk {
         let file = directory.open(&name, OpenMode::CreateNew);
         let file = file.expect("a new file");
         let (store, shard) = (IDENTITY.store, IDENTITY.shard);
-        let mut writer = TableWriter::new(TableId(self.tables), store, shard, Codec::Raw);
+        let make = Make {
+            codec: Codec::Raw,
+            filter: FilterSize::LastLevel,
+        };
+        let mut writer = TableWriter::new(TableId(self.tables), store, shard, make);
         let write = |(offset, buffer, length)| {
             let written = io.write(&file, offset, buffer, length, WriteDurability::Cached);
             run(io, written).result.expect("room");

@@ -24,6 +24,7 @@ use crate::page_cache::PageCache;
 use crate::rows::RowWriter;
 use crate::shard::{Identity, ShardOptions};
 use crate::stats::ShardStats;
+use crate::table::{FilterSize, Make};
 use crate::table_set::TableSet;
 use crate::tasks::{Signal, Tasks};
 use crate::version::{CommitClock, Pins, ShardId, Version};
@@ -85,6 +86,20 @@ pub(crate) enum Starved {
 }
 
 impl<T: 'static> Core<T> {
+    /// How tables of the last level, or above it, are made.
+    pub fn make(&self, last_level: bool) -> Make {
+        match last_level {
+            true => Make {
+                codec: self.options.last_level_codec,
+                filter: FilterSize::LastLevel,
+            },
+            false => Make {
+                codec: self.options.codec,
+                filter: FilterSize::Tier,
+            },
+        }
+    }
+
     pub fn reply(&self, token: T, reply: Reply) {
         self.replies.borrow_mut().push((token, reply));
     }

@@ -185,7 +185,7 @@ impl<T: 'static> Core<T> {
 
     /// Writes what a merge gives as one run; gives the space back when that fails.
     pub async fn write_run(&self, mut merge: MergeCursor) -> Result<Vec<Rc<Table>>> {
-        let mut writer = RunWriter::new(self, Errand::Flush, self.options.codec);
+        let mut writer = RunWriter::new(self, Errand::Flush, self.make(false));
         let copy = async {
             merge.seek(Bound::Unbounded).await?;
             writer.add_all(&mut merge).await?;

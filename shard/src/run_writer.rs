@@ -9,7 +9,7 @@ use ringkeep_io::{Buffer, File, OpenMode, Ticket, WriteDurability};
 use crate::core::Core;
 use crate::error::{Error, Result};
 use crate::merge::MergeCursor;
-use crate::table::{Codec, Table, TableId, TableWriter};
+use crate::table::{Make, Table, TableId, TableWriter};
 use crate::table_set::table_name;
 use crate::tasks::yield_now;
 
@@ -30,7 +30,7 @@ pub(crate) enum Errand {
 pub(crate) struct RunWriter<'a, T> {
     core: &'a Core<T>,
     errand: Errand,
-    codec: Codec,
+    make: Make,
     current: Option<Output>,
     last_key: Vec<u8>,
     done: Vec<Rc<Table>>,
@@ -50,11 +50,11 @@ struct Stream {
 }
 
 impl<'a, T: 'static> RunWriter<'a, T> {
-    pub fn new(core: &'a Core<T>, errand: Errand, codec: Codec) -> RunWriter<'a, T> {
+    pub fn new(core: &'a Core<T>, errand: Errand, make: Make) -> RunWriter<'a, T> {
         RunWriter {
             core,
             errand,
-            codec,
+            make,
             current: None,
             last_key: Vec::new(),
             done: Vec::new(),
@@ -83,7 +83,7 @@ impl<'a, T: 'static> RunWriter<'a, T> {
             }
             let output = match &mut self.current {
                 Some(output) => output,
-                none => none.insert(start_table(self.core, self.codec, &mut self.names)?),
+                none => none.insert(start_table(self.core, self.make, &mut self.names)?),
             };
             merge.visit(|key, version, value| {
                 output.writer.add(key, version, value);
@@ -96,7 +96,7 @@ impl<'a, T: 'static> RunWriter<'a, T> {
             }
             merge.next().await?;
             entries += 1;
-            if entries == ENTRIES_PER_SLICE || bytes >= self.codec.slice_bytes() {
+            if entries == ENTRIES_PER_SLICE || bytes >= self.make.codec.slice_bytes() {
                 self.end_slice(bytes as u64).await;
                 (entries, bytes) = (0, 0);
             }
@@ -168,7 +168,7 @@ impl<'a, T: 'static> RunWriter<'a, T> {
     }
 }
 
-fn start_table<T>(core: &Core<T>, codec: Codec, names: &mut Vec<String>) -> Result<Output> {
+fn start_table<T>(core: &Core<T>, make: Make, names: &mut Vec<String>) -> Result<Output> {
     let id = TableId(core.next_table.get());
     core.next_table.set(id.0 + 1);
     let name = table_name(id);
@@ -178,7 +178,7 @@ fn start_table<T>(core: &Core<T>, codec: Codec, names: &mut Vec<String>) -> Resu
         .map_err(|e| Error::io(e, name.as_str()))?;
     names.push(name.clone());
     Ok(Output {
-        writer: TableWriter::new(id, core.identity.store, core.identity.shard, codec),
+        writer: TableWriter::new(id, core.identity.store, core.identity.shard, make),
         stream: Stream {
             file,
             name,

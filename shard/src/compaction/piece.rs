@@ -109,11 +109,7 @@ impl<T: 'static> Core<T> {
             false => MergeCursor::needed(sources, watermark, standing.last),
             true => MergeCursor::visible(sources, Version(watermark.0.saturating_sub(1))),
         };
-        let codec = match standing.last {
-            true => self.options.last_level_codec,
-            false => self.options.codec,
-        };
-        let mut writer = RunWriter::new(self, Errand::Merge, codec);
+        let mut writer = RunWriter::new(self, Errand::Merge, self.make(standing.last));
         let copy = async {
             merge.seek(Bound::Unbounded).await?;
             let until = movable.map(|table| table.first_key());

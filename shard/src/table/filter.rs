@@ -1,8 +1,8 @@
 //! A Bloom filter over the keys of a table, whose probes of one key all fall in one cache line.
 //!
 //! The upper half of a key's XXH3 chooses the line, the lower half the bits in it: six times the top
-//! nine bits, multiplied by 0x9e3779b9 in between. Ten bits a key make about one false positive in a
-//! hundred. The hash is part of the format.
+//! nine bits, multiplied by 0x9e3779b9 in between. The hash is part of the format; how many lines there
+//! are is the writer's choice.
 
 use ringkeep_io::{Buffer, PAGE};
 use xxhash_rust::xxh3::xxh3_64;
@@ -13,7 +13,6 @@ use super::{BlockHandle, TableId};
 
 const LINE_BYTES: usize = 64;
 const LINE_BITS: usize = 8 * LINE_BYTES;
-const BITS_PER_KEY: usize = 10;
 const PROBES: usize = 6;
 /// A few tens of microseconds' worth.
 const KEYS_PER_SLICE: usize = 4096;
@@ -21,6 +20,16 @@ const KEYS_PER_SLICE: usize = 4096;
 // Lines follow the header in page-aligned memory, so a line is a cache line.
 const _: () =
     assert!(FILTER_HEADER_BYTES.is_multiple_of(LINE_BYTES) && PAGE.is_multiple_of(LINE_BYTES));
+
+/// How many bits a filter spends on a key. A read of an absent key asks the filter of every run, but nearly
+/// all keys are in the last level: above it more bits cost next to nothing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum FilterSize {
+    /// About one false positive in a hundred.
+    LastLevel = 10,
+    /// About one in a thousand.
+    Tier = 16,
+}
 
 /// The hash that `Filter::may_contain` takes.
 #[inline]
@@ -61,21 +70,34 @@ impl Filter {
 }
 
 /// Pages that a filter of so many keys takes.
-pub(super) fn pages(keys: usize) -> usize {
-    (FILTER_HEADER_BYTES + lines(keys) * LINE_BYTES).div_ceil(PAGE)
+pub(super) fn pages(keys: usize, size: FilterSize) -> usize {
+    (FILTER_HEADER_BYTES + lines(keys, size) * LINE_BYTES).div_ceil(PAGE)
 }
 
 /// The lines of a filter in the making.
-#[derive(Default)]
 pub(super) struct FilterBuilder {
+    size: FilterSize,
     lines: Vec<u8>,
     added: usize,
 }
 
 impl FilterBuilder {
+    pub fn new(size: FilterSize) -> FilterBuilder {
+        FilterBuilder {
+            size,
+            lines: Vec::new(),
+            added: 0,
+        }
+    }
+
+    /// Pages that the filter of so many keys takes.
+    pub fn pages(&self, keys: usize) -> usize {
+        pages(keys, self.size)
+    }
+
     /// Adds the next keys of all of them, as many as fit a slice; false when there are none left.
     pub fn add_some(&mut self, hashes: &[u64]) -> bool {
-        let count = lines(hashes.len());
+        let count = lines(hashes.len(), self.size);
         self.lines.resize(count * LINE_BYTES, 0);
         let end = hashes.len().min(self.added + KEYS_PER_SLICE);
         for &hash in &hashes[self.added..end] {
@@ -94,7 +116,7 @@ impl FilterBuilder {
         while self.add_some(hashes) {}
         let header = FilterHeader {
             identity: Identity::new(handle, table),
-            lines: (lines(hashes.len()) as u32).into(),
+            lines: (lines(hashes.len(), self.size) as u32).into(),
             keys: (hashes.len() as u64).into(),
             zeros: [0; 32],
         };
@@ -104,8 +126,8 @@ impl FilterBuilder {
     }
 }
 
-fn lines(keys: usize) -> usize {
-    (keys * BITS_PER_KEY).div_ceil(LINE_BITS).max(1)
+fn lines(keys: usize, size: FilterSize) -> usize {
+    (keys * size as usize).div_ceil(LINE_BITS).max(1)
 }
 
 #[inline]
@@ -130,24 +152,27 @@ mod tests {
 
     #[test]
     fn knows_its_keys_and_few_others() {
-        for keys in [1, 100, 50_000] {
-            let hashes: Vec<u64> = (0..keys as u64)
-                .map(|key| key_hash(&key.to_be_bytes()))
-                .collect();
-            let handle = BlockHandle {
-                page: 3,
-                pages: pages(keys) as u32,
-                kind: BlockKind::Filter,
-            };
-            let mut part = Buffer::zeroed(pages(keys) * PAGE);
-            FilterBuilder::default().finish(&hashes, handle, TableId(9), &mut part);
-            let filter = Filter::verify(part, handle, TableId(9)).unwrap();
-            assert!(hashes.iter().all(|&hash| filter.may_contain(hash)));
-            let others = 200_000;
-            let absent = |key: &u64| filter.may_contain(key_hash(&key.to_le_bytes()));
-            let wrong = (1 << 40..(1 << 40) + others).filter(absent).count();
-            let rate = wrong as f64 / others as f64;
-            assert!(rate <= 0.015, "{rate} false positives with {keys} keys");
+        for (size, rate_most) in [(FilterSize::LastLevel, 0.015), (FilterSize::Tier, 0.004)] {
+            for keys in [1, 100, 50_000] {
+                let hashes: Vec<u64> = (0..keys as u64)
+                    .map(|key| key_hash(&key.to_be_bytes()))
+                    .collect();
+                let handle = BlockHandle {
+                    page: 3,
+                    pages: pages(keys, size) as u32,
+                    kind: BlockKind::Filter,
+                };
+                let mut part = Buffer::zeroed(pages(keys, size) * PAGE);
+                FilterBuilder::new(size).finish(&hashes, handle, TableId(9), &mut part);
+                let filter = Filter::verify(part, handle, TableId(9)).unwrap();
+                assert!(hashes.iter().all(|&hash| filter.may_contain(hash)));
+                let others = 200_000;
+                let absent = |key: &u64| filter.may_contain(key_hash(&key.to_le_bytes()));
+                let wrong = (1 << 40..(1 << 40) + others).filter(absent).count();
+                let rate = wrong as f64 / others as f64;
+                println!("{size:?}, {keys} keys: {rate} false positives");
+                assert!(rate <= rate_most, "{rate} false positives with {keys} keys");
+            }
         }
     }
 }

@@ -28,9 +28,10 @@ pub(crate) use block::Block;
 pub(crate) use block_reader::BlockReader;
 pub use codec::Codec;
 pub(crate) use cursor::TableCursor;
+pub(crate) use filter::FilterSize;
 pub(crate) use open_table::{Found, Table, ValueRef};
 pub(crate) use run_cursor::RunCursor;
-pub(crate) use writer::TableWriter;
+pub(crate) use writer::{Make, TableWriter};
 
 /// Which table of a shard; never used twice.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]

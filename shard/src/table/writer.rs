@@ -8,13 +8,20 @@ use zerocopy::IntoBytes;
 
 use super::block_builder::BlockBuilder;
 use super::codec::{Codec, Compressor};
-use super::filter::{self, FilterBuilder};
+use super::filter::{self, FilterBuilder, FilterSize};
 use super::format::{FOOTER_MAGIC, Footer, Identity, handle_to_bytes, seal};
 use super::{BlockHandle, BlockKind, TableId, TableSummary, separator};
 use crate::limits::{KEY_BYTES_MAX, VALUE_BYTES_MAX};
 use crate::{ShardId, Version};
 
 const CHUNK_BYTES: usize = 256 << 10;
+
+/// How a table is made, which depends on where it goes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Make {
+    pub codec: Codec,
+    pub filter: FilterSize,
+}
 
 /// A table file in the making.
 pub(crate) struct TableWriter {
@@ -51,20 +58,20 @@ struct IndexEntry {
 
 impl TableWriter {
     /// An empty table, which has to get at least one entry before it is finished.
-    pub fn new(id: TableId, store: [u8; 16], shard: ShardId, codec: Codec) -> TableWriter {
+    pub fn new(id: TableId, store: [u8; 16], shard: ShardId, make: Make) -> TableWriter {
         TableWriter {
             id,
             store,
             shard,
-            data: BlockBuilder::with_pages(codec.plain_pages()),
-            compressor: Compressor::new(codec),
+            data: BlockBuilder::with_pages(make.codec.plain_pages()),
+            compressor: Compressor::new(make.codec),
             plain: Vec::new(),
             partition: BlockBuilder::default(),
             top: Vec::new(),
             closed: None,
             last_separator: (Vec::new(), Version(0)),
             hashes: Vec::new(),
-            filter: FilterBuilder::default(),
+            filter: FilterBuilder::new(make.filter),
             first_key: Box::default(),
             last_key: Vec::new(),
             last_version: Version(0),
@@ -113,7 +120,7 @@ impl TableWriter {
     /// About what the file would be if it ended here.
     pub fn bytes(&self) -> u64 {
         let pending = self.data.bytes() + self.partition.bytes();
-        let filter = filter::pages(self.hashes.len()) * PAGE;
+        let filter = self.filter.pages(self.hashes.len()) * PAGE;
         u64::from(self.out.next_page) * PAGE as u64 + (pending + filter + 2 * PAGE) as u64
     }
 
@@ -134,7 +141,7 @@ impl TableWriter {
         self.index_closed(None);
         self.close_partition();
 
-        let filter_pages = filter::pages(self.hashes.len());
+        let filter_pages = self.filter.pages(self.hashes.len());
         let (filter_handle, part) = self.out.part(BlockKind::Filter, filter_pages);
         self.filter
             .finish(&self.hashes, filter_handle, self.id, part);

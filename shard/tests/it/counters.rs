@@ -103,6 +103,40 @@ fn a_present_key_costs_one_device_read_once_its_index_is_in_memory() {
 }
 
 #[test]
+fn an_absent_key_costs_next_to_no_reads_however_many_runs_there_are() {
+    let mut options = tiny_options();
+    options.memtable_bytes = 8 << 20;
+    options.segment_bytes = 1 << 20;
+    options.table_bytes = 8 << 20;
+    options.cache_bytes = 64 << 10;
+    options.runs_max = 8;
+    let mut world = World::new(2, options, SimulatedOptions::default());
+    let key = |number: u64| number.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes();
+    for number in 0..20_000 {
+        world.put(&key(number), &[1; 100], Durability::Buffered);
+    }
+    world.done(Call::Compact).expect("compacts");
+    for run in 1..4u64 {
+        // Each too small beside the next to be merged with it.
+        for number in 0..2_000 / 3u64.pow(run as u32) {
+            world.put(&key(number * run), &[2; 100], Durability::Buffered);
+        }
+        world.done(Call::Flush).expect("flushes");
+    }
+    let runs = world.stats().runs;
+    assert_eq!(runs, 4);
+    let before = world.disk.counters().reads;
+    for number in 0..4_000u64 {
+        assert_eq!(world.get(&(number * 3 + 1).to_be_bytes()), Ok(None));
+    }
+    let reads = world.disk.counters().reads - before;
+    assert!(
+        reads <= 120,
+        "{reads} reads for 4000 absent keys in {runs} runs"
+    );
+}
+
+#[test]
 fn a_load_that_never_syncs_recycles_its_log_all_the_same() {
     let mut options = tiny_options();
     options.memtable_bytes = 64 << 10;

@@ -13,7 +13,7 @@ use ringkeep_io::{Directory, Io, OpenMode, SimulatedDisk, SimulatedOptions, Writ
 
 use crate::merge::seeded::Seeded;
 use crate::page_cache::PageCache;
-use crate::table::{Codec, Found, Table, TableId, TableSummary, TableWriter};
+use crate::table::{Codec, FilterSize, Found, Make, Table, TableId, TableSummary, TableWriter};
 use crate::{Result, ShardId, Version};
 
 pub(crate) const STORE: [u8; 16] = *b"a store of tests";
@@ -58,7 +58,11 @@ impl Fixture {
     }
 
     pub fn write(&self, id: u64, model: &Model) -> TableSummary {
-        let mut writer = TableWriter::new(TableId(id), STORE, SHARD, self.codec.get());
+        let make = Make {
+            codec: self.codec.get(),
+            filter: FilterSize::LastLevel,
+        };
+        let mut writer = TableWriter::new(TableId(id), STORE, SHARD, make);
         let file = self.directory.open(&name(id), OpenMode::CreateNew).unwrap();
         let write = |(offset, buffer, length)| {
             let durability = WriteDurability::Cached;
