@@ -186,6 +186,15 @@ impl Replay {
         while let Some(header) = self.next_frame().await? {
             self.frames += 1;
             self.bytes += frame_bytes(header.payload_bytes as usize) as u64;
+            if group
+                .as_ref()
+                .is_some_and(|part| part.last_sequence + 1 != header.sequence)
+            {
+                // Dead frames were passed over, among them the rest of a group.
+                group = None;
+                let rest = self.payload.len() - header.payload_bytes as usize;
+                self.payload.drain(..rest);
+            }
             let part = group.get_or_insert(ReplayedGroup {
                 first_sequence: header.sequence,
                 last_sequence: header.sequence,

@@ -189,6 +189,22 @@ fn a_superblock_that_a_power_cut_left_half_written_is_whole_before_the_next_one(
 }
 
 #[test]
+fn a_group_of_several_frames_that_is_in_tables_may_be_half_gone_from_the_log() {
+    for seed in 0..60 {
+        let mut world = World::new(seed, tiny_options(), SimulatedOptions::default());
+        // Three frames and one, none of them synced; the flush puts both writes in tables.
+        for bytes in [40_000, 10] {
+            let token = world.put(b"key", &vec![7; bytes], Durability::Buffered);
+            assert!(matches!(world.wait(token), Reply::Written(_)));
+        }
+        assert_eq!(world.done(Call::Flush), Ok(()));
+        world.lose_power(Crash::Random);
+        assert_eq!(world.open(), Ok(()), "seed {seed}");
+        world.check("after the cut");
+    }
+}
+
+#[test]
 fn rot_in_acknowledged_log_is_refused_by_name_and_a_torn_tail_is_cut() {
     let mut world = world();
     fill(&mut world, 0..10);
