@@ -265,6 +265,8 @@ impl Replay {
                     self.corrupt("a frame before the recorded end is missing", self.expected)
                 );
             }
+            // Dead frames may be gone: it matters whether the first one behind them was durable.
+            self.expected = self.expected.max(self.replay_after + 1);
             self.refuse_if_acknowledged(&piece).await?;
             return Ok(None);
         }

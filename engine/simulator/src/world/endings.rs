@@ -8,6 +8,7 @@ use crate::plan::{End, Leaves};
 impl World<'_> {
     /// Ends a life, and says what that may have taken.
     pub(super) fn end(&mut self, end: &End, open: Open, kill_at: u64) -> Verdict<Loss> {
+        self.ended_at = self.disk.now();
         match end {
             End::Cut { leaves, .. } => {
                 // Also what nobody waits for goes on until the power goes, but not for long.
@@ -26,6 +27,7 @@ impl World<'_> {
                     world.disk.operations() >= kill_at || world.clients.all_free()
                 })?;
                 self.disk.kill();
+                self.ended_at = self.disk.now();
                 self.say(|| "the process is killed".into());
                 self.totals.kills += 1;
                 // What the device was given lands, and nobody opens before it has: the lock is held by the ring.

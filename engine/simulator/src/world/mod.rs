@@ -77,6 +77,8 @@ struct World<'p> {
     causes: Causes,
     /// There is no room at the moment: what is written half waits for it.
     is_full: bool,
+    /// When the last process ended: from then on nobody makes anything durable.
+    ended_at: u64,
     totals: Totals,
     /// The hash of all answers.
     seen: u64,
@@ -114,6 +116,7 @@ impl<'p> World<'p> {
             now: 0,
             causes: Causes::default(),
             is_full: false,
+            ended_at: 0,
             totals: Totals::default(),
             seen: 0,
         }

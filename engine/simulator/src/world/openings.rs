@@ -21,7 +21,10 @@ impl World<'_> {
         self.disk.heal();
         self.free();
         if loss == Loss::Process && !cuts.is_empty() {
-            loss = self.power_loss();
+            if let Loss::Power { slack, .. } = self.power_loss() {
+                let time = self.ended_at;
+                loss = Loss::Power { time, slack };
+            }
         }
         for spared in cuts {
             let crashes = self.disk.crashes();
