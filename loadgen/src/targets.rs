@@ -6,7 +6,7 @@ use ringkeep_bench::target::{BUILT_IN, TargetKind};
 use crate::exit::Fault;
 
 /// Targets that a plain build leaves out, each with the feature that brings it in.
-const PEERS: [(&str, &str); 5] = [
+pub const PEERS: [(&str, &str); 5] = [
     ("fjall", "peers"),
     ("lmdb", "peers"),
     ("redb", "peers"),

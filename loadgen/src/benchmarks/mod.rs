@@ -13,7 +13,11 @@ use ringkeep_bench::report::{Metric, Ratio, Report, WorkloadRecord, paired_ratio
 use ringkeep_bench::statistics::median;
 
 use crate::exit::Fault;
+use crate::targets;
 use rows::{ABSENT, Reach, Row, SECTIONS};
+
+/// Fewer than three rounds had enough operations for this number.
+const TOO_LITTLE: &str = "too few samples";
 
 /// The target that the page is about.
 const OURS: &str = "ringkeep";
@@ -42,7 +46,7 @@ pub fn page(report: &Report) -> Result<String, Fault> {
     for (heading, rows) in &judged {
         let _ = writeln!(text, "## {heading}\n\n{}", table(rows, &peers).markdown());
     }
-    text.push_str(&not_reached(&judged));
+    text.push_str(&not_reached(&judged, &peers));
     text.push_str(&options(report, &peers));
     Ok(text)
 }
@@ -125,7 +129,10 @@ fn rounds(row: &Row, report: &Report, target: &str) -> Vec<(u32, f64)> {
 impl Judged {
     fn verdict(&self) -> &'static str {
         let Some(ratio) = self.ratio else {
-            return "not measured";
+            return match (self.ours, self.best) {
+                (Some(_), Some(_)) => TOO_LITTLE,
+                _ => "not measured",
+            };
         };
         let (above, below) = (ratio.lo > 1.0, ratio.hi < 1.0);
         match (self.row.metric.higher_is_better(), above, below) {
@@ -216,7 +223,7 @@ fn head(report: &Report, judged: &[(&str, Vec<Judged>)]) -> String {
     let _ = writeln!(
         text,
         "# Benchmarks\n\n\
-         Of {} rows against the best peer of each: {} won, {} even, {} lost, {} not measured. Of {asked} rows with a \
+         Of {} rows against the best peer of each: {} won, {} even, {} lost, {} undecided. Of {asked} rows with a \
          goal, {reached} reach it.\n\n\
          - Run: `loadgen {}`, {}, {rounds} rounds\n\
          - Page: `loadgen report --format benchmarks DIR`",
@@ -224,8 +231,8 @@ fn head(report: &Report, judged: &[(&str, Vec<Judged>)]) -> String {
         count("won"),
         count("even"),
         count("**lost**"),
-        count("not measured"),
-        report.run.command.join(" "),
+        count("not measured") + count(TOO_LITTLE),
+        command(report),
         report.run.started,
     );
     for line in environment_line(report).lines() {
@@ -233,7 +240,9 @@ fn head(report: &Report, judged: &[(&str, Vec<Judged>)]) -> String {
     }
     let shared = match load > 0.5 * report.environment.cores as f64 {
         true => {
-            ": the machine was shared, which is why targets took turns; believe ratios, not single numbers"
+            ": the machine was shared. Turns spread what others took over all targets, but its harm is uneven: an \
+             engine with a thread of its own waits for the scheduler at each end of a call, one that works on its \
+             caller's thread does not. Repeat the run on a quiet machine before you believe a row"
         }
         false => "",
     };
@@ -249,7 +258,23 @@ fn head(report: &Report, judged: &[(&str, Vec<Judged>)]) -> String {
     text
 }
 
-fn not_reached(judged: &[(&str, Vec<Judged>)]) -> String {
+/// The arguments of the run, without where its files went on that machine.
+fn command(report: &Report) -> String {
+    let mut words = Vec::new();
+    let mut rest = report.run.command.iter();
+    while let Some(word) = rest.next() {
+        match word.as_str() {
+            "--out" | "--dir" | "--format" => {
+                rest.next();
+            }
+            _ => words.push(word.as_str()),
+        }
+    }
+    words.push("--out DIR");
+    words.join(" ")
+}
+
+fn not_reached(judged: &[(&str, Vec<Judged>)], peers: &[String]) -> String {
     let mut text = "## Not reached\n\n".to_string();
     for (heading, rows) in judged {
         for row in rows.iter().filter(|row| row.reached() == Some(false)) {
@@ -269,6 +294,14 @@ fn not_reached(judged: &[(&str, Vec<Judged>)]) -> String {
     text.push_str("\nNot on this page:\n\n");
     for absent in ABSENT {
         let _ = writeln!(text, "- {absent}");
+    }
+    for (peer, _) in targets::PEERS {
+        if !peers.iter().any(|name| name == peer) {
+            let _ = writeln!(
+                text,
+                "- {peer}, which has a target here and was not in this run"
+            );
+        }
     }
     text.push('\n');
     text
