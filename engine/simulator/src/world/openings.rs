@@ -20,11 +20,12 @@ impl World<'_> {
         self.causes = Default::default();
         self.disk.heal();
         self.free();
-        if loss == Loss::Process && !cuts.is_empty() {
-            if let Loss::Power { slack, .. } = self.power_loss() {
-                let time = self.ended_at;
-                loss = Loss::Power { time, slack };
-            }
+        if loss == Loss::Process
+            && !cuts.is_empty()
+            && let Loss::Power { slack, .. } = self.power_loss()
+        {
+            let time = self.ended_at;
+            loss = Loss::Power { time, slack };
         }
         for spared in cuts {
             let crashes = self.disk.crashes();
