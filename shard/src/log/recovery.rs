@@ -14,7 +14,9 @@
 //! this one ended, so that its leftovers never come back.
 
 use ringkeep_io::planted::{Defect, planted};
-use ringkeep_io::{Buffer, Directory, File, Io, PAGE, Ticket};
+use std::collections::VecDeque;
+
+use ringkeep_io::{Buffer, Directory, File, Io, PAGE, Ticket, WriteDurability};
 
 use crate::checksum::crc32c;
 use crate::error::{Error, Result};
@@ -50,6 +52,9 @@ pub(crate) struct Replay {
     /// The sequence that the next frame must have, and the checksum that it must name.
     expected: u64,
     previous_crc: Option<u32>,
+
+    /// Frames of the open piece that no later one calls durable.
+    doubtful: VecDeque<Stretch>,
 
     /// The end of the last whole group.
     end: PieceEnd,
@@ -116,6 +121,7 @@ impl Replay {
             at: None,
             expected: 0,
             previous_crc: None,
+            doubtful: VecDeque::new(),
             end: PieceEnd {
                 sequence: manifest.replay_after,
                 crc: 0,
@@ -298,7 +304,33 @@ impl Replay {
         self.at = Some((slot, offset + bytes));
         self.expected += 1;
         self.previous_crc = Some(header.crc);
+        if piece.end.is_none() {
+            self.doubt((slot, offset), bytes, &header);
+        }
         Ok(Some(header))
+    }
+
+    /// Takes note of a frame, and forgets those that it calls durable.
+    fn doubt(&mut self, at: (usize, u64), bytes: u64, header: &FrameHeader) {
+        let durable = |stretch: &Stretch| stretch.last_sequence <= header.durable;
+        while self.doubtful.front().is_some_and(durable) {
+            self.doubtful.pop_front();
+        }
+        match self.doubtful.back_mut() {
+            Some(last)
+                if (last.slot, last.offset + last.bytes) == at
+                    && last.bytes + bytes <= WINDOW_BYTES as u64 =>
+            {
+                last.bytes += bytes;
+                last.last_sequence = header.sequence;
+            }
+            _ => self.doubtful.push_back(Stretch {
+                slot: at.0,
+                offset: at.1,
+                bytes,
+                last_sequence: header.sequence,
+            }),
+        }
     }
 
     async fn frame_in_next_segment(&mut self, piece: &LogPiece) -> Result<Option<FrameHeader>> {
@@ -486,9 +518,19 @@ impl Replay {
             segment_bytes: self.segment_bytes,
             pieces: self.pieces,
             replay_after: self.replay_after,
+            doubtful: self.doubtful.into(),
             last: self.end,
         }
     }
+}
+
+/// Frames that lie one behind the other.
+#[derive(Clone, Copy)]
+struct Stretch {
+    slot: usize,
+    offset: u64,
+    bytes: u64,
+    last_sequence: u64,
 }
 
 /// Where a log ended, and what its slots hold: enough to go on behind it.
@@ -497,6 +539,7 @@ pub(crate) struct LogEnd {
     segment_bytes: u64,
     pieces: Vec<LogPiece>,
     replay_after: u64,
+    doubtful: Vec<Stretch>,
     /// The last frame of the last whole group.
     pub last: PieceEnd,
 }
@@ -509,10 +552,21 @@ impl LogEnd {
     }
 
     /// Makes what was replayed durable. After the end of a process its last frames may sit in the
-    /// device's cache, and the manifest is about to promise them.
+    /// device's cache, and the manifest is about to promise them. Those that no later frame calls durable
+    /// are written once more, as they are: if a sync of them failed before the process ended, the kernel
+    /// takes them for clean, and another sync alone would succeed and do nothing.
     pub async fn make_durable(&self, io: &Io, files: &[File]) -> Result<()> {
         if planted(Defect::ReplayNotSynced) {
             return Ok(());
+        }
+        for stretch in &self.doubtful {
+            let to_error = |e| Error::io(e, slot_name(stretch.slot));
+            let (file, bytes) = (&files[stretch.slot], stretch.bytes as usize);
+            let read = io.read(file, stretch.offset, Buffer::zeroed(bytes)).await;
+            read.result.map_err(to_error)?;
+            let durability = WriteDurability::Cached;
+            let written = io.write(file, stretch.offset, read.buffer, bytes, durability);
+            written.await.result.map_err(to_error)?;
         }
         for (index, file) in files.iter().enumerate() {
             if self.heads[index].is_some() {

@@ -70,6 +70,28 @@ fn a_failed_sync_stops_writes_although_the_next_one_would_succeed() {
     world.check("after a failed sync");
 }
 
+/// The kernel reports a failed sync once, to the process that is gone, and takes the data for clean.
+#[test]
+fn what_a_failed_sync_left_behind_is_durable_once_it_was_replayed() {
+    let mut world = world();
+    fill(&mut world, 0..10);
+    for number in 10..40u32 {
+        let token = world.put(&number.to_be_bytes(), b"buffered", Durability::Buffered);
+        world.wait(token);
+    }
+    world.disk.fail_next(Doing::Sync, EIO, Times::Once);
+    let synced = world.put(b"synced", b"x", Durability::Sync);
+    world.wait(synced);
+    world.kill();
+    world.open().expect("opens after the end of a process");
+    let key = 39u32.to_be_bytes();
+    assert_eq!(world.get(&key), Ok(Some(b"buffered".to_vec())));
+    world.lose_power(Crash::LoseAll);
+    world.open().expect("opens after the power cut");
+    world.check("what was read after the first opening is still there");
+    assert_eq!(world.get(&key), Ok(Some(b"buffered".to_vec())));
+}
+
 #[test]
 fn a_full_disk_refuses_puts_keeps_deletes_and_reads_and_heals_by_itself() {
     let mut world = world();
