@@ -92,6 +92,8 @@ struct Causes {
     full: bool,
     /// An operation does not end, so no time is too long.
     stuck: bool,
+    /// One did not end for a while, so a sync of this life may be later than any time one could state.
+    late: bool,
 }
 
 /// The database while it is open.

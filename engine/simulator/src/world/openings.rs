@@ -17,9 +17,7 @@ const NEVER: u64 = u64::MAX;
 impl World<'_> {
     /// Opens the database, whatever the power does meanwhile, and compares what is there.
     pub(super) fn open(&mut self, cuts: &[u64], mut loss: Loss) -> Verdict<Open> {
-        self.causes = Default::default();
-        self.disk.heal();
-        self.free();
+        // What the last life went through decides what a cut may take now.
         if loss == Loss::Process
             && !cuts.is_empty()
             && let Loss::Power { slack, .. } = self.power_loss()
@@ -27,6 +25,9 @@ impl World<'_> {
             let time = self.ended_at;
             loss = Loss::Power { time, slack };
         }
+        self.causes = Default::default();
+        self.disk.heal();
+        self.free();
         for spared in cuts {
             let crashes = self.disk.crashes();
             self.disk.crash_at(*spared, Crash::Random);

@@ -107,6 +107,7 @@ impl World<'_> {
             Action::Free => self.free(),
             Action::Stick(doing) => {
                 self.causes.stuck = true;
+                self.causes.late = true;
                 self.totals.faults += 1;
                 self.disk.stick_next(doing.doing());
             }
