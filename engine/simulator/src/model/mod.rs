@@ -248,9 +248,9 @@ impl Model {
         let (write, other_write) = (&self.writes[id], &self.writes[other]);
         match (write.version, other_write.version) {
             (Some(mine), Some(its)) if mine != its => mine > its,
-            // Of one group the one that was asked for later is later; a batch over several shards is in line
-            // only when the others have voted.
-            (Some(_), Some(_)) => id > other && !write.over_shards && !other_write.over_shards,
+            // Of one group nobody heard before the other was asked for. Not even the order of asking holds: the
+            // first may have waited aside for a key that an undecided batch held.
+            (Some(_), Some(_)) => false,
             _ => other_write
                 .settled
                 .is_some_and(|settled| settled < write.asked),
