@@ -14,7 +14,7 @@ use crate::call::Reply;
 use crate::commit::Commits;
 use crate::compaction::Compaction;
 use crate::cross_shard::Transactions;
-use crate::error::Error;
+use crate::error::{Error, Result};
 use crate::hot_rows::ToShow;
 use crate::letter::{Content, Letter};
 use crate::log::{Log, LogFailure};
@@ -57,6 +57,8 @@ pub(crate) struct Core<T> {
     pub committed_elsewhere: Cell<Version>,
     /// Why no write is taken until the shard is opened again.
     pub failure: RefCell<Option<String>>,
+    /// Groups were in flight when writes stopped. Nobody may see them, nor anything above them.
+    pub hides_failed: Cell<bool>,
     /// A set of `Starved`: what adds data is refused, what removes data goes on.
     pub starved: Cell<u8>,
 
@@ -155,6 +157,8 @@ impl<T: 'static> Core<T> {
             return;
         }
         *self.failure.borrow_mut() = Some(reason.to_string());
+        let in_flight = self.commits.borrow().oldest_in_flight();
+        self.hides_failed.set(in_flight.is_some());
         self.refuse_everything(reason);
         self.published.raise();
         self.work.raise();
@@ -163,6 +167,9 @@ impl<T: 'static> Core<T> {
     /// Moves `visible` up to what is acknowledged.
     pub fn publish(&self, version: Version) {
         self.visible.set(self.visible.get().max(version));
+        if self.hides_failed.get() {
+            return;
+        }
         let elsewhere = self.committed_elsewhere.get();
         let in_flight = self.commits.borrow().oldest_in_flight();
         if in_flight.is_none_or(|oldest| oldest > elsewhere) {
@@ -178,6 +185,18 @@ impl<T: 'static> Core<T> {
             Some(at) => at,
             None => self.visible.get(),
         }
+    }
+
+    /// After a failure: a batch over several shards may be committed above groups whose fate is not known.
+    /// Reads could show both or neither, and neither is right, so there are none.
+    pub fn check_readable(&self) -> Result<()> {
+        if self.committed_elsewhere.get() > self.visible.get()
+            && let Some(reason) = &*self.failure.borrow()
+        {
+            let reason = reason.clone();
+            return Err(Error::Unreadable { reason });
+        }
+        Ok(())
     }
 
     /// A read at this version sees all that it must: nothing at or below it is undecided.

@@ -21,6 +21,12 @@ pub enum Error {
         /// The failure that stopped the writes.
         reason: String,
     },
+    /// As `Failed`; and a batch over several shards was committed above writes that failed, so that no read of
+    /// this shard could be right.
+    Unreadable {
+        /// The failure that stopped the writes.
+        reason: String,
+    },
     /// The log write that carried this very write failed: it may or may not be there after reopening.
     Unknown {
         /// The failure.
@@ -95,6 +101,11 @@ impl fmt::Display for Error {
                 f,
                 "the disk is full ({free_bytes} bytes free): this write was refused and nothing was changed; \
                  free some space and try again (reads and deletes go on)"
+            ),
+            Error::Unreadable { reason } => write!(
+                f,
+                "reads and writes are stopped since a log write failed ({reason}) below a batch over several shards; \
+                 close the database, check the device, and open it again"
             ),
             Error::Failed { reason } => write!(
                 f,

@@ -132,6 +132,7 @@ pub(crate) async fn open<T: 'static>(
         visible: Cell::new(replayed.newest),
         committed_elsewhere: Cell::default(),
         failure: RefCell::new(None),
+        hides_failed: Cell::default(),
         starved: Cell::new(0),
         tasks: Tasks::default(),
         published: Signal::default(),

@@ -43,6 +43,7 @@ impl BlockSource for Blocks<'_> {
 impl<T: 'static> Core<T> {
     pub fn accept_get(self: &Rc<Self>, token: T, key: Box<[u8]>, at: Option<Version>) {
         if self.is_settled(at)
+            && self.check_readable().is_ok()
             && let Looked::Here(value) = self.look(&key, self.read_version(at), &[])
         {
             self.count_get(&value);
@@ -60,7 +61,7 @@ impl<T: 'static> Core<T> {
     }
 
     pub fn accept_multi_get(self: &Rc<Self>, token: T, keys: Vec<Box<[u8]>>, at: Option<Version>) {
-        let settled = self.is_settled(at);
+        let settled = self.is_settled(at) && self.check_readable().is_ok();
         let version = self.read_version(at);
         let mut values: Vec<Value> = vec![None; keys.len()];
         let mut missing = Vec::new();
@@ -123,6 +124,7 @@ impl<T: 'static> Core<T> {
         self.published.wait_until(|| self.is_settled(at)).await;
         let mut held = Vec::new();
         loop {
+            self.check_readable()?;
             // The present is asked anew each time: a version seen before the wait may be merged away.
             match self.look(key, self.read_version(at), &held) {
                 Looked::Here(value) => {

@@ -289,7 +289,9 @@ impl Causes {
             Error::Shard { error, .. } => match error {
                 ShardError::Full { .. } => self.full,
                 // Also a read: a merge that cannot read its tables stops the shard.
-                ShardError::Failed { .. } | ShardError::Unknown { .. } => self.writes || self.reads,
+                ShardError::Failed { .. }
+                | ShardError::Unknown { .. }
+                | ShardError::Unreadable { .. } => self.writes || self.reads,
                 ShardError::Io { error, .. } if error.is_full() => self.full,
                 ShardError::Io { .. } => self.reads || self.writes,
                 _ => false,
