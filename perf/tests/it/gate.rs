@@ -82,16 +82,16 @@ fn one_allocation_more_is_caught_by_name() {
     let folder = baseline("allocation");
     let report: serde_json::Value =
         serde_json::from_str(&folder.read("base.json")).expect("a report");
-    let metric = &report["scenarios"]["get_miss"]["metrics"]["allocations"];
+    let metric = &report["scenarios"]["put"]["metrics"]["allocations"];
     let total = metric["total"].as_u64().expect("a total");
     // The base had one less, so this run has one more.
     let mut lower = report.clone();
-    lower["scenarios"]["get_miss"]["metrics"]["allocations"]["total"] = (total - 1).into();
+    lower["scenarios"]["put"]["metrics"]["allocations"]["total"] = (total - 1).into();
     folder.write("base.json", &lower.to_string());
     check(
         &gate(&folder.path("base.json"), &BOTH),
         3,
-        "get_miss/allocations",
+        "put/allocations",
     );
 }
 
