@@ -248,13 +248,29 @@ impl Model {
         let (write, other_write) = (&self.writes[id], &self.writes[other]);
         match (write.version, other_write.version) {
             (Some(mine), Some(its)) if mine != its => mine > its,
-            // Of one group nobody heard before the other was asked for. Not even the order of asking holds: the
-            // first may have waited aside for a key that an undecided batch held.
-            (Some(_), Some(_)) => false,
+            // Of one group the one that was asked for later is later, unless the first waited aside for a key that
+            // an undecided batch held; a batch over several shards is in line only when the others have voted.
+            (Some(_), Some(_)) => {
+                let in_line = !write.over_shards && !other_write.over_shards;
+                id > other && in_line && !self.may_have_waited(other_write)
+            }
             _ => other_write
                 .settled
                 .is_some_and(|settled| settled < write.asked),
         }
+    }
+
+    /// A batch over several shards that was asked for and not answered held one of its keys.
+    fn may_have_waited(&self, write: &Write) -> bool {
+        let shares_key = |batch: &Write| {
+            let mut keys = write.ops.iter().map(|(key, _)| key);
+            keys.any(|key| batch.ops.iter().any(|(other, _)| other == key))
+        };
+        self.writes.iter().any(|batch| {
+            batch.over_shards
+                && batch.settled.is_none_or(|settled| settled >= write.asked)
+                && shares_key(batch)
+        })
     }
 
     fn tell(&self, id: WriteId) -> String {

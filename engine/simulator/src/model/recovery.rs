@@ -11,8 +11,8 @@ pub enum Loss {
     Nothing,
     /// The same, as long as the machine goes on: the process ended.
     Process,
-    /// What was not durable at this time. A periodic sync is at most `slack` late.
-    Power { time: u64, slack: u64 },
+    /// What was not durable at this time. A periodic sync is at most `slack` late, but waits from `since` on.
+    Power { time: u64, since: u64, slack: u64 },
 }
 
 impl Model {
@@ -114,7 +114,7 @@ impl Model {
 }
 
 fn is_durable(write: &Write, loss: Loss) -> bool {
-    let Loss::Power { time, slack } = loss else {
+    let Loss::Power { time, since, slack } = loss else {
         return true;
     };
     let in_time = match write.promise {
@@ -122,7 +122,8 @@ fn is_durable(write: &Write, loss: Loss) -> bool {
         Promise::Buffered => false,
         // Only what was answered has begun to wait.
         Promise::Periodic(every) => {
-            write.version.is_some() && write.settled_at + every + slack < time
+            let begun = write.settled_at.max(since);
+            write.version.is_some() && begun + every + slack < time
         }
     };
     in_time || write.over_shards || write.flushed

@@ -119,11 +119,12 @@ impl World<'_> {
     pub(super) fn power_loss(&self) -> Loss {
         // The sync that is under way when one falls due must end first, then its own.
         // After a failed sync there is none.
-        let slack = match self.causes.late || self.causes.writes {
+        let slack = match self.causes.stuck || self.causes.writes {
             true => u64::MAX / 4,
             false => 4 * self.plan.setting.slowest(),
         };
         let time = self.disk.now();
-        Loss::Power { time, slack }
+        let since = self.causes.unstuck_at;
+        Loss::Power { time, since, slack }
     }
 }

@@ -92,8 +92,8 @@ struct Causes {
     full: bool,
     /// An operation does not end, so no time is too long.
     stuck: bool,
-    /// One did not end for a while, so a sync of this life may be later than any time one could state.
-    late: bool,
+    /// When the last such operation was let go: what waited for it begins anew.
+    unstuck_at: u64,
 }
 
 /// The database while it is open.

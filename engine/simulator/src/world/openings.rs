@@ -20,10 +20,10 @@ impl World<'_> {
         // What the last life went through decides what a cut may take now.
         if loss == Loss::Process
             && !cuts.is_empty()
-            && let Loss::Power { slack, .. } = self.power_loss()
+            && let Loss::Power { since, slack, .. } = self.power_loss()
         {
             let time = self.ended_at;
-            loss = Loss::Power { time, slack };
+            loss = Loss::Power { time, since, slack };
         }
         self.causes = Default::default();
         self.disk.heal();

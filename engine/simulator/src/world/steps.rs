@@ -107,7 +107,6 @@ impl World<'_> {
             Action::Free => self.free(),
             Action::Stick(doing) => {
                 self.causes.stuck = true;
-                self.causes.late = true;
                 self.totals.faults += 1;
                 self.disk.stick_next(doing.doing());
             }
@@ -167,6 +166,7 @@ impl World<'_> {
             self.disk.heal();
             self.disk.unstick();
             self.causes.stuck = false;
+            self.causes.unstuck_at = self.disk.now();
         }
     }
 
