@@ -235,9 +235,7 @@ impl<T: 'static> Core<T> {
     /// Acknowledges what the log has finished, and starts what may start.
     pub fn turn_commits(&self) {
         if self.is_failed() {
-            // What is still in flight has no one left to hear of it.
-            let _ = self.log.borrow_mut().reap();
-            return;
+            return self.keep_last_promise();
         }
         let reaped = self.log.borrow_mut().reap();
         match reaped {
@@ -250,6 +248,26 @@ impl<T: 'static> Core<T> {
             self.finish_groups();
         }
         self.sync_or_close();
+    }
+
+    /// Writes are stopped, and what is still in flight has no one left to hear of it. But what was answered
+    /// with a periodic promise is synced in time, unless it is the log itself that failed.
+    fn keep_last_promise(&self) {
+        let mut log = self.log.borrow_mut();
+        let mut commits = self.commits.borrow_mut();
+        if log.reap().is_err() {
+            commits.sync_at = None;
+        }
+        let is_due = commits.sync_at.is_some_and(|due| self.io.now() >= due);
+        if is_due && !log.is_syncing() {
+            commits.sync_at = None;
+            log.start_sync(&self.io);
+        }
+    }
+
+    /// The log cannot be trusted with another sync: the kernel may have dropped what the failed one was for.
+    pub fn give_up_syncing(&self) {
+        self.commits.borrow_mut().sync_at = None;
     }
 
     fn finish_groups(&self) {
@@ -608,7 +626,6 @@ impl<T: 'static> Core<T> {
         let (groups, pending) = {
             let mut commits = self.commits.borrow_mut();
             commits.large = None;
-            commits.sync_at = None;
             commits.close_at = None;
             let mut pending: Vec<_> = commits.pending.drain(..).collect();
             pending.append(&mut commits.held_up);

@@ -78,13 +78,25 @@ pub(crate) struct Core<T> {
     pub closed: Cell<bool>,
 }
 
-/// Who found the disk full, and tries again until it is not.
+/// Who writes beside the log, and tries again for as long as it finds the disk full.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Starved {
     Log = 1,
     Flush = 2,
     Compaction = 4,
     Manifest = 8,
+}
+
+impl Starved {
+    /// What it was doing when it failed for another reason than space.
+    pub fn errand(self) -> &'static str {
+        match self {
+            Starved::Log => "a log file could not be made",
+            Starved::Flush => "a flush failed",
+            Starved::Compaction => "a merge failed",
+            Starved::Manifest => "the manifest could not be written",
+        }
+    }
 }
 
 impl<T: 'static> Core<T> {
@@ -149,7 +161,11 @@ impl<T: 'static> Core<T> {
 
     /// Stops all writes for good.
     pub fn fail(&self, failure: &LogFailure) {
-        self.fail_because(&format!("{}: {}", failure.file, failure.error));
+        self.give_up_syncing();
+        self.fail_because(&format!(
+            "a log write failed: {}: {}",
+            failure.file, failure.error
+        ));
     }
 
     pub fn fail_because(&self, reason: &str) {

@@ -16,7 +16,7 @@ pub enum Error {
         /// What the file system says is free.
         free_bytes: u64,
     },
-    /// An earlier log write or sync failed: the shard takes no writes until it is opened again.
+    /// An earlier log write, sync, flush or merge failed: the shard takes no writes until it is opened again.
     Failed {
         /// The failure that stopped the writes.
         reason: String,
@@ -27,7 +27,7 @@ pub enum Error {
         /// The failure that stopped the writes.
         reason: String,
     },
-    /// The log write that carried this very write failed: it may or may not be there after reopening.
+    /// Writes stopped while this very write was under way: it may or may not be there after reopening.
     Unknown {
         /// The failure.
         reason: String,
@@ -104,18 +104,17 @@ impl fmt::Display for Error {
             ),
             Error::Unreadable { reason } => write!(
                 f,
-                "reads and writes are stopped since a log write failed ({reason}) below a batch over several shards; \
-                 close the database, check the device, and open it again"
+                "reads and writes are stopped: {reason}; and a batch over several shards was committed above writes \
+                 that failed; close the database, check the device, and open it again"
             ),
             Error::Failed { reason } => write!(
                 f,
-                "writes are stopped since a log write failed ({reason}); reads go on; close the database, \
-                 check the device, and open it again"
+                "writes are stopped: {reason}; reads go on; close the database, check the device, and open it again"
             ),
             Error::Unknown { reason } => write!(
                 f,
-                "the log write that carried this write failed ({reason}): whether it is kept shows after \
-                 the database is opened again"
+                "it is not known whether this write is kept: {reason}; close the database, check the device, and \
+                 open it again: then it shows"
             ),
             Error::CorruptAcked {
                 file,

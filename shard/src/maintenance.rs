@@ -57,7 +57,7 @@ impl<T: 'static> Core<T> {
                     self.tasks.sleep_until(again).await;
                 }
                 Err(error) => {
-                    self.fail_because(&error.to_string());
+                    self.fail_because(&format!("{}: {error}", who.errand()));
                     return None;
                 }
             }
@@ -130,7 +130,7 @@ impl<T: 'static> Core<T> {
                 return;
             };
             if let Err(error) = self.install_flushed(&generation, tables).await {
-                return self.fail_because(&error.to_string());
+                return self.fail_because(&format!("{}: {error}", Starved::Manifest.errand()));
             }
         }
     }
@@ -143,13 +143,15 @@ impl<T: 'static> Core<T> {
             .borrow()
             .oldest_needed()
             .min(self.memtables.borrow().needs_from_after_flush());
-        let replay_after = flushed.last_sequence.get().min(needed.saturating_sub(1));
+        let last_sequence = flushed.last_sequence.get();
+        let replay_after = last_sequence.min(needed.saturating_sub(1));
         let next_table = self.next_table.get();
         let (newest, record) = (flushed.newest(), run.record());
         let edit = move |manifest: &mut Manifest| {
             manifest.next_table = manifest.next_table.max(next_table);
             manifest.newest = manifest.newest.max(newest);
             manifest.replay_after = manifest.replay_after.max(replay_after);
+            manifest.flushed = manifest.flushed.max(last_sequence);
             drop_dead_pieces(manifest);
             if !record.tables.is_empty() {
                 let place = match planted(Defect::ManifestOrder) {

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+use ringkeep_io::planted::{Defect, planted};
 use ringkeep_io::{Directory, Io};
 
 use crate::call::{Change, Op};
@@ -61,6 +62,7 @@ pub(crate) async fn read_log(
         transactions: Transactions::default(),
         prepared: BTreeMap::new(),
         newest: manifest.newest,
+        flushed: manifest.flushed,
     };
     while let Some(group) = replay.next_group().await? {
         state.apply(&group, replay.payload())?;
@@ -96,6 +98,8 @@ struct State {
     /// theirs a few frames on, so their changes stay as they were read.
     prepared: BTreeMap<TransactionId, Part>,
     newest: Version,
+    /// What frames up to this one changed is in tables.
+    flushed: u64,
 }
 
 struct Part {
@@ -108,6 +112,9 @@ struct Part {
 impl State {
     fn apply(&mut self, group: &ReplayedGroup, payload: &[u8]) -> Result<()> {
         self.newest = self.newest.max(group.version);
+        // A part is applied before its outcome is logged, and a later write to its keys is logged after that. So
+        // of an outcome behind `flushed` nothing newer is in tables, and of one before it the part itself is.
+        let in_tables = group.last_sequence <= self.flushed && !planted(Defect::TablesReplayed);
         let mut rest = payload;
         while !rest.is_empty() {
             let read = take_record(&mut rest).ok_or_else(|| Error::CorruptAcked {
@@ -121,7 +128,11 @@ impl State {
             match read {
                 Read::Change(first) => {
                     let more = std::iter::from_fn(|| take_change(&mut rest));
-                    self.insert(std::iter::once(first).chain(more), group.version);
+                    let changes = std::iter::once(first).chain(more);
+                    match in_tables {
+                        true => changes.for_each(drop),
+                        false => self.insert(changes, group.version),
+                    }
                 }
                 Read::Prepare {
                     transaction,
@@ -141,7 +152,9 @@ impl State {
                     participants,
                     changes,
                 } => {
-                    self.insert(changes, group.version);
+                    if !in_tables {
+                        self.insert(changes, group.version);
+                    }
                     self.transactions.decided(
                         transaction,
                         group.version,
@@ -155,9 +168,11 @@ impl State {
                 } => {
                     let part = self.prepared.remove(&transaction);
                     if let (Some(part), Some(version)) = (part, version) {
-                        self.insert(Changes::of(&part.changes), version);
                         self.newest = self.newest.max(version);
-                        self.filling.needs_from = self.filling.needs_from.min(part.sequence);
+                        if !in_tables {
+                            self.insert(Changes::of(&part.changes), version);
+                            self.filling.needs_from = self.filling.needs_from.min(part.sequence);
+                        }
                     }
                 }
             }

@@ -83,7 +83,7 @@ pub struct ShardStats {
     pub commits_coordinated: u64,
     /// Shards whose disk is full at the moment.
     pub shards_full: u64,
-    /// Shards whose writes are stopped after a failed log write.
+    /// Shards whose writes are stopped after a failure.
     pub shards_failed: u64,
     /// Frames replayed when the shard was opened.
     pub recovered_frames: u64,

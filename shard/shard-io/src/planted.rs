@@ -67,6 +67,8 @@ defects! {
     ReplayNotSynced,
     /// The clock begins again below what was recovered.
     VersionsReused,
+    /// Frames whose changes are in tables are replayed above them.
+    TablesReplayed,
     /// Files that the manifest does not name stay.
     OrphansKept,
 

@@ -131,7 +131,10 @@ impl<T: 'static> Core<T> {
             }
             match self.install_piece(&inputs, piece).await {
                 Ok(tables) => obsolete.extend(tables),
-                Err(error) => return self.fail_because(&error.to_string()),
+                Err(error) => {
+                    let errand = Starved::Manifest.errand();
+                    return self.fail_because(&format!("{errand}: {error}"));
+                }
             }
             drop(inputs);
             self.remove_unread(&mut obsolete);

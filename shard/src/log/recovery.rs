@@ -42,6 +42,7 @@ pub(crate) struct Replay {
     slots: Vec<(File, Option<FrameHeader>)>,
     pieces: Vec<LogPiece>,
     replay_after: u64,
+    flushed: u64,
     window: Window,
     /// The joined payloads of the last group, kept for its memory.
     payload: Vec<u8>,
@@ -109,6 +110,7 @@ impl Replay {
             slots,
             pieces: manifest.pieces.clone(),
             replay_after: manifest.replay_after,
+            flushed: manifest.flushed,
             window: Window {
                 slot: usize::MAX,
                 index: 0,
@@ -213,8 +215,6 @@ impl Replay {
             if header.continues {
                 continue;
             }
-            // Plain frames that a power cut took may be in tables all the same. Their sequences are spent:
-            // a new frame that had one of them would count as being in tables.
             if header.sequence >= self.end.sequence {
                 self.end = PieceEnd {
                     sequence: header.sequence,
@@ -518,6 +518,9 @@ impl Replay {
             segment_bytes: self.segment_bytes,
             pieces: self.pieces,
             replay_after: self.replay_after,
+            // Frames that a power cut took may be in tables all the same. Their sequences are spent: a new
+            // frame that had one of them would count as being in tables.
+            next_sequence: self.end.sequence.max(self.flushed) + 1,
             doubtful: self.doubtful.into(),
             last: self.end,
         }
@@ -539,6 +542,8 @@ pub(crate) struct LogEnd {
     segment_bytes: u64,
     pieces: Vec<LogPiece>,
     replay_after: u64,
+    /// What the first new frame gets.
+    next_sequence: u64,
     doubtful: Vec<Stretch>,
     /// The last frame of the last whole group.
     pub last: PieceEnd,
@@ -586,7 +591,7 @@ impl LogEnd {
             && planted(Defect::EpochNotRaised)
         {
             return LogPiece {
-                first_sequence: self.last.sequence + 1,
+                first_sequence: self.next_sequence,
                 end: None,
                 ..*last
             };
@@ -594,7 +599,7 @@ impl LogEnd {
         LogPiece {
             epoch: last.map_or(1, |piece| piece.epoch + 1),
             first_segment: newest.max(last.map_or(0, |piece| piece.first_segment)) + 1,
-            first_sequence: self.last.sequence + 1,
+            first_sequence: self.next_sequence,
             end: None,
         }
     }
@@ -621,8 +626,8 @@ impl LogEnd {
             segment: piece.first_segment - 1,
             next_sequence: piece.first_sequence,
             previous_crc: self.last.crc,
-            completed: self.last.sequence,
-            durable: self.last.sequence,
+            completed: piece.first_sequence - 1,
+            durable: piece.first_sequence - 1,
             flights: Default::default(),
             unsynced: Vec::new(),
             syncing: None,

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! magic "RKMANIF\0", format version u32, zero u32
-//! next table u64, replay after u64 (log sequence), newest version u64
+//! next table u64, replay after u64 and flushed u64 (log sequences), newest version u64
 //! log slots u32, zero u32, segment bytes u64
 //! pieces u32, then each: epoch, first segment, first sequence, last sequence (all u64; the last one
 //!     is 2^64-1 while the piece is open), last checksum u32
@@ -18,7 +18,7 @@ use crate::table::{TableId, TableSummary};
 use crate::version::Version;
 
 pub(crate) const MAGIC: [u8; 8] = *b"RKMANIF\0";
-pub(crate) const FORMAT_VERSION: u32 = 2;
+pub(crate) const FORMAT_VERSION: u32 = 3;
 const OPEN_END: u64 = u64::MAX;
 
 /// Everything that a shard must know to open its files.
@@ -26,8 +26,12 @@ const OPEN_END: u64 = u64::MAX;
 pub(crate) struct Manifest {
     /// The id that the next table gets. Ids are never used twice.
     pub next_table: u64,
-    /// Log frames up to this sequence are in tables.
+    /// Log frames up to this sequence are not needed any more.
     pub replay_after: u64,
+    /// The changes of frames up to this sequence are in tables. Those of them behind `replay_after` are kept
+    /// for what they say of batches over several shards, and for nothing else: a tail that a power cut took
+    /// from the log may be in tables, so what is replayed must never lie above them.
+    pub flushed: u64,
     /// The newest version in tables.
     pub newest: Version,
     /// How many log files there are, each of `segment_bytes`.
@@ -69,7 +73,13 @@ impl Manifest {
         out.extend_from_slice(&MAGIC);
         put_u32(&mut out, FORMAT_VERSION);
         put_u32(&mut out, 0);
-        for word in [self.next_table, self.replay_after, self.newest.0] {
+        let words = [
+            self.next_table,
+            self.replay_after,
+            self.flushed,
+            self.newest.0,
+        ];
+        for word in words {
             put_u64(&mut out, word);
         }
         put_u32(&mut out, self.log_slots);
@@ -109,6 +119,7 @@ impl Manifest {
         let mut manifest = Manifest {
             next_table: input.u64()?,
             replay_after: input.u64()?,
+            flushed: input.u64()?,
             newest: Version(input.u64()?),
             log_slots: input.u32()?,
             ..Manifest::default()
@@ -244,6 +255,7 @@ mod tests {
         Manifest {
             next_table: 9,
             replay_after: 77,
+            flushed: 79,
             newest: Version(500),
             log_slots: 3,
             segment_bytes: 1 << 20,
@@ -289,8 +301,8 @@ mod tests {
             .iter()
             .map(|b| format!("{b:02x}"))
             .collect();
-        let expected = "524b4d414e494600 02000000 00000000 0900000000000000 4d00000000000000 \
-             f401000000000000 03000000 00000000 0000100000000000 02000000 \
+        let expected = "524b4d414e494600 03000000 00000000 0900000000000000 4d00000000000000 \
+             4f00000000000000 f401000000000000 03000000 00000000 0000100000000000 02000000 \
              0100000000000000 0100000000000000 0100000000000000 5000000000000000 ddccbbaa \
              0200000000000000 0500000000000000 5100000000000000 ffffffffffffffff 00000000 \
              01000000 0100 6b 01000000 0800000000000000 0020000000000000 0a00000000000000 \

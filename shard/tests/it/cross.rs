@@ -10,7 +10,8 @@ use std::sync::Arc;
 
 use ringkeep_io::{Crash, Io, SimulatedDisk, SimulatedOptions};
 use ringkeep_shard::{
-    Call, CommitClock, Durability, Identity, Op, Pins, Reply, ScanCall, Shard, ShardId, Version,
+    Call, CommitClock, Durability, Identity, Op, Pins, Reply, ScanCall, Shard, ShardId,
+    ShardOptions, Version,
 };
 
 use crate::random::Random;
@@ -18,13 +19,14 @@ use crate::world::tiny_options;
 
 const SHARDS: u16 = 3;
 
-struct Database {
-    disk: SimulatedDisk,
-    io: Io,
+pub struct Database {
+    pub disk: SimulatedDisk,
+    pub io: Io,
+    options: ShardOptions,
     clock: Arc<CommitClock>,
     pins: Arc<Pins>,
-    shards: Vec<Shard<u64>>,
-    replies: BTreeMap<u64, Reply>,
+    pub shards: Vec<Shard<u64>>,
+    pub replies: BTreeMap<u64, Reply>,
     next_token: u64,
 }
 
@@ -37,7 +39,7 @@ fn identity(shard: u16) -> Identity {
 }
 
 impl Database {
-    fn new(seed: u64) -> Database {
+    pub fn new(seed: u64, options: ShardOptions) -> Database {
         let disk = SimulatedDisk::new(seed, SimulatedOptions::default());
         let io = Io::simulated(&disk);
         let clock = Arc::new(CommitClock::default());
@@ -45,6 +47,7 @@ impl Database {
         let mut database = Database {
             disk,
             io,
+            options,
             clock,
             pins,
             shards: Vec::new(),
@@ -56,8 +59,13 @@ impl Database {
                 .io
                 .directory(Path::new(&folder(shard)))
                 .expect("a folder");
-            Shard::<u64>::create(&database.io, &directory, &identity(shard), &tiny_options())
-                .expect("a new shard");
+            Shard::<u64>::create(
+                &database.io,
+                &directory,
+                &identity(shard),
+                &database.options,
+            )
+            .expect("a new shard");
         }
         database.open();
         database
@@ -77,7 +85,7 @@ impl Database {
                 &self.io,
                 &directory,
                 &identity(shard),
-                &tiny_options(),
+                &self.options,
                 clock,
                 pins,
             );
@@ -92,10 +100,10 @@ impl Database {
         }
     }
 
-    fn lose_power(&mut self) {
+    pub fn lose_power(&mut self, crash: Crash) {
         self.shards.clear();
         self.replies.clear();
-        self.disk.crash_with(Crash::Random);
+        self.disk.crash_with(crash);
         self.io = Io::simulated(&self.disk);
         self.open();
     }
@@ -125,7 +133,7 @@ impl Database {
         }
     }
 
-    fn call(&mut self, shard: u16, call: Call) -> u64 {
+    pub fn call(&mut self, shard: u16, call: Call) -> u64 {
         self.next_token += 1;
         self.shards[usize::from(shard)].accept(self.next_token, call);
         self.next_token
@@ -178,7 +186,7 @@ fn scan(at: Version) -> Call {
     })
 }
 
-fn put(key: u64, number: u64) -> Op {
+pub fn put(key: u64, number: u64) -> Op {
     Op::Put {
         key: key.to_be_bytes().into(),
         value: number.to_be_bytes().into(),
@@ -196,7 +204,7 @@ struct Batch {
 /// parts must be there on all its shards or on none; otherwise it fights for a few hot keys.
 fn live(seed: u64) {
     let mut random = Random::new(seed);
-    let mut database = Database::new(seed);
+    let mut database = Database::new(seed, tiny_options());
     let mut batches: Vec<Batch> = Vec::new();
     for round in 0..6 {
         let first = batches.len();
@@ -257,7 +265,7 @@ fn live(seed: u64) {
         }
         let story = format!("seed {seed}, round {round}");
         note_answers(&mut database, &mut batches);
-        database.lose_power();
+        database.lose_power(Crash::Random);
         check(&mut database, &mut random, &mut batches, first, &story);
     }
 }

@@ -1,7 +1,7 @@
 //! Faults one at a time, each with what must come of it.
 
 use ringkeep_io::{Crash, Doing, SimulatedOptions, Times};
-use ringkeep_shard::{Call, Durability, Error, Op, Reply};
+use ringkeep_shard::{Call, Durability, Error, Op, Reply, ShardOptions};
 
 use crate::world::{World, tiny_options};
 
@@ -90,6 +90,29 @@ fn what_a_failed_sync_left_behind_is_durable_once_it_was_replayed() {
     world.open().expect("opens after the power cut");
     world.check("what was read after the first opening is still there");
     assert_eq!(world.get(&key), Ok(Some(b"buffered".to_vec())));
+}
+
+/// A merge could not read a table, and what had been answered a moment before was never synced.
+#[test]
+fn a_periodic_promise_is_kept_although_a_flush_failed_meanwhile() {
+    let options = ShardOptions {
+        idle_close_after: 1 << 50,
+        ..tiny_options()
+    };
+    let mut world = World::new(3, options, SimulatedOptions::default());
+    fill(&mut world, 0..10);
+    let every = 500_000_000;
+    let promised = world.put(b"promised", b"x", Durability::Periodic(every));
+    assert!(matches!(world.wait(promised), Reply::Written(_)));
+    world.disk.fail_next(Doing::Write, EIO, Times::Once);
+    let flushed = world.done(Call::Flush);
+    assert!(matches!(flushed, Err(Error::Failed { .. })), "{flushed:?}");
+    assert_eq!(world.stats().log_syncs, 0, "the flush failed in good time");
+    world.run(1000);
+    world.lose_power(Crash::LoseAll);
+    world.open().expect("opens again");
+    assert_eq!(world.get(b"promised"), Ok(Some(b"x".to_vec())));
+    world.check("after the failed flush");
 }
 
 #[test]

@@ -4,6 +4,7 @@ mod compaction;
 mod counters;
 mod cross;
 mod faults;
+mod held_letters;
 mod model;
 mod random;
 mod reads;

@@ -279,7 +279,11 @@ impl World {
             if let Some(reply) = self.replies.remove(&token) {
                 return reply;
             }
-            self.run(1);
+            // No time passes once it is answered.
+            if !self.turn() && !self.replies.contains_key(&token) {
+                let deadline = self.shard().next_deadline();
+                self.io.park(deadline);
+            }
         }
         panic!("call {token} is never answered");
     }

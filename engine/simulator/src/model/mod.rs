@@ -296,7 +296,7 @@ impl Model {
         }
     }
 
-    fn tell_found(&self, key: u32, found: Option<&[u8]>) -> String {
+    pub fn tell_found(&self, key: u32, found: Option<&[u8]>) -> String {
         let place = format!("key {key} on shard {}", self.shards[key as usize]);
         match (self.holders(key, found).first(), found) {
             (Some(holder), _) => format!("{place} holds {}", self.tell_holder(*holder)),

@@ -88,9 +88,13 @@ impl World<'_> {
         for (key, value) in again.into_iter().zip(values) {
             let shown = &found[key as usize].1;
             if *shown != value {
+                let (scanned, got) = (
+                    self.model.tell_found(key, shown.as_deref()),
+                    self.model.tell_found(key, value.as_deref()),
+                );
                 return failed(
                     Check::Snapshot,
-                    format!("key {key} is one thing in a scan and another in a get"),
+                    format!("of one quiet database, a scan says: {scanned}; and a get: {got}"),
                 );
             }
         }

@@ -1,0 +1,163 @@
+//! Batches over two shards, with the letters between them held up by hand: moments that chance seldom finds.
+
+use ringkeep_io::{Crash, Doing};
+use ringkeep_shard::{Call, Durability, Error, Letter, Op, Reply, Result, ShardId, ShardOptions};
+
+use crate::cross::{Database, put};
+use crate::world::tiny_options;
+
+/// A database whose letters wait until they are let go.
+struct Held {
+    database: Database,
+    letters: Vec<(ShardId, Letter)>,
+}
+
+impl Held {
+    fn new() -> Held {
+        let options = ShardOptions {
+            // Nothing becomes durable by the way.
+            idle_close_after: 1 << 50,
+            ..tiny_options()
+        };
+        Held {
+            database: Database::new(1, options),
+            letters: Vec::new(),
+        }
+    }
+
+    /// Lets the shards work until there is nothing they could do without a letter.
+    fn settle(&mut self) {
+        let Database {
+            shards,
+            replies,
+            io,
+            ..
+        } = &mut self.database;
+        for _ in 0..1000 {
+            let mut more = io.turn() > 0;
+            for shard in shards.iter_mut() {
+                more |= shard.turn();
+                self.letters.extend(shard.letters());
+                replies.extend(shard.replies());
+            }
+            let deadlines = shards.iter().filter_map(|shard| shard.next_deadline());
+            let deadline = deadlines.min();
+            match more {
+                true => {}
+                false if io.in_flight() == 0 && deadline.is_none_or(|at| at > 1 << 49) => return,
+                false => io.park(deadline),
+            }
+        }
+    }
+
+    /// Lets everything that was held go.
+    fn deliver(&mut self) {
+        for (to, letter) in std::mem::take(&mut self.letters) {
+            self.database.shards[usize::from(to.0)].deliver(letter);
+        }
+        self.settle();
+    }
+
+    fn ask(&mut self, shard: u16, call: Call) -> Option<Reply> {
+        let token = self.database.call(shard, call);
+        self.settle();
+        self.database.replies.remove(&token)
+    }
+
+    fn write(&mut self, shard: u16, op: Op, durability: Durability) -> Option<Reply> {
+        let ops = vec![op];
+        self.ask(shard, Call::Write { ops, durability })
+    }
+
+    fn get(&mut self, shard: u16, key: u64) -> Result<Option<u64>> {
+        let key = key.to_be_bytes().into();
+        match self.ask(shard, Call::Get { key, at: None }) {
+            Some(Reply::Value(value)) => {
+                Ok(value.map(|value| u64::from_be_bytes((*value).try_into().expect("a number"))))
+            }
+            Some(Reply::Failed(error)) => Err(error),
+            other => panic!("{other:?} is no answer to a get"),
+        }
+    }
+
+    fn lose_power(&mut self, crash: Crash) {
+        self.letters.clear();
+        self.database.lose_power(crash);
+        self.settle();
+        self.deliver();
+    }
+}
+
+/// Key 1 on shard 0, which decides, and key 2 on shard 1.
+fn batch() -> Call {
+    let parts = vec![(ShardId(0), vec![put(1, 7)]), (ShardId(1), vec![put(2, 7)])];
+    Call::Commit { parts }
+}
+
+/// An undecided batch kept old log frames; a power cut took the newest ones, whose changes were in tables; and
+/// what was replayed from the old ones lay above them.
+#[test]
+fn replayed_changes_never_hide_newer_ones_in_tables() {
+    let mut held = Held::new();
+    held.ask(0, batch());
+    held.deliver();
+    assert!(!held.letters.is_empty(), "the vote of shard 1 waits");
+    let older = held.write(1, put(5, 1), Durability::Sync);
+    assert!(matches!(older, Some(Reply::Written(_))), "{older:?}");
+    for key in [5, 6, 7] {
+        let newer = held.write(1, put(key, 2), Durability::Buffered);
+        assert!(matches!(newer, Some(Reply::Written(_))), "{newer:?}");
+    }
+    let flushed = held.ask(1, Call::Flush);
+    assert!(matches!(flushed, Some(Reply::Done)), "{flushed:?}");
+    held.lose_power(Crash::LoseAll);
+    assert_eq!(held.get(1, 5), Ok(Some(2)), "the flush had made it durable");
+
+    // The frames that were lost had numbers. What is written now must not count as being in tables.
+    let newest = held.write(1, put(5, 3), Durability::Sync);
+    assert!(matches!(newest, Some(Reply::Written(_))), "{newest:?}");
+    held.lose_power(Crash::LoseAll);
+    assert_eq!(held.get(1, 5), Ok(Some(3)));
+}
+
+/// A write was under way when a batch above it was committed elsewhere, and then its shard failed. To show the
+/// batch would show the write, and not to show it would tear the batch.
+#[test]
+fn a_shard_that_failed_below_a_committed_batch_refuses_to_be_read() {
+    let mut held = Held::new();
+    let token = held.database.call(0, batch());
+    held.settle();
+    held.deliver();
+    assert!(!held.letters.is_empty(), "the vote of shard 1 waits");
+    held.database.disk.stick_next(Doing::Write);
+    let local = held.database.call(
+        1,
+        Call::Write {
+            ops: vec![put(5, 1)],
+            durability: Durability::Sync,
+        },
+    );
+    held.database.shards[1].turn();
+    held.deliver();
+    let committed = held.database.replies.remove(&token);
+    assert!(
+        matches!(committed, Some(Reply::Written(_))),
+        "{committed:?}"
+    );
+    held.deliver();
+    held.database.shards[1].peer_lost(ShardId(2));
+    held.settle();
+    let local = held.database.replies.remove(&local);
+    assert!(
+        matches!(local, Some(Reply::Failed(Error::Unknown { .. }))),
+        "{local:?}"
+    );
+    for key in [2, 5] {
+        let read = held.get(1, key);
+        assert!(matches!(read, Err(Error::Unreadable { .. })), "{read:?}");
+    }
+    assert_eq!(held.get(0, 1), Ok(Some(7)));
+    held.lose_power(Crash::LoseAll);
+    assert_eq!(held.get(0, 1), Ok(Some(7)));
+    assert_eq!(held.get(1, 2), Ok(Some(7)));
+}
