@@ -90,7 +90,7 @@ impl Database {
         match self.0.read_row(key)? {
             Some(value) => Ok(Some(value)),
             None => {
-                let (shard, call) = self.0.get(key)?;
+                let (shard, call) = self.0.get(key, None)?;
                 self.0.shards.ask(shard, call).map(value)
             }
         }
@@ -101,7 +101,7 @@ impl Database {
         &self,
         key: impl AsRef<[u8]>,
     ) -> impl Future<Output = Result<Option<Vec<u8>>>> + Send {
-        let call = self.0.get(key.as_ref());
+        let call = self.0.get(key.as_ref(), None);
         async move {
             let (shard, call) = call?;
             if let Call::Get { key, .. } = &call
@@ -302,11 +302,12 @@ impl Inner {
         Ok(self.shards.read_row(key, &mut value)?.then_some(value))
     }
 
-    fn get(&self, key: &[u8]) -> Result<(ShardId, Call)> {
+    /// The call for a key at a pinned version, or now.
+    pub(crate) fn get(&self, key: &[u8], at: Option<Version>) -> Result<(ShardId, Call)> {
         check_key(key)?;
         let call = Call::Get {
             key: key.into(),
-            at: None,
+            at,
         };
         Ok((self.shards.routing.shard(key), call))
     }

@@ -4,9 +4,8 @@ use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 
-use ringkeep_shard::{Call, Pin, Version};
+use ringkeep_shard::{Pin, Version};
 
-use crate::batch::check_key;
 use crate::database::{Inner, value};
 use crate::scan::{KeyRange, Keys, Scan};
 use crate::{Result, desk};
@@ -50,7 +49,8 @@ impl Snapshot {
 
     /// The value that a key had.
     pub fn get(&self, key: impl AsRef<[u8]>) -> Result<Option<Vec<u8>>> {
-        desk::block_on(self.get_async(key))
+        let (shard, call) = self.inner.get(key.as_ref(), Some(self.version()))?;
+        self.inner.shards.ask(shard, call).map(value)
     }
 
     /// [`Snapshot::get`] as a future.
@@ -58,13 +58,10 @@ impl Snapshot {
         &self,
         key: impl AsRef<[u8]>,
     ) -> impl Future<Output = Result<Option<Vec<u8>>>> + Send {
-        let key: Box<[u8]> = key.as_ref().into();
+        let call = self.inner.get(key.as_ref(), Some(self.version()));
         async move {
-            check_key(&key)?;
-            let shard = self.inner.shards.routing.shard(&key);
-            let at = Some(self.version());
-            let reply = self.inner.shards.ask_async(shard, Call::Get { key, at });
-            reply.await.map(value)
+            let (shard, call) = call?;
+            self.inner.shards.ask_async(shard, call).await.map(value)
         }
     }
 
