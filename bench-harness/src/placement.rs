@@ -18,12 +18,12 @@ pub struct Placement {
 impl Placement {
     /// Gives the last `drivers` of the cores that this process may use to the drivers, if one is left.
     pub fn of(drivers: usize) -> Placement {
-        Placement::divide(&allowed(), drivers)
+        Placement::divide(&cores_allowed(), drivers)
     }
 
     /// Drivers and target share all cores, the drivers pinned to the first ones.
     pub fn colocated(drivers: usize) -> Placement {
-        let cores = allowed();
+        let cores = cores_allowed();
         Placement {
             drivers: cores.iter().copied().take(drivers).collect(),
             target: cores,
@@ -58,7 +58,7 @@ impl Placement {
 
 /// Holds this process to these cores, if called before it starts threads.
 pub fn hold_process_to(cores: &[usize]) -> Result<(), String> {
-    let own = allowed();
+    let own = cores_allowed();
     if let Some(odd) = cores.iter().find(|core| !own.contains(core)) {
         return Err(format!(
             "core {odd} cannot be used; this process may use {own:?}"
@@ -75,7 +75,8 @@ fn hold_to(cores: &[usize]) {
     let _ = sched_setaffinity(None, &set);
 }
 
-fn allowed() -> Vec<usize> {
+/// The cores that this thread may run on; none if the kernel does not say.
+pub fn cores_allowed() -> Vec<usize> {
     match sched_getaffinity(None) {
         Ok(set) => (0..CpuSet::MAX_CPU)
             .filter(|&core| set.is_set(core))
@@ -99,7 +100,7 @@ mod tests {
     #[test]
     fn threads_of_the_target_stay_on_its_cores() {
         let placement = Placement::of(1);
-        let seen = placement.on_target_cores(|| std::thread::spawn(allowed).join().unwrap());
+        let seen = placement.on_target_cores(|| std::thread::spawn(cores_allowed).join().unwrap());
         assert_eq!(seen, placement.target);
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use ringkeep_bench::data_dir::DataDir;
 use ringkeep_bench::environment::Environment;
 use ringkeep_bench::probe::probe;
+use ringkeep_bench::process::ProcessUse;
 use ringkeep_bench::quantity::{Size, Span};
 use ringkeep_bench::report::table::Table;
 
@@ -41,6 +42,9 @@ pub fn doctor(arguments: &DirArgs) -> Result<Code, Fault> {
     Ok(Code::Done)
 }
 
+/// Long enough for ticks of 10 ms to tell a share.
+const OTHERS_WATCHED: Duration = Duration::from_millis(400);
+
 struct Finding {
     what: &'static str,
     found: String,
@@ -69,11 +73,15 @@ fn findings(e: &Environment, dir: &Path) -> Vec<Finding> {
         e.cores < 4,
         "generator and target will share cores",
     );
-    let load = e.load_average_centi as f64 / 100.0;
+    // Not the load average: for minutes after a build that still tells of the build.
+    let before = ProcessUse::now();
+    std::thread::sleep(OTHERS_WATCHED);
+    let used = ProcessUse::now().since(&before);
+    let others = used.others_cpu_ns() as f64 / used.cores_ns.max(1) as f64;
     add(
-        "load average",
-        format!("{load:.2}"),
-        load > 0.3 * e.cores as f64,
+        "other processes",
+        format!("took {:.0} % of the cores just now", others * 100.0),
+        others > 0.1,
         "something else uses this machine; wait for it",
     );
     let limited = e

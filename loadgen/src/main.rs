@@ -6,6 +6,7 @@
 mod benchmarks;
 mod calibrate;
 mod cli;
+mod closing;
 mod doctor;
 mod estimate;
 mod exit;

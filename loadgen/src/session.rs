@@ -18,6 +18,7 @@ use ringkeep_bench::suite::Scale;
 use ringkeep_bench::target::TargetKind;
 
 use crate::cli::{PlacementArg, RunArgs};
+use crate::closing;
 use crate::estimate::Estimate;
 use crate::exit::{Code, Fault};
 use crate::outputs::Outputs;
@@ -87,6 +88,9 @@ impl Session {
         self.report.interrupted = STOP.load(Ordering::Relaxed);
         self.outputs.write(&self.report, Some(&self.log))?;
         let code = verdict(&self.report, self.require_steady);
+        if let Some(text) = closing::line(code, &self.report) {
+            eprintln!("{text}");
+        }
         Ok((code, self.report))
     }
 }
@@ -235,12 +239,6 @@ fn warn(report: &mut Report, manner: &Manner, placed: PlacementArg) {
             "the data lies in memory (tmpfs): name a directory on a real device with --dir"
                 .to_string(),
         );
-    }
-    if environment.load_average_centi > environment.cores as u64 * 50 {
-        warnings.push(format!(
-            "load average {:.2} before the run: something else uses this machine",
-            environment.load_average_centi as f64 / 100.0
-        ));
     }
     report.warnings = warnings;
 }

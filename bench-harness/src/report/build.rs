@@ -59,7 +59,24 @@ pub fn phase_record(outcome: &PhaseOutcome, context: PhaseContext<'_>) -> PhaseR
         .iter()
         .map(|slo| slo_record(slo, &streams))
         .collect();
+    let cost = CostRecord {
+        operations,
+        cpu_ns: outcome.used.cpu_ns,
+        driver_cpu_ns,
+        others_cpu_ns: outcome.used.others_cpu_ns(),
+        cores_ns: outcome.used.cores_ns,
+        read_bytes: outcome.used.read_bytes,
+        write_bytes: outcome.used.write_bytes,
+        rss_bytes: outcome.used.rss_bytes,
+        disk_bytes,
+    };
     let mut notes = Vec::new();
+    if let Some(share) = cost.shared_with_others() {
+        notes.push(format!(
+            "other processes took {:.0} % of the cores meanwhile: times hold the waits for them",
+            share * 100.0
+        ));
+    }
     let verdict = judge(
         phase,
         outcome,
@@ -73,15 +90,7 @@ pub fn phase_record(outcome: &PhaseOutcome, context: PhaseContext<'_>) -> PhaseR
         warmup_ns: outcome.warmup_ns,
         measured_ns: outcome.measured_ns,
         steady: outcome.steady,
-        cost: CostRecord {
-            operations,
-            cpu_ns: outcome.used.cpu_ns,
-            driver_cpu_ns,
-            read_bytes: outcome.used.read_bytes,
-            write_bytes: outcome.used.write_bytes,
-            rss_bytes: outcome.used.rss_bytes,
-            disk_bytes,
-        },
+        cost,
         counters: counters(outcome),
         levels: outcome.counters_after.levels.clone(),
         streams,

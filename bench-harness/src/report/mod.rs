@@ -43,6 +43,9 @@ use crate::workload::Workload;
 /// Version of the JSON.
 pub const SCHEMA_VERSION: u32 = 1;
 
+/// Below this share of the cores, what other processes do is the noise of any machine.
+const OTHERS_FELT: f64 = 0.1;
+
 /// One invocation.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Report {
@@ -308,6 +311,12 @@ pub struct CostRecord {
     pub cpu_ns: u64,
     /// CPU time of the driver threads, a part of it.
     pub driver_cpu_ns: u64,
+    /// CPU time that other processes took of the same cores meanwhile.
+    #[serde(default)]
+    pub others_cpu_ns: u64,
+    /// CPU time that those cores had.
+    #[serde(default)]
+    pub cores_ns: u64,
     /// Bytes the process read from storage.
     pub read_bytes: u64,
     /// Bytes the process wrote to storage.
@@ -316,6 +325,14 @@ pub struct CostRecord {
     pub rss_bytes: u64,
     /// Bytes under the target's directory at the end.
     pub disk_bytes: u64,
+}
+
+impl CostRecord {
+    /// The share of the cores that other processes took, if that is enough to be felt.
+    pub fn shared_with_others(&self) -> Option<f64> {
+        let share = self.others_cpu_ns as f64 / self.cores_ns.max(1) as f64;
+        (share >= OTHERS_FELT).then_some(share)
+    }
 }
 
 /// One objective.
