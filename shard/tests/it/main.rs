@@ -8,4 +8,5 @@ mod held_letters;
 mod model;
 mod random;
 mod reads;
+mod rows;
 mod world;
