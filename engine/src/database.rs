@@ -283,6 +283,10 @@ impl Database {
         self.0.close()
     }
 
+    pub(crate) fn inner(&self) -> &Inner {
+        &self.0
+    }
+
     pub(crate) fn panic_host(&self, key: &[u8]) {
         let shards = &self.0.shards;
         shards.panic_host(shards.routing.shard(key));
@@ -449,6 +453,6 @@ fn written(reply: Reply) -> Version {
     }
 }
 
-fn wrong(reply: &Reply) -> ! {
+pub(crate) fn wrong(reply: &Reply) -> ! {
     unreachable!("a shard gave the answer to another question: {reply:?}")
 }

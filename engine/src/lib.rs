@@ -54,6 +54,7 @@ mod error;
 pub mod limits;
 mod options;
 mod stats;
+mod verify;
 
 #[doc(hidden)]
 pub mod simulation;
@@ -64,8 +65,10 @@ pub use error::{Error, Result};
 pub use options::Options;
 pub use ringkeep_io::{Backend, Direct, IoError};
 pub use ringkeep_shard::{
-    Codec, Durability, Error as ShardError, ShardId, ShardOptions, ShardStats, Version,
+    Codec, Damage, Durability, Error as ShardError, KeysAtRisk, ShardId, ShardOptions, ShardStats,
+    Version,
 };
 pub use scan::{KeyRange, KeyValue, Keys, Scan};
 pub use snapshot::Snapshot;
 pub use stats::{HostReport, Stats};
+pub use verify::Verification;

@@ -55,7 +55,7 @@ rows! {
     runs tables table_bytes last_level_bytes table_entries tombstones
     row_hits rows_lost rows_shown
     cache_bytes cache_hits cache_misses filter_negatives resident_bytes
-    shards_full shards_failed recovered_frames
+    shards_full shards_failed verified_bytes recovered_frames
 }
 
 // A counter that is added to a shard is added above.

@@ -5,6 +5,7 @@ use std::ops::Bound;
 use ringkeep_io::Nanos;
 
 use crate::stats::ShardStats;
+use crate::verify::Verified;
 use crate::{Error, ShardId, Version};
 
 /// When a write may be acknowledged.
@@ -123,6 +124,11 @@ pub enum Call {
     Flush,
     /// Merge everything into one run.
     Compact,
+    /// Read everything and compare it with its checksums.
+    Verify {
+        /// No faster than this; 0 for as fast as it goes.
+        bytes_per_second: u64,
+    },
     /// Counters.
     Stats,
     /// Finish everything, flush, and stop.
@@ -171,6 +177,8 @@ pub enum Reply {
     Page(ScanPage),
     /// To `Flush`, `Compact` and `Close`.
     Done,
+    /// To `Verify`.
+    Verified(Box<Verified>),
     /// To `Stats`.
     Stats(Box<ShardStats>),
     /// To anything.

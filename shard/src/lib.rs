@@ -38,6 +38,7 @@ mod manifest;
 mod merge;
 mod run_writer;
 mod superblock;
+mod verify;
 
 mod checksum;
 mod varint;
@@ -53,4 +54,5 @@ pub use rows::{RowReads, Rows};
 pub use shard::{Identity, InDoubt, Recovered, Shard, ShardOptions, TransactionId};
 pub use stats::ShardStats;
 pub use table::Codec;
+pub use verify::{Damage, KeysAtRisk, Verified};
 pub use version::{CommitClock, Pin, Pins, ShardId, Version};

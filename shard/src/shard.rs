@@ -231,6 +231,7 @@ impl<T: 'static> Shard<T> {
             Call::Scan(scan) => core.accept_scan(token, scan),
             Call::Flush => core.accept_flush(token),
             Call::Compact => core.accept_compact(token),
+            Call::Verify { bytes_per_second } => core.accept_verify(token, bytes_per_second),
             Call::Stats => core.reply(token, Reply::Stats(Box::new(core.gather_stats()))),
             Call::Close => core.accept_close(token),
         }

@@ -85,6 +85,8 @@ pub struct ShardStats {
     pub shards_full: u64,
     /// Shards whose writes are stopped after a failure.
     pub shards_failed: u64,
+    /// Bytes that verifications have compared with their checksums.
+    pub verified_bytes: u64,
     /// Frames replayed when the shard was opened.
     pub recovered_frames: u64,
 }

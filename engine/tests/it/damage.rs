@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use ringkeep::{Database, Error, ShardError};
+use ringkeep::{Database, Error, KeysAtRisk, ShardError};
 
 use crate::folder::{Folder, tiny};
 
@@ -152,4 +152,37 @@ fn a_creation_that_was_cut_short_is_begun_again() {
     std::fs::write(folder.db().join("database.new"), [0; 100]).unwrap();
     folder.open(tiny(3)).close().unwrap();
     assert!(!folder.db().join("database.new").exists());
+}
+
+#[test]
+fn a_verification_names_the_file_and_what_it_holds_while_the_rest_is_read() {
+    let folder = Folder::new();
+    let db = folder.open(tiny(2));
+    for number in 0..500u32 {
+        db.put(number.to_be_bytes(), [7; 100]).unwrap();
+    }
+    db.flush().unwrap();
+    let found = db.verify(None).unwrap();
+    assert!(found.damages.is_empty(), "{found}");
+    assert!(found.to_string().ends_with("no damage"), "{found}");
+
+    let table = folder.db().join("shard-0000/table-00000001");
+    let mut bytes = std::fs::read(&table).unwrap();
+    bytes[500] ^= 1;
+    std::fs::write(&table, bytes).unwrap();
+    let found = db.verify(Some(100 << 20)).unwrap();
+    let [(shard, damage)] = &found.damages[..] else {
+        panic!("{found}");
+    };
+    assert_eq!((shard.0, damage.file.as_str()), (0, "table-00000001"));
+    assert!(matches!(damage.keys, KeysAtRisk::Between { .. }), "{found}");
+    assert!(
+        found
+            .to_string()
+            .contains("shard-0000/table-00000001 at byte")
+    );
+    let unreadable = (0..500u32).filter(|number| db.get(number.to_be_bytes()).is_err());
+    assert!(unreadable.count() < 100, "one block is not the table");
+    assert!(db.stats().unwrap().total.verified_bytes >= 2 * 50_000);
+    db.close().unwrap();
 }

@@ -10,6 +10,7 @@
 pub(crate) mod format;
 pub(crate) mod recovery;
 pub(crate) mod segments;
+mod verify;
 
 use std::collections::VecDeque;
 

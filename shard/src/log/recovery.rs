@@ -50,6 +50,8 @@ pub(crate) struct Replay {
     /// The piece being read, and where in it.
     piece: usize,
     at: Option<(usize, u64)>,
+    /// Where the next frame should be, if that is another segment than the one before.
+    elsewhere: Option<(usize, u64)>,
     /// The sequence that the next frame must have, and the checksum that it must name.
     expected: u64,
     previous_crc: Option<u32>,
@@ -121,6 +123,7 @@ impl Replay {
             payload: Vec::new(),
             piece: 0,
             at: None,
+            elsewhere: None,
             expected: 0,
             previous_crc: None,
             doubtful: VecDeque::new(),
@@ -233,6 +236,16 @@ impl Replay {
         Ok(None)
     }
 
+    /// The last frame that was whole, with all before it.
+    pub fn reached(&self) -> u64 {
+        self.expected.saturating_sub(1)
+    }
+
+    /// What to say when there should have been more.
+    pub fn ends_too_early(&self) -> Error {
+        self.corrupt("it was durable and is not whole", self.expected)
+    }
+
     /// The records of the group that `next_group` gave last.
     pub fn payload(&self) -> &[u8] {
         &self.payload
@@ -302,6 +315,7 @@ impl Replay {
         }
         let bytes = frame_bytes(header.payload_bytes as usize) as u64;
         self.at = Some((slot, offset + bytes));
+        self.elsewhere = None;
         self.expected += 1;
         self.previous_crc = Some(header.crc);
         if piece.end.is_none() {
@@ -345,7 +359,7 @@ impl Replay {
         let here = self.at.replace((next, 0));
         let found = self.frame_here(piece).await?;
         if found.is_none() {
-            self.at = here;
+            self.elsewhere = std::mem::replace(&mut self.at, here);
         }
         Ok(found)
     }
@@ -426,7 +440,7 @@ impl Replay {
     }
 
     fn corrupt_here(&self, detail: String) -> Error {
-        let (slot, offset) = self.at.unwrap_or((0, 0));
+        let (slot, offset) = self.elsewhere.or(self.at).unwrap_or((0, 0));
         Error::CorruptAcked {
             file: slot_name(slot),
             offset,

@@ -16,6 +16,7 @@ use crate::error::{Error, Result};
 use crate::shard::Identity;
 use crate::superblock::{self, Superblock, missing_or};
 use crate::tasks::Signal;
+use crate::verify::{Inspection, KeysAtRisk};
 
 use format::{FORMAT_VERSION, Unreadable};
 pub(crate) use format::{LogPiece, Manifest, PieceEnd, Run};
@@ -195,6 +196,29 @@ impl ManifestStore {
             self.written.raise();
             outcome?;
         }
+    }
+
+    /// Compares the files with what they should say. No commit runs meanwhile.
+    pub async fn verify<T: 'static>(&self, inspection: &mut Inspection<'_, T>) -> Result<()> {
+        self.written
+            .wait_until(|| !self.state.borrow().writing)
+            .await;
+        self.state.borrow_mut().writing = true;
+        let (superblock, everywhere) = {
+            let state = self.state.borrow();
+            (state.superblock.clone(), state.everywhere)
+        };
+        if everywhere {
+            superblock::verify(&self.io, &self.superblock_file, &superblock, inspection).await;
+        }
+        let turn = (superblock.sequence % 2) as usize;
+        let read = read_manifest(&self.io, &self.files[turn], FILE_NAMES[turn], &superblock).await;
+        self.state.borrow_mut().writing = false;
+        self.written.raise();
+        if let Err(error) = read {
+            inspection.damage(error, KeysAtRisk::Any);
+        }
+        inspection.took(superblock.manifest_bytes).await
     }
 
     /// After a power cut between the halves, two copies are still the one before. Torn while the next one is

@@ -11,6 +11,7 @@ use ringkeep_io::{Buffer, Directory, File, Io, OpenMode, PAGE, WriteDurability};
 
 use crate::error::{Error, Result};
 use crate::shard::Identity;
+use crate::verify::{Inspection, KeysAtRisk};
 
 pub(crate) use format::Superblock;
 use format::{COPIES, COPY_STRIDE, FILE_BYTES, FORMAT_VERSION, Invalid};
@@ -52,6 +53,30 @@ pub(crate) async fn write(io: &Io, file: &File, superblock: &Superblock) -> Resu
         }
     }
     Ok(())
+}
+
+/// Compares all four copies with what they should say. A damaged one is written anew by the next edit of the
+/// manifest.
+pub(crate) async fn verify<T: 'static>(
+    io: &Io,
+    file: &File,
+    expected: &Superblock,
+    inspection: &mut Inspection<'_, T>,
+) {
+    for copy in 0..COPIES {
+        let offset = copy as u64 * COPY_STRIDE;
+        let done = io.read(file, offset, Buffer::zeroed(PAGE)).await;
+        let whole =
+            done.result.is_ok() && Superblock::decode(copy, &done.buffer).as_ref() == Ok(expected);
+        if !whole {
+            let error = Error::Corrupt {
+                file: FILE_NAME.into(),
+                offset,
+                detail: format!("copy {copy} of {COPIES} is damaged; the others stand in for it"),
+            };
+            inspection.damage(error, KeysAtRisk::None);
+        }
+    }
 }
 
 /// The superblock that counts, and whether all copies are it.

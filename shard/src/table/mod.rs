@@ -18,6 +18,7 @@ mod run_cursor;
 mod separator;
 #[cfg(test)]
 pub(crate) mod tests;
+mod verify;
 mod writer;
 
 use std::rc::Rc;

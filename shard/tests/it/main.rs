@@ -9,4 +9,5 @@ mod model;
 mod random;
 mod reads;
 mod rows;
+mod verify;
 mod world;

@@ -1,0 +1,75 @@
+//! Every block of a table, read from the device and compared with its checksum.
+
+use ringkeep_io::PAGE;
+
+use super::open_table::{block_buffer, read_part};
+use super::{Block, BlockHandle, BlockReader, Table};
+use crate::error::Result;
+use crate::verify::{Inspection, KeysAtRisk};
+
+impl Table {
+    /// Damage in one block hides no other. The top index is in memory.
+    pub async fn verify_blocks<T: 'static>(
+        &self,
+        inspection: &mut Inspection<'_, T>,
+    ) -> Result<()> {
+        let mut reader = BlockReader::sequential(inspection.io().clone());
+        let mut after = Box::default();
+        for top in self.top() {
+            for index in 0..top.count() {
+                let to = top.key(index);
+                let handle = top.handle_at(index);
+                let partition = self.verify_block(&mut reader, handle, &after, &to, inspection);
+                if let Some(partition) = partition.await? {
+                    for index in 0..partition.count() {
+                        let (handle, to) = (partition.handle_at(index), partition.key(index));
+                        let block = self.verify_block(&mut reader, handle, &after, &to, inspection);
+                        block.await?;
+                        after = to;
+                    }
+                }
+                after = to;
+            }
+        }
+        Ok(())
+    }
+
+    /// The block, if it is whole. Its keys are those above `after`, up to `to`.
+    async fn verify_block<T: 'static>(
+        &self,
+        reader: &mut BlockReader,
+        handle: BlockHandle,
+        after: &[u8],
+        to: &[u8],
+        inspection: &mut Inspection<'_, T>,
+    ) -> Result<Option<std::rc::Rc<Block>>> {
+        let mut read = reader.load(self, handle).await;
+        if read.is_err() {
+            // By itself: an error may be of a neighbour that was read along with it.
+            let buffer = block_buffer(inspection.io(), handle.pages as usize);
+            let (file, name) = (self.file(), self.name());
+            let alone = read_part(inspection.io(), file, name, handle, buffer).await;
+            let decoded = alone.and_then(|buffer| self.decode_block(handle, buffer));
+            read = decoded.map(std::rc::Rc::new);
+        }
+        inspection
+            .took(u64::from(handle.pages) * PAGE as u64)
+            .await?;
+        match read {
+            Ok(block) => Ok(Some(block)),
+            Err(error) => {
+                let (after, to) = (after.into(), to.into());
+                let offset = u64::from(handle.page) * PAGE as u64;
+                inspection.damage_at(error, offset, KeysAtRisk::Between { after, to });
+                Ok(None)
+            }
+        }
+    }
+}
+
+impl Block {
+    /// The key of an entry; of an index entry, one that is at or above all keys that it leads to.
+    fn key(&self, index: usize) -> Box<[u8]> {
+        [self.prefix(), self.entry(index).suffix].concat().into()
+    }
+}
