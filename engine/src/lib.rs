@@ -48,6 +48,7 @@ mod database_file;
 mod lock;
 mod open;
 mod place;
+mod salvage;
 mod threads;
 
 mod error;
@@ -68,6 +69,7 @@ pub use ringkeep_shard::{
     Codec, Damage, Durability, Error as ShardError, KeysAtRisk, ShardId, ShardOptions, ShardStats,
     Version,
 };
+pub use salvage::{Salvage, SalvageProgress, salvage};
 pub use scan::{KeyRange, KeyValue, Keys, Scan};
 pub use snapshot::Snapshot;
 pub use stats::{HostReport, Stats};

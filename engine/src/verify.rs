@@ -98,23 +98,27 @@ impl fmt::Display for Verification {
             1 => f.write_str("one damage")?,
             many => write!(f, "{many} damages")?,
         }
-        for (shard, damage) in &self.damages {
-            let Damage {
-                file,
-                offset,
-                detail,
-                keys,
-            } = damage;
-            write!(f, "\nshard-{shard}/{file} at byte {offset}: {detail}; ")?;
-            match keys {
-                KeysAtRisk::None => f.write_str("no key is at risk")?,
-                KeysAtRisk::Any => f.write_str("any key of the shard is at risk")?,
-                KeysAtRisk::Between { after, to } => {
-                    let (after, to) = (after.escape_ascii(), to.escape_ascii());
-                    write!(f, "keys above \"{after}\" up to \"{to}\" are at risk")?;
-                }
-            }
+        self.damages
+            .iter()
+            .try_for_each(|(shard, damage)| tell(f, *shard, damage))
+    }
+}
+
+/// A line of its own for one damage.
+pub(crate) fn tell(f: &mut fmt::Formatter<'_>, shard: ShardId, damage: &Damage) -> fmt::Result {
+    let Damage {
+        file,
+        offset,
+        detail,
+        keys,
+    } = damage;
+    write!(f, "\nshard-{shard}/{file} at byte {offset}: {detail}; ")?;
+    match keys {
+        KeysAtRisk::None => f.write_str("no key is at risk"),
+        KeysAtRisk::Any => f.write_str("any key of the shard is at risk"),
+        KeysAtRisk::Between { after, to } => {
+            let (after, to) = (after.escape_ascii(), to.escape_ascii());
+            write!(f, "keys above \"{after}\" up to \"{to}\" are at risk")
         }
-        Ok(())
     }
 }

@@ -37,6 +37,7 @@ mod maintenance;
 mod manifest;
 mod merge;
 mod run_writer;
+pub mod salvage;
 mod superblock;
 mod verify;
 

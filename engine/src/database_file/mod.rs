@@ -47,12 +47,35 @@ impl State {
 }
 
 /// Reads the file; nothing when there is none. Copies that are damaged or behind are written again.
-///
+pub(crate) fn read(io: &Io, directory: &Directory, path: &Path) -> Result<Option<DatabaseFile>> {
+    let Some(found) = look(io, directory, path, OpenMode::ReadWrite)? else {
+        return Ok(None);
+    };
+    if !found.everywhere {
+        let at = |error| in_file(path, error);
+        write_copies(io, &found.file, &found.newest).map_err(at)?;
+    }
+    Ok(Some(found.newest))
+}
+
+/// Reads the file and leaves it as it is.
+pub(crate) fn peek(io: &Io, directory: &Directory, path: &Path) -> Result<Option<DatabaseFile>> {
+    let found = look(io, directory, path, OpenMode::Read)?;
+    Ok(found.map(|found| found.newest))
+}
+
+struct Found {
+    file: File,
+    newest: DatabaseFile,
+    /// All copies are it.
+    everywhere: bool,
+}
+
 /// The newest valid copy counts even if it is the only one: what it refers to, the shards, was
 /// durable before it was written.
-pub(crate) fn read(io: &Io, directory: &Directory, path: &Path) -> Result<Option<DatabaseFile>> {
+fn look(io: &Io, directory: &Directory, path: &Path, mode: OpenMode) -> Result<Option<Found>> {
     let at = |error| in_file(path, error);
-    let file = match directory.open(NAME, OpenMode::ReadWrite) {
+    let file = match directory.open(NAME, mode) {
         Ok(file) => file,
         Err(error) if error.is_missing() => return Ok(None),
         Err(error) => return Err(at(error)),
@@ -75,13 +98,14 @@ pub(crate) fn read(io: &Io, directory: &Directory, path: &Path) -> Result<Option
     let Some(newest) = valid.max_by_key(|file| file.sequence).cloned() else {
         return Err(refusal(path, &copies));
     };
-    if copies
+    let everywhere = copies
         .iter()
-        .any(|copy| *copy != format::Copy::Valid(newest.clone()))
-    {
-        write_copies(io, &file, &newest).map_err(at)?;
-    }
-    Ok(Some(newest))
+        .all(|copy| *copy == format::Copy::Valid(newest.clone()));
+    Ok(Some(Found {
+        file,
+        newest,
+        everywhere,
+    }))
 }
 
 /// Makes the file, durable under its name before this returns.

@@ -19,7 +19,7 @@ use crate::limits::{CALLS_MAX, LANE_ITEMS, LANES_PER_CORE, MAIL_PER_LANE};
 use crate::mailbox::{self, Inbox, LANES_MAX, Mail};
 use crate::options;
 use commits::{Asker, Commits};
-pub(crate) use opening::{ReadLogs, Site, root};
+pub(crate) use opening::{ReadLogs, Site, folder, root};
 pub use post::HostReport;
 pub(crate) use post::{Answer, Outcome, Post};
 pub(crate) use threads::{Driver, HostThread, Obituaries, Setup};

@@ -15,6 +15,7 @@ mod options;
 mod panics;
 mod paths;
 mod reopen;
+mod salvage;
 mod scan;
 mod second_opener;
 mod snapshot;

@@ -140,6 +140,18 @@ pub(crate) async fn read(io: &Io, directory: &Directory, identity: &Identity) ->
     })
 }
 
+/// Whose shard a superblock is, as its first whole copy says.
+pub(crate) async fn any_identity(io: &Io, directory: &Directory) -> Option<Identity> {
+    let file = directory.open(FILE_NAME, OpenMode::Read).ok()?;
+    for copy in 0..COPIES {
+        let ticket = io.read(&file, copy as u64 * COPY_STRIDE, Buffer::zeroed(PAGE));
+        if let Ok(superblock) = Superblock::decode(copy, &ticket.await.buffer) {
+            return Some(superblock.identity);
+        }
+    }
+    None
+}
+
 /// The newest that two copies hold; a lone newest one lost the race against the power cut, unless it
 /// is all that is left.
 fn choose(copies: &[Superblock]) -> Option<Superblock> {

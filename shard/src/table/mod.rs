@@ -14,6 +14,7 @@ mod cursor;
 mod filter;
 mod format;
 mod open_table;
+mod part;
 mod run_cursor;
 mod separator;
 #[cfg(test)]
@@ -31,6 +32,7 @@ pub use codec::Codec;
 pub(crate) use cursor::TableCursor;
 pub(crate) use filter::FilterSize;
 pub(crate) use open_table::{Found, Table, ValueRef};
+pub(crate) use part::Part;
 pub(crate) use run_cursor::RunCursor;
 pub(crate) use writer::{Make, TableWriter};
 

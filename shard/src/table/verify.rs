@@ -66,10 +66,3 @@ impl Table {
         }
     }
 }
-
-impl Block {
-    /// The key of an entry; of an index entry, one that is at or above all keys that it leads to.
-    fn key(&self, index: usize) -> Box<[u8]> {
-        [self.prefix(), self.entry(index).suffix].concat().into()
-    }
-}

@@ -9,5 +9,6 @@ mod model;
 mod random;
 mod reads;
 mod rows;
+mod salvage;
 mod verify;
 mod world;

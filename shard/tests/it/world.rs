@@ -322,6 +322,12 @@ impl World {
         }
     }
 
+    /// Everything that is there now.
+    pub fn all(&mut self) -> Map {
+        let pin = self.pins.as_ref().expect("open").pin();
+        self.scan(&pin, false, 4096).expect("a scan")
+    }
+
     pub fn scan_page(
         &mut self,
         from: Bound<Box<[u8]>>,
