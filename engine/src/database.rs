@@ -41,14 +41,14 @@ use crate::{Batch, Result, desk};
 /// # }
 /// ```
 #[derive(Clone)]
-pub struct Database(Arc<Inner>);
+pub struct Database(pub(crate) Arc<Inner>);
 
 /// What the handles share.
 pub(crate) struct Inner {
     pub(crate) shards: Shards,
     pub(crate) pins: Arc<Pins>,
-    clock: Arc<CommitClock>,
-    durability: Durability,
+    pub(crate) clock: Arc<CommitClock>,
+    pub(crate) durability: Durability,
     path: PathBuf,
     running: Running,
 }
@@ -446,7 +446,7 @@ pub(crate) fn value(reply: Reply) -> Option<Vec<u8>> {
     }
 }
 
-fn written(reply: Reply) -> Version {
+pub(crate) fn written(reply: Reply) -> Version {
     match reply {
         Reply::Written(version) => version,
         reply => wrong(&reply),

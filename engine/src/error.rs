@@ -44,6 +44,30 @@ pub enum Error {
         /// The limit.
         max: usize,
     },
+    /// A transaction has read and changed too much.
+    TransactionTooLarge {
+        /// Keys that it changes; and keys and ranges that it depends on, if it is serializable.
+        keys: usize,
+        /// The limit.
+        keys_max: usize,
+        /// Their bytes, with the new values.
+        bytes: usize,
+        /// The limit.
+        bytes_max: usize,
+    },
+    /// A transaction has lived too long.
+    TransactionTooOld {
+        /// How long.
+        age: Duration,
+        /// The limit.
+        max: Duration,
+    },
+    /// What a transaction depends on has changed since it began. Nothing was changed by it, and it can be run again:
+    /// [`Database::transact`](crate::Database::transact) does.
+    Conflict {
+        /// What has changed.
+        key: Vec<u8>,
+    },
     /// An option, or the environment variable that overrides it, cannot be used.
     Option {
         /// Which.
@@ -167,6 +191,11 @@ impl Error {
         )
     }
 
+    /// A transaction lost against another commit: run it again.
+    pub fn is_conflict(&self) -> bool {
+        matches!(self, Error::Conflict { .. })
+    }
+
     /// Something on disk is damaged, missing or from elsewhere.
     pub fn is_corruption(&self) -> bool {
         use ringkeep_shard::Error as Shard;
@@ -200,6 +229,7 @@ impl Error {
 pub(crate) fn of_shard(shard: ShardId, error: ringkeep_shard::Error) -> Error {
     match error {
         ringkeep_shard::Error::Closed => Error::Closed,
+        ringkeep_shard::Error::Conflict { key } => Error::Conflict { key: key.into() },
         error => Error::Shard { shard, error },
     }
 }
@@ -225,6 +255,26 @@ impl fmt::Display for Error {
             Error::BatchTooLong { changes, max } => write!(
                 f,
                 "the batch has {changes} changes, the limit is {max}: write it as several batches"
+            ),
+            Error::TransactionTooLarge {
+                keys,
+                keys_max,
+                bytes,
+                bytes_max,
+            } => write!(
+                f,
+                "the transaction takes {keys} keys and {bytes} bytes, the limits are {keys_max} and {bytes_max}: do it in several transactions"
+            ),
+            Error::TransactionTooOld { age, max } => write!(
+                f,
+                "the transaction is {:.1} s old, the limit is {:.1} s: begin it later, or raise TransactionOptions::age_max",
+                age.as_secs_f64(),
+                max.as_secs_f64()
+            ),
+            Error::Conflict { key } => write!(
+                f,
+                "key \"{}\" has changed since the transaction began, which has changed nothing: run it again, or use transact",
+                key.escape_ascii()
             ),
             Error::Option { name, detail } => write!(f, "option {name}: {detail}"),
             Error::NotFound { path, advice } => {

@@ -34,6 +34,7 @@ mod database;
 mod batch;
 mod scan;
 mod snapshot;
+mod transaction;
 
 mod routing;
 mod shards;
@@ -73,4 +74,5 @@ pub use salvage::{Salvage, SalvageProgress, salvage};
 pub use scan::{KeyRange, KeyValue, Keys, Scan};
 pub use snapshot::Snapshot;
 pub use stats::{HostReport, Stats};
+pub use transaction::{Isolation, Transaction, TransactionOptions, TransactionScan};
 pub use verify::Verification;

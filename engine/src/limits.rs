@@ -55,3 +55,17 @@ pub(crate) const SHARD_DESCRIPTORS: u64 = 32;
 
 /// Descriptors of a host: ring, doorbell, lock, folder, and what is opened for a moment.
 pub(crate) const HOST_DESCRIPTORS: u64 = 8;
+
+/// A transaction lives no longer by default. What it can see is kept on disk meanwhile, and the longer it takes, the
+/// more likely is a conflict.
+pub(crate) const TRANSACTION_AGE_MAX: Duration = Duration::from_secs(30);
+
+/// Runs of a transaction before it is given up by default. Each conflict means that another one has been committed.
+pub(crate) const TRANSACTION_ATTEMPTS: u32 = 64;
+
+/// Before a transaction that lost twice runs again, in nanoseconds, at most: about what a commit takes. Twice as
+/// long after each further conflict.
+pub(crate) const RETRY_PAUSE: u64 = 50_000;
+
+/// And no longer than this.
+pub(crate) const RETRY_PAUSE_MAX: u64 = 5_000_000;

@@ -31,8 +31,8 @@ use crate::{Result, desk};
 /// ```
 #[derive(Clone)]
 pub struct Snapshot {
-    inner: Arc<Inner>,
-    pin: Arc<Pin>,
+    pub(crate) inner: Arc<Inner>,
+    pub(crate) pin: Arc<Pin>,
 }
 
 impl Snapshot {

@@ -47,7 +47,7 @@ macro_rules! rows {
 
 rows! {
     gets gets_found gets_waited scan_pages
-    writes ops user_bytes commits_coordinated
+    writes ops user_bytes commits_coordinated conflicts
     groups log_frames log_bytes log_durable_writes log_syncs log_closing_frames log_segments
     memtable_bytes flushes flush_bytes
     compactions compaction_pieces compaction_bytes compaction_last_level_bytes compaction_read_bytes

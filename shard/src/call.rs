@@ -5,6 +5,7 @@ use std::ops::Bound;
 use ringkeep_io::Nanos;
 
 use crate::stats::ShardStats;
+use crate::transaction::Transact;
 use crate::verify::Verified;
 use crate::{Error, ShardId, Version};
 
@@ -118,6 +119,11 @@ pub enum Call {
         /// The changes of each shard.
         parts: Vec<(ShardId, Vec<Op>)>,
     },
+    /// A change to one shard or several, all or nothing, unless what it depends on has changed; this shard owns
+    /// one part and coordinates.
+    Transact(Transact),
+    /// Nothing, after so long.
+    Pause(Nanos),
     /// One page of a scan.
     Scan(ScanCall),
     /// Write the memtable out to tables.
@@ -171,11 +177,11 @@ pub enum Reply {
     Value(Option<Box<[u8]>>),
     /// To `MultiGet`.
     Values(Vec<Option<Box<[u8]>>>),
-    /// To `Write` and `Commit`.
+    /// To `Write`, `Commit` and `Transact`.
     Written(Version),
     /// To `Scan`.
     Page(ScanPage),
-    /// To `Flush`, `Compact` and `Close`.
+    /// To `Pause`, `Flush`, `Compact` and `Close`.
     Done,
     /// To `Verify`.
     Verified(Box<Verified>),

@@ -11,6 +11,7 @@ use ringkeep_io::planted::{Defect, planted};
 
 use crate::call::{Change, Durability, Op, Reply};
 use crate::core::Core;
+use crate::cross_shard::Decision;
 use crate::error::Error;
 use crate::letter::{Content, Outcome, Verdict};
 use crate::log::FrameIntent;
@@ -20,9 +21,14 @@ use crate::log::format::{
 use crate::shard::TransactionId;
 use crate::version::{ShardId, Version};
 
+/// Changes in line that one transaction looks at.
+const LINE_LOOKED_THROUGH: usize = 64;
+
 /// What waits for the log, and what is in it unacknowledged.
 pub(crate) struct Commits<T> {
     pending: VecDeque<Pending<T>>,
+    /// How many have left the line since the shard was opened.
+    served: u64,
     /// Writes to keys that an undecided cross-shard batch holds.
     held_up: Vec<Pending<T>>,
     /// In flight, oldest first.
@@ -55,7 +61,8 @@ enum Ack<T> {
     Caller(T),
     /// The coordinator, that the part is prepared.
     Vote(TransactionId, ShardId),
-    /// The participants, that the batch is committed; then the caller.
+    /// The participants, if any, that the batch or transaction is committed; then the caller. Locks are let go
+    /// before that, when it is applied.
     Decision(TransactionId, Vec<ShardId>, T),
     /// The coordinator, that the outcome is durable here.
     Outcome(TransactionId, ShardId),
@@ -82,6 +89,7 @@ impl<T> Default for Commits<T> {
     fn default() -> Self {
         Commits {
             pending: VecDeque::new(),
+            served: 0,
             held_up: Vec::new(),
             groups: VecDeque::new(),
             large: None,
@@ -112,6 +120,29 @@ impl<T> Commits<T> {
     /// Nothing waits and nothing is in flight.
     pub fn is_quiet(&self) -> bool {
         self.pending.is_empty() && self.held_up.is_empty() && self.groups.is_empty()
+    }
+
+    /// A place in line behind everything that waits now.
+    pub fn end_of_line(&self) -> u64 {
+        self.served + self.pending.len() as u64
+    }
+
+    /// Everything in front of a place in line has been applied, or refused.
+    pub fn has_served(&self, place: u64) -> bool {
+        self.served >= place
+    }
+
+    /// Whether one of the changes in line is `wanted`; yes also where that would take long to tell.
+    pub fn any_in_line(&self, wanted: impl Fn(&[Op]) -> bool) -> bool {
+        let mut left = LINE_LOOKED_THROUGH;
+        self.pending.iter().any(|write| {
+            let ops = match &write.body {
+                Body::Ops(ops) | Body::Record(Record::Decide { ops, .. }) => &ops[..],
+                Body::Record(_) => &[],
+            };
+            left = left.saturating_sub(1 + ops.len());
+            left == 0 || wanted(ops)
+        })
     }
 
     pub fn next_deadline(&self) -> Option<Nanos> {
@@ -173,26 +204,32 @@ impl<T: 'static> Core<T> {
         commits.push(Body::Record(record), durability, ack);
     }
 
-    /// Puts a decision to commit in the log, with this shard's own part.
-    pub fn log_decision(
-        &self,
-        transaction: TransactionId,
-        participants: Vec<ShardId>,
-        ops: Vec<Op>,
-        token: T,
-    ) {
-        let ack = Ack::Decision(transaction, participants.clone(), token);
-        let record = Record::Decide {
+    /// Puts a decision to commit in the log, with this shard's own part. Where nobody else has a part to
+    /// apply, the part is the decision.
+    pub fn log_decision(&self, decision: Decision, token: T) {
+        let participants = decision.participants();
+        let durability = match (participants.is_empty(), planted(Defect::DecisionNotSynced)) {
+            (true, _) => decision.durability,
+            (false, false) => Durability::Sync,
+            (false, true) => Durability::Buffered,
+        };
+        let Decision {
             transaction,
-            participants,
             ops,
+            writers,
+            ..
+        } = decision;
+        let body = match writers.is_empty() {
+            true => Body::Ops(ops),
+            false => Body::Record(Record::Decide {
+                transaction,
+                participants: writers,
+                ops,
+            }),
         };
+        let ack = Ack::Decision(transaction, participants, token);
         let mut commits = self.commits.borrow_mut();
-        let durability = match planted(Defect::DecisionNotSynced) {
-            false => Durability::Sync,
-            true => Durability::Buffered,
-        };
-        commits.push(Body::Record(record), durability, ack);
+        commits.push(body, durability, ack);
     }
 
     /// Puts the outcome of a prepared part in the log.
@@ -330,7 +367,7 @@ impl<T: 'static> Core<T> {
                 self.send_outcome(transaction, &participants, &Outcome::Committed(version));
                 let mut stats = self.stats.borrow_mut();
                 stats.writes += 1;
-                stats.commits_coordinated += 1;
+                stats.commits_coordinated += u64::from(!participants.is_empty());
                 drop(stats);
                 self.reply(token, Reply::Written(version));
             }
@@ -407,6 +444,7 @@ impl<T: 'static> Core<T> {
             let mut commits = self.commits.borrow_mut();
             commits.close_at = None;
             let members: Vec<_> = commits.pending.drain(..count).collect();
+            commits.served += count as u64;
             (members, std::mem::take(&mut commits.payload))
         };
         payload.clear();
@@ -537,12 +575,12 @@ impl<T: 'static> Core<T> {
                     transaction,
                     participants,
                     ..
-                }) => {
-                    transactions.unlock(*transaction);
-                    transactions.decided(*transaction, version, sequence, participants);
-                    unlocked = true;
-                }
+                }) => transactions.decided(*transaction, version, sequence, participants),
                 _ => {}
+            }
+            if let Ack::Decision(transaction, ..) = &write.ack {
+                transactions.unlock(*transaction);
+                unlocked = true;
             }
             acks.push(write.ack);
         }
@@ -551,6 +589,9 @@ impl<T: 'static> Core<T> {
         if unlocked {
             self.release_held_up();
             self.retry_prepares();
+        } else if !self.transactions.borrow().locks.is_empty() {
+            // Who holds locks may wait for this group to be applied.
+            self.published.raise();
         }
         acks
     }
@@ -609,7 +650,11 @@ impl<T: 'static> Core<T> {
 
     /// The log has no room and the disk none for more log: what waits is refused, untouched.
     fn refuse_pending(&self) {
-        let pending = std::mem::take(&mut self.commits.borrow_mut().pending);
+        let pending = {
+            let mut commits = self.commits.borrow_mut();
+            commits.served += commits.pending.len() as u64;
+            std::mem::take(&mut commits.pending)
+        };
         for write in pending {
             // The outcome of a batch that is prepared here must not be lost: it waits for room.
             if matches!(write.body, Body::Record(Record::Outcome { .. })) {

@@ -68,6 +68,8 @@ pub(crate) struct Core<T> {
     pub published: Signal,
     /// Raised when there may be something to flush, merge or allocate.
     pub work: Signal,
+    /// Raised when a part of a transaction waits to be validated.
+    pub to_validate: Signal,
     pub compaction: Compaction,
 
     // What goes out.

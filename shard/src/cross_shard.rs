@@ -16,21 +16,26 @@
 //! the changes are safe, and a decision frame until every participant has settled: `oldest_needed`.
 //!
 //! A batch that finds a key held by an older batch lets go of everything and starts over, keeping its
-//! age; an older one waits. So there is never a ring of waiters. Locks are hashes of keys: a false
-//! conflict costs a wait and nothing else.
+//! age; an older one waits. So there is never a ring of waiters.
+//!
+//! A transaction is a batch whose parts are validated while they hold their locks, before they are
+//! logged (`validation`). A part that was only read is locked and validated and never logged: its vote
+//! holds for as long as its locks, and no crash leaves anything of it to undo.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::rc::Rc;
+use std::sync::Arc;
 
 use ringkeep_io::planted::{Defect, planted};
-use xxhash_rust::xxh3::xxh3_64;
 
-use crate::call::{Change, Op, Reply};
+use crate::call::{Change, Durability, Op, Reply};
 use crate::core::Core;
 use crate::error::Error;
-use crate::letter::{Content, Letter, Outcome, Verdict};
+use crate::letter::{Content, Letter, Outcome, Prepare, Verdict};
+use crate::locks::Locks;
 use crate::shard::{InDoubt, TransactionId};
-use crate::version::{ShardId, Version};
+use crate::transaction::{Part, Transact};
+use crate::version::{Pin, ShardId, Version};
 
 /// Pause before a batch that lost a conflict tries again; grows with each attempt.
 const RETRY_AFTER: u64 = 50_000;
@@ -39,15 +44,15 @@ const RETRY_AFTER_MAX: u64 = 5_000_000;
 /// Everything undecided, from both sides.
 #[derive(Default)]
 pub(crate) struct Transactions {
-    /// Who holds which key, by hash.
-    locks: HashMap<u64, TransactionId>,
-    held: HashMap<TransactionId, Vec<u64>>,
+    pub locks: Locks,
     /// Parts that wait for their outcome.
     prepared: BTreeMap<TransactionId, Prepared>,
     /// Parts applied, whose outcome record is not durable yet: the sequence of the prepare frame.
     settling: BTreeMap<TransactionId, u64>,
     /// Prepares that wait for a younger batch to let go.
-    waiting: Vec<(TransactionId, ShardId, Vec<Op>)>,
+    waiting: Vec<Prepare>,
+    /// Prepares that hold their locks and are to be validated.
+    unvalidated: VecDeque<Prepare>,
     /// Votes for the batches that this shard coordinates now.
     ballots: HashMap<TransactionId, Vec<(ShardId, Verdict)>>,
     /// Commits decided here that some participant has not settled.
@@ -63,6 +68,30 @@ struct Prepared {
     sequence: u64,
 }
 
+/// Everything is ready for it.
+pub(crate) struct Decision {
+    pub transaction: TransactionId,
+    /// What this shard changes itself.
+    pub ops: Vec<Op>,
+    /// Shards that only hold locks.
+    pub readers: Vec<ShardId>,
+    /// Shards that have prepared changes.
+    pub writers: Vec<ShardId>,
+    pub durability: Durability,
+}
+
+impl Decision {
+    /// All the other shards.
+    pub fn participants(&self) -> Vec<ShardId> {
+        [&self.writers[..], &self.readers].concat()
+    }
+}
+
+fn shards_where(parts: &[Part], wanted: impl Fn(&Part) -> bool) -> Vec<ShardId> {
+    let parts = parts.iter().filter(|part| wanted(part));
+    parts.map(|part| part.shard).collect()
+}
+
 struct Decided {
     version: Version,
     sequence: u64,
@@ -72,32 +101,16 @@ struct Decided {
 impl Transactions {
     /// A single write must wait for these keys.
     pub fn blocks(&self, ops: &[Op]) -> bool {
-        !self.locks.is_empty() && ops.iter().any(|op| self.locks.contains_key(&lock_of(op)))
-    }
-
-    /// An undecided batch holds the key with this hash.
-    pub fn holds(&self, hash: u64) -> bool {
-        self.locks.contains_key(&hash)
-    }
-
-    /// Takes all the locks or none; the error is the oldest batch in the way.
-    fn lock(&mut self, transaction: TransactionId, ops: &[Op]) -> Result<(), TransactionId> {
-        let in_the_way = ops.iter().filter_map(|op| self.locks.get(&lock_of(op)));
-        if let Some(oldest) = in_the_way.filter(|holder| **holder != transaction).min() {
-            return Err(*oldest);
-        }
-        let hashes: Vec<u64> = ops.iter().map(lock_of).collect();
-        for hash in &hashes {
-            self.locks.insert(*hash, transaction);
-        }
-        self.held.insert(transaction, hashes);
-        Ok(())
+        self.locks.blocks(ops)
     }
 
     pub fn unlock(&mut self, transaction: TransactionId) {
-        for hash in self.held.remove(&transaction).unwrap_or_default() {
-            self.locks.remove(&hash);
-        }
+        self.locks.release(transaction);
+    }
+
+    /// The next prepare to be validated.
+    pub fn next_unvalidated(&mut self) -> Option<Prepare> {
+        self.unvalidated.pop_front()
     }
 
     pub fn prepare_logged(&mut self, transaction: TransactionId, sequence: u64) {
@@ -149,6 +162,7 @@ impl Transactions {
         self.prepared.is_empty()
             && self.settling.is_empty()
             && self.waiting.is_empty()
+            && self.unvalidated.is_empty()
             && self.ballots.is_empty()
     }
 
@@ -176,15 +190,24 @@ impl Transactions {
         sequence: u64,
         since: Version,
     ) {
-        let locked = self.lock(transaction, &ops);
+        let part = Part {
+            ops,
+            ..Part::default()
+        };
+        let locked = self.locks.take(transaction, &part);
         assert!(locked.is_ok(), "two prepared batches hold one key");
         let part = Prepared {
             coordinator,
-            ops,
+            ops: part.ops,
             since,
             sequence,
         };
         self.prepared.insert(transaction, part);
+    }
+
+    /// The transaction was validated here, changes nothing here, and holds its locks until it has ended.
+    fn is_reading(&self, transaction: TransactionId) -> bool {
+        self.locks.has(transaction) && !self.prepared.contains_key(&transaction)
     }
 
     /// A part leaves the undecided ones; its changes and the sequence of its prepare frame.
@@ -203,62 +226,101 @@ impl Transactions {
     }
 }
 
-fn lock_of(op: &Op) -> u64 {
-    xxh3_64(op.key())
-}
-
 impl<T: 'static> Core<T> {
     /// A batch over several shards, coordinated here.
     pub fn accept_commit(self: &Rc<Self>, token: T, parts: Vec<(ShardId, Vec<Op>)>) {
-        let adds = parts
-            .iter()
-            .any(|(_, ops)| ops.iter().any(|op| op.value().is_some()));
+        let part = |(shard, ops)| Part {
+            shard,
+            ops,
+            ..Part::default()
+        };
+        let parts = parts.into_iter().map(part).collect();
+        self.accept_parts(token, parts, None, Durability::Sync);
+    }
+
+    /// A transaction, coordinated here.
+    pub fn accept_transact(self: &Rc<Self>, token: T, transact: Transact) {
+        let Transact {
+            parts,
+            snapshot,
+            durability,
+        } = transact;
+        self.accept_parts(token, parts, Some(snapshot), durability);
+    }
+
+    fn accept_parts(
+        self: &Rc<Self>,
+        token: T,
+        parts: Vec<Part>,
+        snapshot: Option<Arc<Pin>>,
+        durability: Durability,
+    ) {
+        let mut ops = parts.iter().flat_map(|part| &part.ops);
+        let adds = ops.any(|op| op.value().is_some());
         if let Some(error) = self.refusal(adds) {
             return self.reply(token, Reply::Failed(error));
         }
         let core = Rc::clone(self);
-        self.tasks
-            .spawn(async move { core.coordinate(token, parts).await });
+        self.tasks.spawn(async move {
+            let committed = core.coordinate(parts, snapshot, durability).await;
+            match committed {
+                Ok(decision) => core.log_decision(decision, token),
+                Err(error) => {
+                    let conflict = matches!(error, Error::Conflict { .. });
+                    core.stats.borrow_mut().conflicts += u64::from(conflict);
+                    core.reply(token, Reply::Failed(error));
+                }
+            }
+        });
     }
 
-    async fn coordinate(self: Rc<Self>, token: T, parts: Vec<(ShardId, Vec<Op>)>) {
+    /// Gets everything as far as the decision to commit; after an error nothing is held anywhere.
+    async fn coordinate(
+        &self,
+        parts: Vec<Part>,
+        snapshot: Option<Arc<Pin>>,
+        durability: Durability,
+    ) -> Result<Decision, Error> {
         // Older is smaller: the clock is the order of age, and no two batches share a tick.
         let transaction = TransactionId(self.clock.next().0);
         let me = self.identity.shard;
-        let (own, others): (Vec<_>, Vec<_>) = parts.into_iter().partition(|(id, _)| *id == me);
-        let own: Vec<Op> = own.into_iter().flat_map(|(_, ops)| ops).collect();
-        let participants: Vec<ShardId> = others.iter().map(|(id, _)| *id).collect();
+        let (own, others): (Vec<_>, Vec<_>) = parts.into_iter().partition(|part| part.shard == me);
+        let own = own.into_iter().next().unwrap_or_default();
         let mut pause = RETRY_AFTER;
         loop {
             // Holding nothing yet, this may wait for anybody.
             self.published
-                .wait_until(|| {
-                    self.is_failed()
-                        || self
-                            .transactions
-                            .borrow_mut()
-                            .lock(transaction, &own)
-                            .is_ok()
-                })
+                .wait_until(|| self.is_failed() || self.take_locks(transaction, &own))
                 .await;
             if let Some(error) = self.refusal(false) {
                 self.release_locks(transaction);
-                return self.reply(token, Reply::Failed(error));
+                return Err(error);
             }
-            match self.gather_votes(transaction, &others).await {
+            let gathered = match self.validate(transaction, &own, snapshot.as_deref()).await {
+                Ok(()) => self.gather_votes(transaction, &others, &snapshot).await,
+                Err(error) => Err(Some(error)),
+            };
+            match gathered {
                 Ok(()) => {
+                    let decision = Decision {
+                        transaction,
+                        ops: own.ops,
+                        readers: shards_where(&others, |part| part.ops.is_empty()),
+                        writers: shards_where(&others, |part| !part.ops.is_empty()),
+                        durability,
+                    };
                     // The shard may have failed while the others voted: nobody would answer then.
                     let Some(error) = self.refusal(false) else {
-                        return self.log_decision(transaction, participants, own, token);
+                        return Ok(decision);
                     };
                     self.release_locks(transaction);
-                    self.send_outcome(transaction, &participants, &Outcome::Aborted);
-                    return self.reply(token, Reply::Failed(error));
+                    self.send_outcome(transaction, &decision.participants(), &Outcome::Aborted);
+                    return Err(error);
                 }
                 Err(refusal) => {
                     self.release_locks(transaction);
                     if let Some(error) = refusal {
-                        return self.reply(token, Reply::Failed(error));
+                        return Err(error);
                     }
                 }
             }
@@ -267,29 +329,36 @@ impl<T: 'static> Core<T> {
         }
     }
 
+    fn take_locks(&self, transaction: TransactionId, part: &Part) -> bool {
+        let mut transactions = self.transactions.borrow_mut();
+        transactions.locks.take(transaction, part).is_ok()
+    }
+
     /// Asks every participant to prepare. Unless all do, lets go of those that did; the error is
     /// empty when trying again makes sense.
     async fn gather_votes(
         &self,
         transaction: TransactionId,
-        others: &[(ShardId, Vec<Op>)],
+        others: &[Part],
+        snapshot: &Option<Arc<Pin>>,
     ) -> Result<(), Option<Error>> {
+        if others.is_empty() {
+            return Ok(());
+        }
         let coordinator = self.identity.shard;
         let ballot = Vec::with_capacity(others.len());
         self.transactions
             .borrow_mut()
             .ballots
             .insert(transaction, ballot);
-        for (participant, ops) in others {
-            let ops = ops.clone();
-            self.send(
-                *participant,
-                Content::Prepare {
-                    transaction,
-                    coordinator,
-                    ops,
-                },
-            );
+        for part in others {
+            let prepare = Prepare {
+                transaction,
+                coordinator,
+                part: part.clone(),
+                snapshot: snapshot.clone(),
+            };
+            self.send(part.shard, Content::Prepare(prepare));
         }
         self.published
             .wait_until(|| {
@@ -309,16 +378,7 @@ impl<T: 'static> Core<T> {
             }
         }
         if verdict.is_err() {
-            for participant in prepared {
-                self.send(
-                    participant,
-                    Content::Outcome {
-                        transaction,
-                        coordinator,
-                        outcome: Outcome::Aborted,
-                    },
-                );
-            }
+            self.send_outcome(transaction, &prepared, &Outcome::Aborted);
         }
         verdict
     }
@@ -326,11 +386,7 @@ impl<T: 'static> Core<T> {
     /// A letter from another shard.
     pub fn open_letter(&self, letter: Letter) {
         match letter.0 {
-            Content::Prepare {
-                transaction,
-                coordinator,
-                ops,
-            } => self.prepare(transaction, coordinator, ops),
+            Content::Prepare(prepare) => self.prepare(prepare),
             Content::Vote {
                 transaction,
                 from,
@@ -362,37 +418,64 @@ impl<T: 'static> Core<T> {
         }
     }
 
-    fn prepare(&self, transaction: TransactionId, coordinator: ShardId, ops: Vec<Op>) {
-        let adds = ops.iter().any(|op| op.value().is_some());
+    fn prepare(&self, prepare: Prepare) {
+        let (transaction, coordinator) = (prepare.transaction, prepare.coordinator);
+        let adds = prepare.part.ops.iter().any(|op| op.value().is_some());
         if let Some(error) = self.refusal(adds) {
             return self.vote(transaction, coordinator, Verdict::Refused(error));
         }
         let mut transactions = self.transactions.borrow_mut();
-        match transactions.lock(transaction, &ops) {
+        match transactions.locks.take(transaction, &prepare.part) {
+            Ok(()) if prepare.snapshot.is_some() => {
+                transactions.unvalidated.push_back(prepare);
+                self.to_validate.raise();
+            }
             Ok(()) => {
-                let part = Prepared {
-                    coordinator,
-                    ops: ops.clone(),
-                    since: self.clock.now(),
-                    sequence: u64::MAX,
-                };
-                transactions.prepared.insert(transaction, part);
-                if planted(Defect::LocksReleasedEarly) {
-                    transactions.unlock(transaction);
-                }
                 drop(transactions);
-                // The coordinator may decide, and its caller hear of it, before this shard does.
-                self.hide_rows(&ops);
-                self.log_prepare(transaction, coordinator, ops);
+                self.promise(prepare);
             }
-            Err(holder) if transaction < holder => {
-                transactions.waiting.push((transaction, coordinator, ops));
-            }
+            Err(holder) if transaction < holder => transactions.waiting.push(prepare),
             Err(_) => {
                 drop(transactions);
                 self.vote(transaction, coordinator, Verdict::Conflict);
             }
         }
+    }
+
+    /// Votes for a part that is locked and valid, once that is durable.
+    pub fn promise(&self, prepare: Prepare) {
+        let Prepare {
+            transaction,
+            coordinator,
+            part,
+            ..
+        } = prepare;
+        if part.ops.is_empty() {
+            return self.vote(transaction, coordinator, Verdict::Prepared);
+        }
+        let ops = part.ops;
+        let part = Prepared {
+            coordinator,
+            ops: ops.clone(),
+            since: self.clock.now(),
+            sequence: u64::MAX,
+        };
+        let mut transactions = self.transactions.borrow_mut();
+        transactions.prepared.insert(transaction, part);
+        if planted(Defect::LocksReleasedEarly) {
+            transactions.unlock(transaction);
+        }
+        drop(transactions);
+        // The coordinator may decide, and its caller hear of it, before this shard does.
+        self.hide_rows(&ops);
+        self.log_prepare(transaction, coordinator, ops);
+    }
+
+    /// Lets go of a part that is not valid, or cannot be logged.
+    pub fn refuse_part(&self, prepare: &Prepare, error: Error) {
+        self.release_locks(prepare.transaction);
+        let refused = Verdict::Refused(error);
+        self.vote(prepare.transaction, prepare.coordinator, refused);
     }
 
     fn vote(&self, transaction: TransactionId, coordinator: ShardId, verdict: Verdict) {
@@ -410,6 +493,9 @@ impl<T: 'static> Core<T> {
     /// The coordinator has spoken: applies or drops the part, at once and in memory; then the log
     /// hears of it.
     pub fn settle(&self, transaction: TransactionId, coordinator: ShardId, outcome: Outcome) {
+        if self.transactions.borrow().is_reading(transaction) {
+            return self.release_locks(transaction);
+        }
         let version = match outcome {
             Outcome::Committed(version) => Some(version),
             Outcome::Aborted => None,
@@ -464,8 +550,8 @@ impl<T: 'static> Core<T> {
     /// Locks were let go: those who waited for them try again.
     pub fn retry_prepares(&self) {
         let waiting = std::mem::take(&mut self.transactions.borrow_mut().waiting);
-        for (transaction, coordinator, ops) in waiting {
-            self.prepare(transaction, coordinator, ops);
+        for prepare in waiting {
+            self.prepare(prepare);
         }
         self.published.raise();
     }
@@ -473,7 +559,12 @@ impl<T: 'static> Core<T> {
     /// After a failure: prepares that wait for a key will never get it.
     pub fn refuse_waiting_prepares(&self, reason: &str) {
         let waiting = std::mem::take(&mut self.transactions.borrow_mut().waiting);
-        for (transaction, coordinator, _) in waiting {
+        for Prepare {
+            transaction,
+            coordinator,
+            ..
+        } in waiting
+        {
             let reason = reason.to_string();
             let verdict = Verdict::Refused(Error::Failed { reason });
             self.vote(transaction, coordinator, verdict);

@@ -78,6 +78,11 @@ pub enum Error {
         /// The file concerned.
         file: String,
     },
+    /// A transaction depends on a key that has changed since it began. Nothing was changed.
+    Conflict {
+        /// The key.
+        key: Box<[u8]>,
+    },
     /// The shard is closed.
     Closed,
 }
@@ -152,6 +157,11 @@ impl fmt::Display for Error {
                 "{file} does not belong to this database ({detail}): put the right file back"
             ),
             Error::Io { error, file } => write!(f, "{file}: {error}"),
+            Error::Conflict { key } => write!(
+                f,
+                "key \"{}\" has changed since the transaction began, which has changed nothing: run it again",
+                key.escape_ascii()
+            ),
             Error::Closed => f.write_str("the database is closed"),
         }
     }

@@ -25,7 +25,7 @@ impl<T> Core<T> {
     pub fn offer_row(&self, key: &[u8], value: &[u8]) {
         let hash = xxh3_64(key);
         let admitted = self.rows.borrow_mut().admits(hash, key, value);
-        if admitted && self.is_newest(key) && !self.transactions.borrow().holds(hash) {
+        if admitted && self.is_newest(key) && !self.transactions.borrow().locks.is_changing(key) {
             let ToShow { rows, bytes } = &mut *self.to_show.borrow_mut();
             rows.push(Waiting {
                 hash,

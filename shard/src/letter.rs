@@ -1,11 +1,12 @@
-//! What shards say to each other to commit a batch on all of them or on none.
+//! What shards say to each other to commit a batch or transaction on all of them or on none.
 
 use std::fmt;
+use std::sync::Arc;
 
-use crate::call::Op;
 use crate::error::Error;
 use crate::shard::TransactionId;
-use crate::version::{ShardId, Version};
+use crate::transaction::Part;
+use crate::version::{Pin, ShardId, Version};
 
 /// A message from shard to shard. Letters between two shards must arrive in the order sent, and a
 /// letter must arrive before any call that was made after its sender answered a caller.
@@ -14,7 +15,7 @@ pub struct Letter(pub(crate) Content);
 impl fmt::Debug for Letter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (what, transaction) = match &self.0 {
-            Content::Prepare { transaction, .. } => ("prepare", transaction),
+            Content::Prepare(prepare) => ("prepare", &prepare.transaction),
             Content::Vote { transaction, .. } => ("vote", transaction),
             Content::Outcome { transaction, .. } => ("outcome", transaction),
             Content::Settled { transaction, .. } => ("settled", transaction),
@@ -26,11 +27,7 @@ impl fmt::Debug for Letter {
 #[derive(Debug)]
 pub(crate) enum Content {
     /// Coordinator to participant: make this part durable, and promise to apply it if told so.
-    Prepare {
-        transaction: TransactionId,
-        coordinator: ShardId,
-        ops: Vec<Op>,
-    },
+    Prepare(Prepare),
     /// Participant to coordinator.
     Vote {
         transaction: TransactionId,
@@ -48,6 +45,15 @@ pub(crate) enum Content {
         transaction: TransactionId,
         from: ShardId,
     },
+}
+
+#[derive(Debug)]
+pub(crate) struct Prepare {
+    pub transaction: TransactionId,
+    pub coordinator: ShardId,
+    pub part: Part,
+    /// What the part depends on must be as it was then; a batch depends on nothing.
+    pub snapshot: Option<Arc<Pin>>,
 }
 
 #[derive(Debug)]

@@ -20,9 +20,12 @@ mod tasks;
 
 mod commit;
 mod cross_shard;
+mod locks;
 mod log;
 mod memtable;
 mod memtables;
+mod transaction;
+mod validation;
 
 mod hot_rows;
 mod page_cache;
@@ -55,5 +58,6 @@ pub use rows::{RowReads, Rows};
 pub use shard::{Identity, InDoubt, Recovered, Shard, ShardOptions, TransactionId};
 pub use stats::ShardStats;
 pub use table::Codec;
+pub use transaction::{Part, Reads, Span, Transact};
 pub use verify::{Damage, KeysAtRisk, Verified};
 pub use version::{CommitClock, Pin, Pins, ShardId, Version};

@@ -137,6 +137,7 @@ pub(crate) async fn open<T: 'static>(
         tasks: Tasks::default(),
         published: Signal::default(),
         work: Signal::default(),
+        to_validate: Signal::default(),
         compaction: Compaction::default(),
         replies: RefCell::default(),
         letters: RefCell::default(),

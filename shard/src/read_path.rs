@@ -24,9 +24,9 @@ enum Looked {
 
 /// The cache, and the blocks that one waiting read has fetched: those stay in memory until it is done,
 /// however hard the cache is pressed.
-struct Blocks<'a> {
-    cache: &'a RefCell<PageCache>,
-    held: &'a [(TableId, Rc<Block>)],
+pub(crate) struct Blocks<'a> {
+    pub cache: &'a RefCell<PageCache>,
+    pub held: &'a [(TableId, Rc<Block>)],
 }
 
 impl BlockSource for Blocks<'_> {

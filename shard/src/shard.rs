@@ -170,6 +170,7 @@ impl<T: 'static> Shard<T> {
         let opening = open(io, directory, identity, options, clock, pins, log);
         let (core, recovered) = block_on(io, opening)?;
         core.start_maintenance();
+        core.start_validating();
         let me = core.identity.shard;
         let unsettled = core.transactions.borrow().unsettled_decisions();
         for (transaction, version, participants) in unsettled {
@@ -228,6 +229,8 @@ impl<T: 'static> Shard<T> {
             Call::MultiGet { keys, at } => core.accept_multi_get(token, keys, at),
             Call::Write { ops, durability } => core.accept_write(token, ops, durability),
             Call::Commit { parts } => core.accept_commit(token, parts),
+            Call::Transact(transact) => core.accept_transact(token, transact),
+            Call::Pause(nanos) => core.accept_pause(token, nanos),
             Call::Scan(scan) => core.accept_scan(token, scan),
             Call::Flush => core.accept_flush(token),
             Call::Compact => core.accept_compact(token),

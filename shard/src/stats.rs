@@ -81,6 +81,8 @@ pub struct ShardStats {
     pub resident_bytes: u64,
     /// Cross-shard commits coordinated here.
     pub commits_coordinated: u64,
+    /// Transactions coordinated here that another commit got ahead of.
+    pub conflicts: u64,
     /// Shards whose disk is full at the moment.
     pub shards_full: u64,
     /// Shards whose writes are stopped after a failure.

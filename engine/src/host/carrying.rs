@@ -1,6 +1,6 @@
 //! Mail in, answers and letters out.
 
-use ringkeep_shard::{Call, Durability, Letter, Reply, ShardId};
+use ringkeep_shard::{Call, Durability, Letter, Reply, ShardId, Transact};
 
 use super::commits::Asker;
 use super::post::{Answer, HostReport, Outcome, Post};
@@ -53,11 +53,17 @@ impl Host {
             return;
         }
         let asker = match &call {
-            Call::Commit { parts } => {
-                let gone = parts
-                    .iter()
-                    .find(|(shard, _)| self.peers[host_of(*shard, self.hosts)].is_closed());
-                if let Some((shard, _)) = gone {
+            Call::Transact(Transact {
+                parts, durability, ..
+            }) if parts.len() == 1 => {
+                self.resident(shard).loose |= *durability != Durability::Sync;
+                Asker::Caller(answer)
+            }
+            Call::Commit { .. } | Call::Transact(_) => {
+                let participants = participants(&call);
+                let mut gone = participants.iter();
+                let gone = gone.find(|shard| self.peers[host_of(**shard, self.hosts)].is_closed());
+                if let Some(shard) = gone {
                     let reason =
                         "it ended before this batch began, which changed nothing".to_owned();
                     answer.send(Outcome::HostGone {
@@ -67,7 +73,7 @@ impl Host {
                     return;
                 }
                 self.resident(shard).entangled = true;
-                self.commits.enter(answer, parts)
+                self.commits.enter(answer, participants)
             }
             Call::Write { durability, .. } => {
                 self.resident(shard).loose |= *durability != Durability::Sync;
@@ -156,5 +162,14 @@ impl Host {
             calls: self.calls_taken,
             parks: self.parks,
         }
+    }
+}
+
+/// The shards that a commit concerns.
+fn participants(call: &Call) -> Vec<ShardId> {
+    match call {
+        Call::Commit { parts } => parts.iter().map(|(shard, _)| *shard).collect(),
+        Call::Transact(Transact { parts, .. }) => parts.iter().map(|part| part.shard).collect(),
+        _ => Vec::new(),
     }
 }

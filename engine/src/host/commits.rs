@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 
-use ringkeep_shard::{Op, Reply, ShardId};
+use ringkeep_shard::{Reply, ShardId};
 
 use super::post::{Answer, Outcome};
 
@@ -31,8 +31,7 @@ struct Commit {
 }
 
 impl Commits {
-    pub(super) fn enter(&mut self, answer: Answer, parts: &[(ShardId, Vec<Op>)]) -> Asker {
-        let participants = parts.iter().map(|(shard, _)| *shard).collect();
+    pub(super) fn enter(&mut self, answer: Answer, participants: Vec<ShardId>) -> Asker {
         self.last += 1;
         self.waiting.insert(
             self.last,

@@ -87,22 +87,30 @@ impl Scan {
 
     /// From the last key to the first. Only before the first entry is taken.
     pub fn reverse(mut self) -> Scan {
-        assert!(
-            matches!(self.stage, Stage::New),
-            "a scan cannot turn around once it has begun"
-        );
-        self.reading.reverse = !self.reading.reverse;
+        self.turn_around();
         self
     }
 
     /// Without values, which are empty then. Only before the first entry is taken.
     pub fn keys_only(mut self) -> Scan {
+        self.leave_values();
+        self
+    }
+
+    pub(crate) fn turn_around(&mut self) {
+        assert!(
+            matches!(self.stage, Stage::New),
+            "a scan cannot turn around once it has begun"
+        );
+        self.reading.reverse = !self.reading.reverse;
+    }
+
+    pub(crate) fn leave_values(&mut self) {
         assert!(
             matches!(self.stage, Stage::New),
             "a scan cannot change once it has begun"
         );
         self.reading.keys_only = true;
-        self
     }
 
     /// The next entry, as a future; nothing at the end and after an error.

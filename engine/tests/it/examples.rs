@@ -34,6 +34,7 @@ fn run(name: &str, expected: &str) {
 fn every_example_does_what_it_says() {
     run("hello", "hello, world\n");
     run("batch", "alice 70, bob 30\n");
+    run("transaction", "alice 70, bob 30, sum 100\n");
     run("snapshot", "then 10, now 12; 2 entries then, 3 now\n");
     run(
         "scan",

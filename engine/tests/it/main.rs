@@ -19,3 +19,4 @@ mod salvage;
 mod scan;
 mod second_opener;
 mod snapshot;
+mod transaction;

@@ -125,6 +125,20 @@ defects! {
     UndecidedNotAwaited,
     /// Writes that waited for a batch's lock are never taken up again.
     HeldUpForgotten,
+
+    // Transactions.
+    /// Nothing that a transaction depends on is validated.
+    NotValidated,
+    /// The keys that a serializable transaction has read are not validated.
+    ReadsNotValidated,
+    /// The ranges that a serializable transaction has read are not validated.
+    RangesNotValidated,
+    /// Validation looks for newer versions in memory alone.
+    TablesNotValidated,
+    /// Validation does not wait for writes that were in line before the locks were taken.
+    LineNotAwaited,
+    /// What a transaction has read may change between its validation and its commit.
+    ReadsNotLocked,
 }
 
 /// Whether this mistake is switched on.

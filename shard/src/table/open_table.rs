@@ -23,13 +23,6 @@ pub(crate) struct Table {
 }
 
 /// What `Table::find` knows.
-#[cfg_attr(
-    not(test),
-    allow(
-        dead_code,
-        reason = "whoever writes on condition of a version will read it"
-    )
-)]
 pub(crate) enum Found {
     /// The newest version at or below the one asked for.
     Value(ValueRef, Version),

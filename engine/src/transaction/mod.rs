@@ -1,0 +1,350 @@
+//! Transactions: reads at one snapshot, writes kept back until the commit, which happens as a whole or not
+//! at all. Until then a transaction costs the shards nothing but its pinned version.
+//!
+//! ```text
+//!   mod.rs     reading, writing, committing
+//!   reads.rs   what a serializable transaction has read
+//!   scan.rs    ranges, with its own writes among them
+//!   retry.rs   running it again after a conflict
+//! ```
+
+mod reads;
+mod retry;
+mod scan;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::future::Future;
+use std::time::{Duration, Instant};
+
+use ringkeep_shard::{Call, Durability, Op, Part, ShardId, Transact, Version};
+
+use crate::batch::{check_key, check_value, grouped};
+use crate::database::written;
+use crate::limits::{BATCH_BYTES_MAX, BATCH_OPS_MAX, TRANSACTION_AGE_MAX, TRANSACTION_ATTEMPTS};
+use crate::scan::KeyRange;
+use crate::{Database, Error, Result, Snapshot, desk};
+use reads::ReadSet;
+pub use scan::TransactionScan;
+
+/// Changes that wait for the commit; no value means removed.
+type Writes = BTreeMap<Box<[u8]>, Option<Box<[u8]>>>;
+
+/// What transactions that run at the same time may do to each other.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Isolation {
+    /// All reads are of one instant, and no two transactions of which neither has seen the other
+    /// change the same key. Two that each read what the other one changes may both commit.
+    #[default]
+    Snapshot,
+    /// As if transactions had run one after the other: keys and ranges that were read must be
+    /// unchanged at the commit, too.
+    Serializable,
+}
+
+/// How a transaction runs.
+///
+/// ```
+/// # use ringkeep::{Isolation, TransactionOptions};
+/// let options = TransactionOptions { isolation: Isolation::Serializable, ..TransactionOptions::default() };
+/// ```
+#[derive(Clone, Debug)]
+pub struct TransactionOptions {
+    /// What others may do meanwhile.
+    pub isolation: Isolation,
+    /// When a commit may be acknowledged; as [`Options::durability`](crate::Options::durability) when absent.
+    /// Over several shards it is always [`Durability::Sync`].
+    pub durability: Option<Durability>,
+    /// From then on every call but [`Transaction::rollback`] is refused: what a transaction can see is kept on
+    /// disk for as long as it lives.
+    pub age_max: Duration,
+    /// How often [`Database::transact`] runs it before it gives the conflict back.
+    pub attempts: u32,
+}
+
+impl Default for TransactionOptions {
+    fn default() -> TransactionOptions {
+        TransactionOptions {
+            isolation: Isolation::default(),
+            durability: None,
+            age_max: TRANSACTION_AGE_MAX,
+            attempts: TRANSACTION_ATTEMPTS,
+        }
+    }
+}
+
+/// Reads of one instant and changes that happen together, or not at all if what they depend on has
+/// changed meanwhile. Dropped without [`Transaction::commit`], it changes nothing.
+///
+/// It sees the database as it was when it began, and its own changes. Nobody waits for it, and it
+/// waits for nobody: whether it can be committed shows at the commit.
+///
+/// ```
+/// # fn main() -> ringkeep::Result<()> {
+/// # let folder = std::env::temp_dir().join(format!("ringkeep-doc-transaction-{}", std::process::id()));
+/// # let options = ringkeep::Options { direct: ringkeep::Direct::Optional, ..ringkeep::Options::small() };
+/// # let db = ringkeep::Database::open(&folder, options)?;
+/// db.put("stock:pear", "3")?;
+/// let mut sale = db.transaction()?;
+/// assert_eq!(sale.get("stock:pear")?.as_deref(), Some(&b"3"[..]));
+/// sale.put("stock:pear", "2")?;
+///
+/// db.put("stock:pear", "30")?;
+/// let error = sale.commit().unwrap_err();
+/// assert!(matches!(error, ringkeep::Error::Conflict { key } if key == b"stock:pear"));
+/// assert_eq!(db.get("stock:pear")?.as_deref(), Some(&b"30"[..]));
+/// # db.close()?;
+/// # std::fs::remove_dir_all(&folder).unwrap();
+/// # Ok(())
+/// # }
+/// ```
+pub struct Transaction {
+    snapshot: Snapshot,
+    began: Instant,
+    age_max: Duration,
+    durability: Durability,
+    writes: Writes,
+    write_bytes: usize,
+    /// Of a serializable one.
+    reads: Option<ReadSet>,
+}
+
+impl Database {
+    /// Begins a transaction at [`Isolation::Snapshot`]. To have it run again after a conflict, use
+    /// [`Database::transact`].
+    pub fn transaction(&self) -> Result<Transaction> {
+        self.transaction_with(&TransactionOptions::default())
+    }
+
+    /// Begins a transaction.
+    pub fn transaction_with(&self, options: &TransactionOptions) -> Result<Transaction> {
+        let serializable = options.isolation == Isolation::Serializable;
+        Ok(Transaction {
+            snapshot: self.snapshot()?,
+            began: Instant::now(),
+            age_max: options.age_max,
+            durability: options.durability.unwrap_or(self.0.durability),
+            writes: Writes::new(),
+            write_bytes: 0,
+            reads: serializable.then(ReadSet::default),
+        })
+    }
+}
+
+impl Transaction {
+    /// It sees every commit up to and including this one.
+    pub fn version(&self) -> Version {
+        self.snapshot.version()
+    }
+
+    /// The value of a key.
+    pub fn get(&mut self, key: impl AsRef<[u8]>) -> Result<Option<Vec<u8>>> {
+        desk::block_on(self.get_async(key))
+    }
+
+    /// [`Transaction::get`] as a future.
+    pub fn get_async(
+        &mut self,
+        key: impl AsRef<[u8]>,
+    ) -> impl Future<Output = Result<Option<Vec<u8>>>> + Send {
+        let key: Box<[u8]> = key.as_ref().into();
+        async move {
+            self.check()?;
+            if let Some(own) = self.writes.get(&key) {
+                return Ok(own.as_deref().map(<[u8]>::to_vec));
+            }
+            let value = self.snapshot.get_async(&key).await?;
+            self.note(key)?;
+            Ok(value)
+        }
+    }
+
+    /// The values of several keys, in their order.
+    pub fn multi_get<K: AsRef<[u8]>>(
+        &mut self,
+        keys: impl IntoIterator<Item = K>,
+    ) -> Result<Vec<Option<Vec<u8>>>> {
+        desk::block_on(self.multi_get_async(keys))
+    }
+
+    /// [`Transaction::multi_get`] as a future.
+    pub fn multi_get_async<K: AsRef<[u8]>>(
+        &mut self,
+        keys: impl IntoIterator<Item = K>,
+    ) -> impl Future<Output = Result<Vec<Option<Vec<u8>>>>> + Send {
+        let keys: Vec<Box<[u8]>> = keys.into_iter().map(|key| key.as_ref().into()).collect();
+        async move {
+            self.check()?;
+            let mut values = self.snapshot.multi_get_async(&keys).await?;
+            for (key, value) in keys.into_iter().zip(&mut values) {
+                match self.writes.get(&key) {
+                    Some(own) => *value = own.as_deref().map(<[u8]>::to_vec),
+                    None => self.note(key)?,
+                }
+            }
+            Ok(values)
+        }
+    }
+
+    /// The entries of a range of keys, in order, with this transaction's changes in it.
+    pub fn scan(&mut self, range: impl KeyRange) -> Result<TransactionScan<'_>> {
+        self.check()?;
+        let keys = range.keys();
+        let scan = self.snapshot.scan(keys.clone());
+        Ok(TransactionScan::new(
+            scan,
+            keys,
+            &self.writes,
+            self.reads.as_mut(),
+        ))
+    }
+
+    /// The entries whose keys begin with `prefix`.
+    pub fn scan_prefix(&mut self, prefix: impl AsRef<[u8]>) -> Result<TransactionScan<'_>> {
+        self.scan(crate::Keys::prefix(prefix))
+    }
+
+    /// Stores a value at the commit.
+    pub fn put(&mut self, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Result<()> {
+        let (key, value) = (key.as_ref(), value.as_ref());
+        check_key(key)?;
+        check_value(value)?;
+        self.write(key, Some(value))
+    }
+
+    /// Removes a key, there or not, at the commit.
+    pub fn delete(&mut self, key: impl AsRef<[u8]>) -> Result<()> {
+        check_key(key.as_ref())?;
+        self.write(key.as_ref(), None)
+    }
+
+    /// Forgets all changes so far.
+    pub fn rollback(&mut self) {
+        self.writes.clear();
+        self.write_bytes = 0;
+    }
+
+    /// Makes the changes, all or none; returns their version. One that changes nothing has no conflicts,
+    /// and its version is the one that it has seen.
+    pub fn commit(self) -> Result<Version> {
+        desk::block_on(self.commit_async())
+    }
+
+    /// [`Transaction::commit`] as a future.
+    pub async fn commit_async(self) -> Result<Version> {
+        self.check()?;
+        self.check_size(0, 0)?;
+        let inner = &self.snapshot.inner;
+        inner.shards.check_open()?;
+        if self.writes.is_empty() {
+            return Ok(self.version());
+        }
+        let parts = parts(self.writes, self.reads, &inner.shards.routing);
+        let coordinator = parts[0].shard;
+        let call = Call::Transact(Transact {
+            parts,
+            snapshot: self.snapshot.pin,
+            durability: self.durability,
+        });
+        inner.shards.ask_async(coordinator, call).await.map(written)
+    }
+
+    fn write(&mut self, key: &[u8], value: Option<&[u8]>) -> Result<()> {
+        self.check()?;
+        let bytes = |value: Option<&[u8]>| key.len() + value.map_or(0, <[u8]>::len);
+        let before = self.writes.get(key);
+        let (keys_before, bytes_before) = match before {
+            Some(value) => (1, bytes(value.as_deref())),
+            None => (0, 0),
+        };
+        let grown = bytes(value).saturating_sub(bytes_before);
+        self.check_size(1 - keys_before, grown)?;
+        self.write_bytes = self.write_bytes + bytes(value) - bytes_before;
+        self.writes.insert(key.into(), value.map(Box::from));
+        Ok(())
+    }
+
+    fn note(&mut self, key: Box<[u8]>) -> Result<()> {
+        let Some(reads) = &self.reads else {
+            return Ok(());
+        };
+        if !reads.has_key(&key) {
+            self.check_size(1, key.len())?;
+        }
+        if let Some(reads) = &mut self.reads {
+            reads.add_key(key);
+        }
+        Ok(())
+    }
+
+    fn check(&self) -> Result<()> {
+        let age = self.began.elapsed();
+        if age > self.age_max {
+            let max = self.age_max;
+            return Err(Error::TransactionTooOld { age, max });
+        }
+        Ok(())
+    }
+
+    /// Whether there is room for so many more keys and bytes.
+    fn check_size(&self, keys: usize, bytes: usize) -> Result<()> {
+        let (read, read_bytes) = self.reads.as_ref().map_or((0, 0), ReadSet::size);
+        let keys = self.writes.len() + read + keys;
+        let bytes = self.write_bytes + read_bytes + bytes;
+        if keys > BATCH_OPS_MAX || bytes > BATCH_BYTES_MAX {
+            return Err(Error::TransactionTooLarge {
+                keys,
+                keys_max: BATCH_OPS_MAX,
+                bytes,
+                bytes_max: BATCH_BYTES_MAX,
+            });
+        }
+        Ok(())
+    }
+}
+
+/// Each shard's share; first the one of the first key that is changed, which coordinates.
+fn parts(writes: Writes, reads: Option<ReadSet>, routing: &crate::routing::Routing) -> Vec<Part> {
+    let op = |(key, value): (Box<[u8]>, Option<Box<[u8]>>)| match value {
+        Some(value) => Op::Put { key, value },
+        None => Op::Delete { key },
+    };
+    let (keys, ranges) = reads.unwrap_or_default().into_parts(&writes);
+    let ops = writes.into_iter().map(op).collect();
+    let mut parts: Vec<Part> = Vec::new();
+    for (shard, ops) in grouped(routing, ops, Op::key) {
+        part_of(&mut parts, shard).ops = ops;
+    }
+    for (shard, keys) in grouped(routing, keys, |key| key) {
+        part_of(&mut parts, shard).reads.keys = keys;
+    }
+    if !ranges.is_empty() {
+        // Keys of a range are on all shards.
+        for shard in routing.shards() {
+            part_of(&mut parts, shard).reads.ranges = ranges.clone();
+        }
+    }
+    parts
+}
+
+fn part_of(parts: &mut Vec<Part>, shard: ShardId) -> &mut Part {
+    let index = parts.iter().position(|part| part.shard == shard);
+    let index = index.unwrap_or_else(|| {
+        parts.push(Part {
+            shard,
+            ..Part::default()
+        });
+        parts.len() - 1
+    });
+    &mut parts[index]
+}
+
+impl fmt::Debug for Transaction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Transaction")
+            .field("version", &self.version())
+            .field("changes", &self.writes.len())
+            .field("serializable", &self.reads.is_some())
+            .finish_non_exhaustive()
+    }
+}

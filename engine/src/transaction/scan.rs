@@ -1,0 +1,184 @@
+//! A transaction's scan: the snapshot's entries and its own changes, merged.
+
+use std::cmp::Ordering;
+use std::collections::btree_map;
+use std::fmt;
+use std::iter::FusedIterator;
+use std::ops::Bound;
+
+use ringkeep_shard::Span;
+
+use super::Writes;
+use super::reads::ReadSet;
+use crate::scan::{KeyValue, Keys, Scan};
+use crate::{Result, desk};
+
+/// Entries in the order of their keys: those of the snapshot, as the transaction has changed them. An iterator
+/// for threads, [`TransactionScan::next_async`] for futures. Of a serializable transaction the commit depends on
+/// the part of the range that was passed.
+pub struct TransactionScan<'t> {
+    scan: Scan,
+    keys: Keys,
+    own: btree_map::Range<'t, Box<[u8]>, Option<Box<[u8]>>>,
+    /// The next of its own changes, and of the snapshot's entries.
+    next_own: Option<(&'t [u8], Option<&'t [u8]>)>,
+    next_seen: Option<KeyValue>,
+    stage: Stage,
+    reverse: bool,
+    keys_only: bool,
+    reads: Option<&'t mut ReadSet>,
+}
+
+#[derive(Clone, PartialEq, Eq)]
+enum Stage {
+    New,
+    /// Behind this key.
+    Passed(Box<[u8]>),
+    Ended,
+}
+
+impl<'t> TransactionScan<'t> {
+    pub(super) fn new(
+        scan: Scan,
+        keys: Keys,
+        writes: &'t Writes,
+        reads: Option<&'t mut ReadSet>,
+    ) -> TransactionScan<'t> {
+        let own = match keys.is_empty() {
+            // A range that ends before it begins is no range to a map.
+            true => btree_map::Range::default(),
+            false => writes.range::<[u8], _>((slice(&keys.from), slice(&keys.to))),
+        };
+        TransactionScan {
+            scan,
+            keys,
+            own,
+            next_own: None,
+            next_seen: None,
+            stage: Stage::New,
+            reverse: false,
+            keys_only: false,
+            reads,
+        }
+    }
+
+    /// From the last key to the first. Only before the first entry is taken.
+    pub fn reverse(mut self) -> TransactionScan<'t> {
+        self.reverse = !self.reverse;
+        self.scan.turn_around();
+        self
+    }
+
+    /// Without values, which are empty then. Only before the first entry is taken.
+    pub fn keys_only(mut self) -> TransactionScan<'t> {
+        self.keys_only = true;
+        self.scan.leave_values();
+        self
+    }
+
+    /// The next entry, as a future; nothing at the end and after an error.
+    pub async fn next_async(&mut self) -> Option<Result<KeyValue>> {
+        if self.stage == Stage::Ended {
+            return None;
+        }
+        loop {
+            if self.next_seen.is_none() {
+                match self.scan.next_async().await {
+                    Some(Ok(entry)) => self.next_seen = Some(entry),
+                    Some(Err(error)) => {
+                        self.stage = Stage::Ended;
+                        return Some(Err(error));
+                    }
+                    None => {}
+                }
+            }
+            if self.next_own.is_none() {
+                let own = match self.reverse {
+                    false => self.own.next(),
+                    true => self.own.next_back(),
+                };
+                self.next_own = own.map(|(key, value)| (&**key, value.as_deref()));
+            }
+            let order = match (&self.next_own, &self.next_seen) {
+                (None, None) => {
+                    self.stage = Stage::Ended;
+                    return None;
+                }
+                (Some(_), None) => Ordering::Less,
+                (None, Some(_)) => Ordering::Greater,
+                (Some((own, _)), Some((seen, _))) if self.reverse => seen[..].cmp(own),
+                (Some((own, _)), Some((seen, _))) => (*own).cmp(seen),
+            };
+            if order == Ordering::Greater {
+                let entry = self.next_seen.take();
+                return entry.map(|entry| Ok(self.pass(entry)));
+            }
+            if order == Ordering::Equal {
+                self.next_seen = None;
+            }
+            if let Some((key, Some(value))) = self.next_own.take() {
+                let value = match self.keys_only {
+                    true => Vec::new(),
+                    false => value.to_vec(),
+                };
+                return Some(Ok(self.pass((key.to_vec(), value))));
+            }
+        }
+    }
+
+    fn pass(&mut self, entry: KeyValue) -> KeyValue {
+        if self.reads.is_some() {
+            self.stage = Stage::Passed(entry.0.as_slice().into());
+        }
+        entry
+    }
+
+    /// What has been seen of the range.
+    fn passed(&self) -> Option<Span> {
+        let Keys { from, to } = self.keys.clone();
+        match &self.stage {
+            Stage::New => None,
+            Stage::Ended => Some(Span { from, to }),
+            Stage::Passed(last) if self.reverse => Some(Span {
+                from: Bound::Included(last.clone()),
+                to,
+            }),
+            Stage::Passed(last) => Some(Span {
+                from,
+                to: Bound::Included(last.clone()),
+            }),
+        }
+    }
+}
+
+impl Drop for TransactionScan<'_> {
+    fn drop(&mut self) {
+        let passed = self.passed();
+        if let (Some(reads), Some(span)) = (&mut self.reads, passed) {
+            reads.add_range(span);
+        }
+    }
+}
+
+impl Iterator for TransactionScan<'_> {
+    type Item = Result<KeyValue>;
+
+    fn next(&mut self) -> Option<Result<KeyValue>> {
+        desk::block_on(self.next_async())
+    }
+}
+
+impl FusedIterator for TransactionScan<'_> {}
+
+impl fmt::Debug for TransactionScan<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TransactionScan")
+            .field("keys", &self.keys)
+            .field("reverse", &self.reverse)
+            .finish_non_exhaustive()
+    }
+}
+
+fn slice(bound: &Bound<Box<[u8]>>) -> Bound<&[u8]> {
+    bound.as_ref().map(|key| &**key)
+}
