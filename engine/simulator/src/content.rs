@@ -22,6 +22,35 @@ pub fn number(name: &[u8]) -> Option<u32> {
     (key(number) == name).then_some(number)
 }
 
+/// The name of a list, beside the keys.
+pub fn list(number: u32) -> Vec<u8> {
+    format!("list-{number}").into_bytes()
+}
+
+/// Whether a name is a list's.
+pub fn is_list(name: &[u8]) -> bool {
+    name.starts_with(b"list-")
+}
+
+/// A list with these elements.
+pub fn list_value(elements: &[u64]) -> Vec<u8> {
+    elements
+        .iter()
+        .flat_map(|element| element.to_le_bytes())
+        .collect()
+}
+
+/// The elements of a list.
+pub fn elements(value: &[u8]) -> Vec<u64> {
+    let chunks = value.chunks(8);
+    let element = |chunk: &[u8]| {
+        let mut word = [0xff; 8];
+        word[..chunk.len()].copy_from_slice(chunk);
+        u64::from_le_bytes(word)
+    };
+    chunks.map(element).collect()
+}
+
 /// What a write leaves under a key.
 pub fn value(write: u64, key: u32, bytes: u32) -> Vec<u8> {
     let mut value = Vec::with_capacity(bytes as usize + 8);

@@ -1,7 +1,9 @@
 //! What a seed draws: a configuration, and then lives of steps. Each seed leaves out a random part of what
 //! can be done, so that rare things are common in some of them (swarm testing).
 
-use crate::plan::{Action, End, Fault, Leaves, Life, Plan, Promise, Setting, Step};
+use crate::content;
+use crate::model::LISTS;
+use crate::plan::{Action, End, Fault, Leaves, Life, Plan, Promise, Setting, Step, Transact};
 use crate::random::Random;
 
 /// The plan of a seed.
@@ -72,6 +74,8 @@ struct Swarm {
 enum Kind {
     Write,
     Batch,
+    Transact,
+    Append,
     Get,
     MultiGet,
     Scan,
@@ -113,6 +117,8 @@ impl Swarm {
             }
         };
         maybe(Kind::Batch, 70, 30);
+        maybe(Kind::Transact, 50, 20);
+        maybe(Kind::Append, 40, 20);
         maybe(Kind::Get, 70, 20);
         maybe(Kind::MultiGet, 50, 10);
         maybe(Kind::Scan, 40, 5);
@@ -230,6 +236,8 @@ impl Swarm {
                 let ops = ops.collect();
                 step(Action::Batch(ops, *random.pick(&self.promises)));
             }
+            Kind::Transact => step(Action::Transact(self.transact(random))),
+            Kind::Append => step(Self::append(random)),
             Kind::Get => step(Action::Get(key)),
             Kind::MultiGet => {
                 let count = random.between(1, 12).min(u64::from(self.keys));
@@ -287,6 +295,55 @@ impl Swarm {
                 count: random.between(1, 4),
             }),
             Kind::Cut | Kind::Kill | Kind::Close | Kind::Drop => {}
+        }
+    }
+
+    fn transact(&self, random: &mut Random) -> Transact {
+        let mut ops: Vec<_> = (0..random.between(0, 5))
+            .map(|_| (self.key(random), self.bytes(random)))
+            .collect();
+        // In the order in which the engine takes them: the first one's shard coordinates.
+        ops.sort_by_cached_key(|(key, _)| content::key(*key));
+        ops.dedup_by_key(|(key, _)| *key);
+        let count = random.between(0, 6);
+        let reads = (0..count).map(|_| self.key(random)).collect();
+        let range = random.chance(25).then(|| {
+            let from = self.key(random);
+            let to = from + random.between(1, u64::from(self.keys - from)) as u32;
+            (from, to)
+        });
+        Transact {
+            reads,
+            range,
+            ops,
+            think: Self::think(random),
+            serializable: random.chance(50),
+            promise: *random.pick(&self.promises),
+        }
+    }
+
+    fn append(random: &mut Random) -> Action {
+        let mut lists: Vec<u32> = (0..LISTS).filter(|_| random.chance(40)).collect();
+        let appended = random.below(lists.len() as u64 + 1) as usize;
+        // Which are read and which are appended to differs each time.
+        if !lists.is_empty() {
+            let around = random.below(lists.len() as u64) as usize;
+            lists.rotate_left(around);
+        }
+        let appends = lists.split_off(lists.len() - appended);
+        Action::Append {
+            reads: lists,
+            appends,
+            think: Self::think(random),
+            serializable: random.chance(70),
+        }
+    }
+
+    /// Mostly a moment, now and then time for a flush.
+    fn think(random: &mut Random) -> u8 {
+        match random.chance(20) {
+            true => random.between(20, 200) as u8,
+            false => random.below(8) as u8,
         }
     }
 

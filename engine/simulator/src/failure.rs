@@ -16,6 +16,9 @@ pub enum Check {
     Content,
     /// A scan shows exactly the commits up to its version.
     Snapshot,
+    /// No commit comes between a transaction's snapshot and its own commit, to what it depends on; and
+    /// transactions are in an order that their isolation allows.
+    Isolation,
     /// Versions grow with time.
     Versions,
     /// Every error has a cause.

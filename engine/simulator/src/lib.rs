@@ -7,7 +7,8 @@
 //!   plan.rs      a plan: data that can be printed, kept and made shorter
 //!   world/       runs a plan
 //!   content.rs   keys and values that tell who wrote them
-//!   model/       what reads, scans and recoveries may show
+//!   model/       what reads, scans, transactions and recoveries may show
+//!   cycles.rs    whether transactions over lists can have happened in any order
 //!   failure.rs   the checks
 //!   search.rs    many seeds on several threads
 //!   shrink.rs    a failing plan made shorter
@@ -15,9 +16,8 @@
 //!   alarms.rs    planted mistakes, and which check finds each
 //! ```
 //!
-//! Transactions and reads of the past do not exist in the engine yet. When they do, their steps go into
-//! [`plan::Action`], what they saw into [`model::Model`] beside `scanned`, and their cycles are a check of
-//! its own at the end of a life.
+//! Reads of the past do not exist in the engine yet. When they do, their steps go into [`plan::Action`], and
+//! what they saw into [`model::Model`] beside `scanned`.
 
 #![allow(
     missing_docs,
@@ -28,6 +28,7 @@
 pub mod alarms;
 pub mod content;
 pub mod corpus;
+pub mod cycles;
 pub mod draw;
 pub mod failure;
 pub mod model;

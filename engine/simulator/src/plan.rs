@@ -74,6 +74,15 @@ pub enum Action {
     MultiGet(Vec<u32>),
     /// The keys of a range.
     Scan { from: u32, to: u32, reverse: bool },
+    /// A transaction over keys.
+    Transact(Transact),
+    /// A transaction that reads lists and appends to others.
+    Append {
+        reads: Vec<u32>,
+        appends: Vec<u32>,
+        think: u8,
+        serializable: bool,
+    },
     /// Makes a scan of everything and keeps it.
     Pin,
     /// Reads the oldest scan that is kept.
@@ -108,6 +117,21 @@ pub enum Action {
     FlipCopies { count: u64 },
     /// A write of a flush lands elsewhere, on a copy of the quiet disk.
     MisdirectCopies { count: u64 },
+}
+
+/// Reads, and then changes if nothing came between.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Transact {
+    /// Keys read.
+    pub reads: Vec<u32>,
+    /// And a range.
+    pub range: Option<(u32, u32)>,
+    /// Changes; none of the keys that are read.
+    pub ops: Vec<(u32, Option<u32>)>,
+    /// Turns between reading and changing.
+    pub think: u8,
+    pub serializable: bool,
+    pub promise: Promise,
 }
 
 /// When a write may be acknowledged.

@@ -50,6 +50,10 @@ totals! {
     answers: "calls answered",
     /// Writes among them.
     acknowledged: "writes acknowledged",
+    /// Transactions committed.
+    transactions: "transactions committed",
+    /// Transactions that lost.
+    conflicts: "transactions in conflict",
     /// Values read and compared.
     reads: "values read",
     /// Scans compared.

@@ -4,14 +4,20 @@
 //! ```text
 //!   mod.rs        writes, and which of two to one key came later
 //!   reads.rs      what a read or a scan may show
+//!   transactions.rs   what nobody may change while a transaction depends on it
+//!   lists.rs      lists that transactions append to, and who saw them as what
 //!   recovery.rs   what may be there after a stop
 //! ```
 
+mod lists;
 mod reads;
 mod recovery;
+mod transactions;
 
+pub use lists::{LISTS, Lists};
 pub use reads::Snapshot;
 pub use recovery::Loss;
+pub use transactions::Commit;
 
 use crate::content;
 use crate::failure::{Check, Verdict, failed};
@@ -39,6 +45,7 @@ pub struct Model {
     /// The newest version that each shard's log has answered.
     answered: Vec<Answered>,
     unfinished: Vec<Snapshot>,
+    commits: Vec<Commit>,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -76,6 +83,8 @@ struct Write {
     /// The shard whose log decides: the first key's.
     coordinator: u16,
     over_shards: bool,
+    /// Keys of a transaction that are held from its validation to its commit.
+    holds_up: Vec<u32>,
 }
 
 /// Who may have left what was found under a key.
@@ -101,6 +110,7 @@ impl Model {
             written_before: 0,
             newest: 0,
             unfinished: Vec::new(),
+            commits: Vec::new(),
         }
     }
 
@@ -146,6 +156,7 @@ impl Model {
             open: true,
             coordinator,
             over_shards,
+            holds_up: Vec::new(),
         });
         (id, values)
     }
@@ -260,14 +271,15 @@ impl Model {
         }
     }
 
-    /// A batch over several shards that was asked for and not answered held one of its keys.
+    /// A batch over several shards, or a transaction, that was asked for and not answered held one of its keys.
     fn may_have_waited(&self, write: &Write) -> bool {
         let shares_key = |batch: &Write| {
             let mut keys = write.ops.iter().map(|(key, _)| key);
-            keys.any(|key| batch.ops.iter().any(|(other, _)| other == key))
+            let holds = |key| batch.ops.iter().any(|(other, _)| other == key);
+            keys.any(|key| holds(key) || batch.holds_up.contains(key))
         };
         self.writes.iter().any(|batch| {
-            batch.over_shards
+            (batch.over_shards || !batch.holds_up.is_empty())
                 && batch.settled.is_none_or(|settled| settled >= write.asked)
                 && shares_key(batch)
         })

@@ -93,7 +93,7 @@ impl Model {
         for snapshot in std::mem::take(&mut self.unfinished) {
             self.matches_version(&snapshot)?;
         }
-        Ok(())
+        self.finish_commits()
     }
 
     fn matches_version(&self, snapshot: &Snapshot) -> Verdict {

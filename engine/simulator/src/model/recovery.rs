@@ -104,6 +104,7 @@ impl Model {
         self.writes.clear();
         self.answered.fill(Default::default());
         self.unfinished.clear();
+        self.commits.clear();
         for key in &mut self.keys {
             key.writes.clear();
         }

@@ -9,6 +9,7 @@ use std::task::{Context, Poll, Waker};
 use ringkeep::simulation::ByHand;
 use ringkeep::{Error, Scan, ShardError, Version};
 
+use super::transactions::{Appended, Goal, Transacted};
 use super::{Causes, Open, World};
 use crate::content;
 use crate::failure::{Check, Verdict, failed};
@@ -32,6 +33,8 @@ pub(super) enum Answer {
     Values(ringkeep::Result<Vec<Found>>),
     Scanned(ringkeep::Result<Vec<(Vec<u8>, Vec<u8>)>>),
     Done(ringkeep::Result<()>),
+    Transacted(Transacted),
+    Appended(Appended),
 }
 
 /// What a call was for.
@@ -46,6 +49,9 @@ pub(super) enum Asked {
     },
     Flush,
     Compact,
+    Transact(Goal),
+    /// By its place in the history of the lists.
+    Append(usize),
 }
 
 struct Client {
@@ -79,7 +85,12 @@ impl Clients {
 
     /// Scans under way and kept.
     pub fn scans(&self) -> usize {
-        let scanning = |client: &&Client| matches!(client.asked, Asked::Scan { .. });
+        let scanning = |client: &&Client| {
+            matches!(
+                client.asked,
+                Asked::Scan { .. } | Asked::Transact(_) | Asked::Append(_)
+            )
+        };
         self.pinned.len() + self.working.iter().flatten().filter(scanning).count()
     }
 
@@ -172,6 +183,7 @@ impl World<'_> {
                 Asked::Scan { .. } => "a scan".into(),
                 Asked::Flush => "a flush".into(),
                 Asked::Compact => "a compaction".into(),
+                Asked::Transact(_) | Asked::Append(_) => "a transaction".into(),
             };
             Some(format!("client {number} waits for {asked}"))
         });
@@ -192,7 +204,7 @@ impl World<'_> {
             };
             any = true;
             let client = self.clients.working[number].take().expect("just polled");
-            if open.is_cut(&self.disk) && !matches!(answer, Answer::Written(Ok(_))) {
+            if open.is_cut(&self.disk) && !answer.is_written() {
                 continue;
             }
             self.totals.answers += 1;
@@ -239,6 +251,12 @@ impl World<'_> {
                 let found = in_order(&keys, entries, reverse)?;
                 self.model.scanned(Snapshot { at, found }, since, self.now)
             }
+            (Asked::Transact(goal), Answer::Transacted(answer)) => {
+                self.take_transacted(number, since, &goal, answer)
+            }
+            (Asked::Append(place), Answer::Appended(answer)) => {
+                self.take_appended(number, place, answer)
+            }
             (Asked::Flush, Answer::Done(Ok(()))) => {
                 self.model.flushed(since);
                 Ok(())
@@ -283,6 +301,18 @@ impl World<'_> {
     }
 }
 
+impl Answer {
+    /// Something was done, and is acknowledged.
+    fn is_written(&self) -> bool {
+        match self {
+            Answer::Written(written) => written.is_ok(),
+            Answer::Transacted(transacted) => transacted.committed.is_ok(),
+            Answer::Appended(appended) => appended.committed.is_ok(),
+            _ => false,
+        }
+    }
+}
+
 impl Causes {
     fn explain(&self, error: &Error) -> bool {
         match error {
@@ -311,6 +341,7 @@ pub(super) fn in_order(
     if reverse {
         entries.reverse();
     }
+    entries.retain(|(name, _)| !content::is_list(name));
     if let Some(pair) = entries.windows(2).find(|pair| pair[0].0 >= pair[1].0) {
         let names = pair.iter().map(|(key, _)| String::from_utf8_lossy(key));
         let names: Vec<_> = names.collect();

@@ -5,6 +5,7 @@
 //!   openings.rs   opening after any stop, and what must be there then
 //!   steps.rs      one step of the plan
 //!   clients.rs    calls under way, and their answers
+//!   transactions.rs   transactions over keys and over lists
 //!   endings.rs    how a life stops
 //!   copies.rs     what is done to copies of the disk: cut, damaged, misled
 //!   quiet.rs      a database with nothing to do: still, and without leaks
@@ -16,6 +17,7 @@ mod endings;
 mod openings;
 mod quiet;
 mod steps;
+mod transactions;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -25,7 +27,7 @@ use ringkeep_io::SimulatedDisk;
 
 use crate::content;
 use crate::failure::{Check, Verdict, failed};
-use crate::model::{Loss, Model, Tick};
+use crate::model::{Lists, Loss, Model, Tick};
 use crate::plan::{End, Life, Plan};
 use crate::random::{Random, mix};
 use crate::totals::Totals;
@@ -70,6 +72,7 @@ struct World<'p> {
     tell: Option<fn(&str)>,
     disk: SimulatedDisk,
     model: Model,
+    lists: Lists,
     random: Random,
     clients: Clients,
     now: Tick,
@@ -113,6 +116,7 @@ impl<'p> World<'p> {
             tell,
             disk: SimulatedDisk::new(plan.seed, plan.setting.disk()),
             model: Model::new(shards.collect()),
+            lists: Lists::default(),
             random: Random::new(plan.seed ^ 0x5eed),
             clients: Clients::new(plan.setting.clients),
             now: 0,

@@ -54,6 +54,9 @@ impl World<'_> {
         self.model.finish_snapshots()?;
         self.model.survived(&found, loss)?;
         self.model.adopt(found, loss);
+        let lists = self.find_lists(&db, &hosts)?;
+        self.lists.survived(&lists)?;
+        self.lists.adopt(lists);
         self.totals.recoveries += 1;
         self.check_files(&db, &hosts, &files)?;
         self.say(|| "open, and everything is there".into());

@@ -46,6 +46,13 @@ impl World<'_> {
                 self.write(open, client, vec![(*key, *bytes)], *promise);
             }
             Action::Batch(ops, promise) => self.write(open, client, ops.clone(), *promise),
+            Action::Transact(plan) => self.transact(open, client, plan),
+            Action::Append {
+                reads,
+                appends,
+                think,
+                serializable,
+            } => self.append(open, client, reads, appends, *think, *serializable),
             Action::Get(key) => {
                 let name = content::key(*key);
                 let call = async move { Answer::Value(db.get_async(name).await) };
