@@ -1,13 +1,13 @@
 //! The same database without threads: hosts on a simulated disk, driven by hand on one thread, so that one
 //! seed decides everything. For tests and the simulator; no part of the stable interface.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::path::PathBuf;
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
-use ringkeep_io::{Io, SimulatedDisk};
+use ringkeep_io::{Io, Nanos, SimulatedDisk};
 use ringkeep_shard::{ShardId, ShardOptions, Version};
 
 use crate::host::{Driver, Host, Obituaries};
@@ -22,6 +22,14 @@ use crate::{Database, Options, Result, Scan};
 #[derive(Clone)]
 pub struct ByHand {
     hosts: Rc<RefCell<Vec<Host>>>,
+    held: Rc<Cell<Option<Held>>>,
+}
+
+/// A host that does not get its core.
+#[derive(Clone, Copy)]
+struct Held {
+    host: usize,
+    until: Nanos,
 }
 
 struct Simulated<'a>(&'a SimulatedDisk);
@@ -52,7 +60,8 @@ pub fn open(
     );
     let database = Database::assemble(path, options, (opened, shards, Running::by_hand()));
     let hosts = Rc::new(RefCell::new(hosts));
-    Ok((database, ByHand { hosts }))
+    let held = Rc::default();
+    Ok((database, ByHand { hosts, held }))
 }
 
 /// Where the keys of a new database of so many shards live.
@@ -88,16 +97,35 @@ impl ByHand {
     /// One turn of every host; true when one of them has more to do at once.
     pub fn turn(&self) -> bool {
         let mut more = false;
-        for host in self.hosts.borrow_mut().iter_mut() {
-            more |= host.turn() | host.has_mail();
+        let held = self.held();
+        for (index, host) in self.hosts.borrow_mut().iter_mut().enumerate() {
+            if held.is_none_or(|held| held.host != index) {
+                more |= host.turn() | host.has_mail();
+            }
         }
         more
     }
 
+    /// Lets one host do nothing until then, as when another program has its core, or its thread sleeps in a page
+    /// fault. The others go on.
+    pub fn hold(&self, host: usize, until: Nanos) {
+        self.held.set(Some(Held { host, until }));
+    }
+
+    fn held(&self) -> Option<Held> {
+        let hosts = self.hosts.borrow();
+        let now = hosts.first().map_or(0, |host| host.io().now());
+        self.held.get().filter(|held| now < held.until)
+    }
+
     /// Lets time pass until something happens.
     pub fn park(&self) {
+        let held = self.held();
         let mut hosts = self.hosts.borrow_mut();
-        let deadline = hosts.iter().filter_map(Host::next_deadline).min();
+        let awake = hosts.iter().enumerate();
+        let awake = awake.filter(|(index, _)| held.is_none_or(|held| held.host != *index));
+        let deadlines = awake.filter_map(|(_, host)| host.next_deadline());
+        let deadline = deadlines.chain(held.map(|held| held.until)).min();
         // Time is the disk's: whoever sleeps, it passes for all.
         if let Some(host) = hosts.first_mut() {
             host.io().park(deadline);
@@ -106,6 +134,9 @@ impl ByHand {
 
     /// Nothing is under way, and nothing will be without a call.
     pub fn is_idle(&self) -> bool {
+        if self.held().is_some() {
+            return false;
+        }
         let hosts = self.hosts.borrow();
         hosts.iter().all(|host| {
             host.next_deadline().is_none() && host.io().in_flight() == 0 && !host.has_mail()
