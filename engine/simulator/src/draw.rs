@@ -88,6 +88,7 @@ enum Kind {
     Fail,
     Full,
     Stick,
+    Hold,
     CutCopies,
     FlipCopies,
     MisdirectCopies,
@@ -133,6 +134,7 @@ impl Swarm {
         maybe(Kind::Fail, 20, 2);
         maybe(Kind::Full, 15, 2);
         maybe(Kind::Stick, 15, 2);
+        maybe(Kind::Hold, 30, 10);
         maybe(Kind::FlipCopies, 15, 1);
         maybe(Kind::MisdirectCopies, 10, 1);
         let mut promises = vec![Promise::Sync];
@@ -276,6 +278,10 @@ impl Swarm {
                 let action = Action::Free;
                 steps.push(Step { client, action });
             }
+            Kind::Hold => step(Action::Hold {
+                host: random.below(5) as usize,
+                nanos: 1 << random.between(14, 25),
+            }),
             Kind::Stick => {
                 let fault = *random.pick(&[Fault::Write, Fault::Write, Fault::Sync, Fault::Read]);
                 step(Action::Stick(fault));

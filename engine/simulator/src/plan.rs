@@ -109,6 +109,8 @@ pub enum Action {
     Free,
     /// The next operation of a kind does not end.
     Stick(Fault),
+    /// One host gets no core for so many nanoseconds.
+    Hold { host: usize, nanos: u64 },
     /// It ends.
     Unstick,
     /// The power goes here in so many different ways, each on a copy of the disk.

@@ -124,7 +124,7 @@ impl World<'_> {
             false => 4 * self.plan.setting.slowest(),
         };
         let time = self.disk.now();
-        let since = self.causes.unstuck_at;
+        let since = self.causes.unstuck_at.max(self.causes.held_until);
         Loss::Power { time, since, slack }
     }
 }

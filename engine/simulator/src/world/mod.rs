@@ -97,6 +97,8 @@ struct Causes {
     stuck: bool,
     /// When the last such operation was let go: what waited for it begins anew.
     unstuck_at: u64,
+    /// Until when a host gets no core.
+    held_until: u64,
 }
 
 /// The database while it is open.

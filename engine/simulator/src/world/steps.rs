@@ -27,6 +27,7 @@ impl World<'_> {
                 | Action::Free
                 | Action::Stick(_)
                 | Action::Unstick
+                | Action::Hold { .. }
                 | Action::CutCopies { .. }
                 | Action::FlipCopies { .. }
                 | Action::MisdirectCopies { .. }
@@ -112,6 +113,12 @@ impl World<'_> {
                 self.disk.set_capacity_bytes(used + bytes);
             }
             Action::Free => self.free(),
+            Action::Hold { host, nanos } => {
+                let until = self.disk.now() + nanos;
+                open.hosts.hold(host % self.plan.setting.hosts, until);
+                // Nor does it sync what it has promised to, until then.
+                self.causes.held_until = until;
+            }
             Action::Stick(doing) => {
                 self.causes.stuck = true;
                 self.totals.faults += 1;
