@@ -68,6 +68,13 @@ pub enum Error {
         /// What has changed.
         key: Vec<u8>,
     },
+    /// A counter could not be incremented. It is as it was.
+    Counter {
+        /// Its key.
+        key: Vec<u8>,
+        /// Why not.
+        detail: String,
+    },
     /// An option, or the environment variable that overrides it, cannot be used.
     Option {
         /// Which.
@@ -274,6 +281,11 @@ impl fmt::Display for Error {
             Error::Conflict { key } => write!(
                 f,
                 "key \"{}\" has changed since the transaction began, which has changed nothing: run it again, or use transact",
+                key.escape_ascii()
+            ),
+            Error::Counter { key, detail } => write!(
+                f,
+                "the counter \"{}\" cannot be incremented: {detail}; store an i64 of 8 bytes under it, little-endian",
                 key.escape_ascii()
             ),
             Error::Option { name, detail } => write!(f, "option {name}: {detail}"),

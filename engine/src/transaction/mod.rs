@@ -6,11 +6,13 @@
 //!   reads.rs   what a serializable transaction has read
 //!   scan.rs    ranges, with its own writes among them
 //!   retry.rs   running it again after a conflict
+//!   update.rs  one key read and changed in one step
 //! ```
 
 mod reads;
 mod retry;
 mod scan;
+mod update;
 
 use std::collections::BTreeMap;
 use std::fmt;

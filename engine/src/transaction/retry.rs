@@ -88,7 +88,7 @@ impl Database {
 
     /// Somebody has committed, so the first retry is at once; then each waits longer, by a different time. The
     /// shard of the key has a clock for threads and futures alike.
-    async fn pause(&self, key: &[u8], attempt: u32) -> Result<()> {
+    pub(super) async fn pause(&self, key: &[u8], attempt: u32) -> Result<()> {
         if attempt == 1 {
             return Ok(());
         }

@@ -20,3 +20,4 @@ mod scan;
 mod second_opener;
 mod snapshot;
 mod transaction;
+mod update;

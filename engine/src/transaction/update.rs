@@ -1,0 +1,171 @@
+//! One key read and changed in one step, which nobody gets between.
+
+use std::future::Future;
+
+use super::TransactionOptions;
+use crate::batch::check_key;
+use crate::{Database, Error, Result, desk};
+
+/// What becomes of a key.
+enum Next {
+    Unchanged,
+    Put(Vec<u8>),
+    Removed,
+}
+
+impl Database {
+    /// Replaces the value of a key by what `change` makes of it, nothing standing for an absent key; returns the new
+    /// one. When somebody else changes the key meanwhile, `change` is called again with the newer value, for as
+    /// often as it takes.
+    ///
+    /// ```
+    /// # fn main() -> ringkeep::Result<()> {
+    /// # let folder = std::env::temp_dir().join(format!("ringkeep-doc-update-{}", std::process::id()));
+    /// # let options = ringkeep::Options { direct: ringkeep::Direct::Optional, ..ringkeep::Options::small() };
+    /// # let db = ringkeep::Database::open(&folder, options)?;
+    /// let append = |old: Option<&[u8]>| Some([old.unwrap_or_default(), b"x"].concat());
+    /// db.update("log", append)?;
+    /// assert_eq!(db.update("log", append)?.as_deref(), Some(&b"xx"[..]));
+    /// assert_eq!(db.update("log", |_| None)?, None);
+    /// # db.close()?;
+    /// # std::fs::remove_dir_all(&folder).unwrap();
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn update(
+        &self,
+        key: impl AsRef<[u8]>,
+        change: impl FnMut(Option<&[u8]>) -> Option<Vec<u8>> + Send,
+    ) -> Result<Option<Vec<u8>>> {
+        desk::block_on(self.update_async(key, change))
+    }
+
+    /// [`Database::update`] as a future.
+    pub fn update_async(
+        &self,
+        key: impl AsRef<[u8]>,
+        mut change: impl FnMut(Option<&[u8]>) -> Option<Vec<u8>> + Send,
+    ) -> impl Future<Output = Result<Option<Vec<u8>>>> + Send {
+        self.step(key.as_ref().into(), move |old| {
+            let new = change(old);
+            let next = match &new {
+                Some(new) => Next::Put(new.clone()),
+                None => Next::Removed,
+            };
+            Ok((next, new))
+        })
+    }
+
+    /// Stores `new` under a key, or removes it where that is nothing, if its value is `expected`, or it is absent
+    /// where that is nothing; says whether it was.
+    pub fn compare_and_set(
+        &self,
+        key: impl AsRef<[u8]>,
+        expected: Option<&[u8]>,
+        new: Option<&[u8]>,
+    ) -> Result<bool> {
+        desk::block_on(self.compare_and_set_async(key, expected, new))
+    }
+
+    /// [`Database::compare_and_set`] as a future.
+    pub fn compare_and_set_async(
+        &self,
+        key: impl AsRef<[u8]>,
+        expected: Option<&[u8]>,
+        new: Option<&[u8]>,
+    ) -> impl Future<Output = Result<bool>> + Send {
+        self.swap(key.as_ref(), expected.map(Box::from), new.map(Box::from))
+    }
+
+    fn swap(
+        &self,
+        key: &[u8],
+        expected: Option<Box<[u8]>>,
+        new: Option<Box<[u8]>>,
+    ) -> impl Future<Output = Result<bool>> + Send + use<'_> {
+        self.step(key.into(), move |old| {
+            if old != expected.as_deref() {
+                return Ok((Next::Unchanged, false));
+            }
+            let next = match &new {
+                Some(new) => Next::Put(new.to_vec()),
+                None => Next::Removed,
+            };
+            Ok((next, true))
+        })
+    }
+
+    /// Stores a value under a key that is absent; says whether it was.
+    pub fn put_if_absent(&self, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Result<bool> {
+        self.compare_and_set(key, None, Some(value.as_ref()))
+    }
+
+    /// [`Database::put_if_absent`] as a future.
+    pub fn put_if_absent_async(
+        &self,
+        key: impl AsRef<[u8]>,
+        value: impl AsRef<[u8]>,
+    ) -> impl Future<Output = Result<bool>> + Send {
+        self.swap(key.as_ref(), None, Some(value.as_ref().into()))
+    }
+
+    /// Adds to a counter and returns its new value. A counter is eight bytes, an `i64` in little-endian order; an
+    /// absent one is 0.
+    pub fn increment(&self, key: impl AsRef<[u8]>, by: i64) -> Result<i64> {
+        desk::block_on(self.increment_async(key, by))
+    }
+
+    /// [`Database::increment`] as a future.
+    pub fn increment_async(
+        &self,
+        key: impl AsRef<[u8]>,
+        by: i64,
+    ) -> impl Future<Output = Result<i64>> + Send {
+        let key: Box<[u8]> = key.as_ref().into();
+        let name = key.clone();
+        self.step(key, move |old| {
+            let wrong = |detail: String| Error::Counter {
+                key: name.to_vec(),
+                detail,
+            };
+            let old = match old {
+                None => 0,
+                Some(bytes) => i64::from_le_bytes(
+                    bytes
+                        .try_into()
+                        .map_err(|_| wrong(format!("it holds {} bytes and not 8", bytes.len())))?,
+                ),
+            };
+            let new = old
+                .checked_add(by)
+                .ok_or_else(|| wrong(format!("{old} and {by} together are too large")))?;
+            Ok((Next::Put(new.to_le_bytes().to_vec()), new))
+        })
+    }
+
+    /// A transaction of one key, repeated until nobody gets in its way.
+    async fn step<R>(
+        &self,
+        key: Box<[u8]>,
+        mut step: impl FnMut(Option<&[u8]>) -> Result<(Next, R)> + Send,
+    ) -> Result<R> {
+        check_key(&key)?;
+        let mut attempt = 1;
+        loop {
+            let mut transaction = self.transaction_with(&TransactionOptions::default())?;
+            let old = transaction.get_async(&key).await?;
+            let (next, result) = step(old.as_deref())?;
+            match next {
+                Next::Unchanged => return Ok(result),
+                Next::Put(value) => transaction.put(&key, value)?,
+                Next::Removed => transaction.delete(&key)?,
+            }
+            match transaction.commit_async().await {
+                Ok(_) => return Ok(result),
+                Err(Error::Conflict { .. }) => self.pause(&key, attempt).await?,
+                Err(error) => return Err(error),
+            }
+            attempt += 1;
+        }
+    }
+}
