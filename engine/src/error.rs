@@ -2,10 +2,10 @@
 
 use std::fmt;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use ringkeep_io::IoError;
-use ringkeep_shard::ShardId;
+use ringkeep_shard::{ShardId, Version};
 
 /// The result of everything in this crate.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -61,6 +61,25 @@ pub enum Error {
         age: Duration,
         /// The limit.
         max: Duration,
+    },
+    /// A version of the past was asked for that is no longer kept.
+    HistoryGone {
+        /// Which.
+        asked: Version,
+        /// The oldest that can be read.
+        oldest: Version,
+    },
+    /// A version was asked for that was not handed out yet.
+    NotYet {
+        /// Which.
+        asked: Version,
+        /// The present.
+        newest: Version,
+    },
+    /// No commit up to this time has a time that is known.
+    TimeNotKept {
+        /// The time asked for.
+        time: SystemTime,
     },
     /// What a transaction depends on has changed since it began. Nothing was changed by it, and it can be run again:
     /// [`Database::transact`](crate::Database::transact) does.
@@ -277,6 +296,21 @@ impl fmt::Display for Error {
                 "the transaction is {:.1} s old, the limit is {:.1} s: begin it later, or raise TransactionOptions::age_max",
                 age.as_secs_f64(),
                 max.as_secs_f64()
+            ),
+            Error::HistoryGone { asked, oldest } => write!(
+                f,
+                "version {asked} can no longer be read, the oldest that can is {oldest}: keep a snapshot, or raise Options::retention"
+            ),
+            Error::NotYet { asked, newest } => write!(
+                f,
+                "version {asked} lies in the future, the newest is {newest}: ask for that, or later"
+            ),
+            Error::TimeNotKept { time } => write!(
+                f,
+                "no commit is known up to {} s after 1970: ask for a later time; times are kept while Options::retention is set",
+                time.duration_since(SystemTime::UNIX_EPOCH)
+                    .unwrap_or_default()
+                    .as_secs()
             ),
             Error::Conflict { key } => write!(
                 f,

@@ -32,6 +32,7 @@
 mod database;
 
 mod batch;
+mod past;
 mod scan;
 mod snapshot;
 mod transaction;
@@ -65,10 +66,11 @@ pub use batch::Batch;
 pub use database::Database;
 pub use error::{Error, Result};
 pub use options::Options;
+pub use past::{Changed, Diff, Holder, Kept, Reason};
 pub use ringkeep_io::{Backend, Direct, IoError};
 pub use ringkeep_shard::{
-    Codec, Damage, Durability, Error as ShardError, KeysAtRisk, ShardId, ShardOptions, ShardStats,
-    Version,
+    Codec, Damage, Durability, Error as ShardError, KeysAtRisk, Retention, ShardId, ShardOptions,
+    ShardStats, Version,
 };
 pub use salvage::{Salvage, SalvageProgress, salvage};
 pub use scan::{KeyRange, KeyValue, Keys, Scan};

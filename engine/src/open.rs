@@ -102,7 +102,7 @@ fn open_with(
         shards,
         hosts: count,
         each,
-        pins: Pins::new(Arc::clone(&clock)),
+        pins: Pins::keeping(Arc::clone(&clock), options.retention),
         clock,
     });
     if file.state == State::Creating {
@@ -116,6 +116,7 @@ fn open_with(
     let at = Arc::clone(&site);
     let doubts = on_all(hosts, move |host| host.open_shards(&at, &logs))?;
     resolve(hosts, doubts.concat(), shards)?;
+    site.pins.timeline().forget_above(site.clock.now());
     let inboxes = on_all(hosts, |host| Ok(host.inbox()))?;
     let mut rows = on_all(hosts, |host| Ok(host.rows()))?.concat();
     rows.sort_by_key(|(shard, _)| *shard);

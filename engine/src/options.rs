@@ -3,7 +3,7 @@
 use std::sync::OnceLock;
 
 use ringkeep_io::{Backend, Direct, IoOptions};
-use ringkeep_shard::{Codec, Durability, ShardOptions};
+use ringkeep_shard::{Codec, Durability, Retention, ShardOptions};
 
 use crate::limits::{SEGMENT_BYTES_MIN, SHARD_MEMORY_BYTES_MIN, SHARDS_MAX, VALUE_BYTES_MAX};
 use crate::{Error, Result};
@@ -37,6 +37,10 @@ pub struct Options {
     pub codec: Codec,
     /// How the last level is compressed.
     pub last_level_codec: Codec,
+    /// How much of the past can be read with [`Database::as_of`](crate::Database::as_of), beside what snapshots
+    /// hold. Merges keep what was overwritten and removed within it, and times of commits are kept with any but
+    /// [`Retention::None`].
+    pub retention: Retention,
     /// Which door to the kernel. The environment variable `RINGKEEP_BACKEND` (`ring` or `portable`) has the
     /// last word.
     pub backend: Backend,
@@ -57,6 +61,7 @@ impl Default for Options {
             durability: Durability::Sync,
             codec: Codec::Raw,
             last_level_codec: Codec::Raw,
+            retention: Retention::None,
             backend: Backend::Auto,
             direct: Direct::Required,
             shard: None,

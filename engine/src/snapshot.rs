@@ -42,6 +42,11 @@ impl Snapshot {
         Ok(Snapshot { inner, pin })
     }
 
+    pub(crate) fn pinned(inner: Arc<Inner>, pin: Pin) -> Snapshot {
+        let pin = Arc::new(pin);
+        Snapshot { inner, pin }
+    }
+
     /// Every commit up to and including this one is in it.
     pub fn version(&self) -> Version {
         self.pin.version()

@@ -124,6 +124,9 @@ pub enum Call {
     Transact(Transact),
     /// Nothing, after so long.
     Pause(Nanos),
+    /// What keeping the past costs: for each version, bytes that merges could drop if nobody read below it. The
+    /// time of the newest commit is on the timeline then.
+    History(Vec<Version>),
     /// One page of a scan.
     Scan(ScanCall),
     /// Write the memtable out to tables.
@@ -185,6 +188,8 @@ pub enum Reply {
     Done,
     /// To `Verify`.
     Verified(Box<Verified>),
+    /// To `History`.
+    History(Vec<u64>),
     /// To `Stats`.
     Stats(Box<ShardStats>),
     /// To anything.

@@ -82,6 +82,7 @@ struct Large {
     payload: Vec<u8>,
     written: usize,
     version: Version,
+    millis: u64,
     durable: bool,
 }
 
@@ -440,6 +441,7 @@ impl<T: 'static> Core<T> {
 
     fn start_group(&self, count: usize, payload_max: usize) {
         let version = self.clock.next();
+        let millis = self.note_time(version);
         let (members, mut payload) = {
             let mut commits = self.commits.borrow_mut();
             commits.close_at = None;
@@ -472,6 +474,7 @@ impl<T: 'static> Core<T> {
         let last_sequence = if payload.len() <= payload_max {
             let intent = FrameIntent {
                 version,
+                millis,
                 continues: false,
                 closing: false,
                 durable,
@@ -484,6 +487,7 @@ impl<T: 'static> Core<T> {
                 payload,
                 written: 0,
                 version,
+                millis,
                 durable,
             });
             u64::MAX
@@ -521,6 +525,7 @@ impl<T: 'static> Core<T> {
         let last = part == rest;
         let intent = FrameIntent {
             version: large.version,
+            millis: large.millis,
             continues: !last,
             closing: false,
             durable: last && large.durable,
@@ -636,6 +641,7 @@ impl<T: 'static> Core<T> {
                 if log.has_room(0) {
                     let intent = FrameIntent {
                         version: self.visible.get(),
+                        millis: 0,
                         continues: false,
                         closing: true,
                         durable: true,

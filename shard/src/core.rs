@@ -27,6 +27,7 @@ use crate::stats::ShardStats;
 use crate::table::{FilterSize, Make};
 use crate::table_set::TableSet;
 use crate::tasks::{Signal, Tasks};
+use crate::timeline::Moment;
 use crate::version::{CommitClock, Pins, ShardId, Version};
 
 pub(crate) struct Core<T> {
@@ -49,6 +50,10 @@ pub(crate) struct Core<T> {
     pub to_show: RefCell<ToShow>,
     pub manifest: ManifestStore,
     pub next_table: Cell<u64>,
+    /// The newest group, where times are kept.
+    pub latest: Cell<Moment>,
+    /// The time of the moment last added to the timeline.
+    pub added: Cell<u64>,
     /// Reads of the present see versions up to this one: the newest whose group is as durable as was
     /// asked.
     pub visible: Cell<Version>,

@@ -17,6 +17,7 @@ mod letter;
 mod open;
 mod replay;
 mod tasks;
+mod timeline;
 
 mod commit;
 mod cross_shard;
@@ -27,6 +28,7 @@ mod memtables;
 mod transaction;
 mod validation;
 
+mod history;
 mod hot_rows;
 mod page_cache;
 mod read_path;
@@ -58,6 +60,7 @@ pub use rows::{RowReads, Rows};
 pub use shard::{Identity, InDoubt, Recovered, Shard, ShardOptions, TransactionId};
 pub use stats::ShardStats;
 pub use table::Codec;
+pub use timeline::{Moment, Timeline};
 pub use transaction::{Part, Reads, Span, Transact};
 pub use verify::{Damage, KeysAtRisk, Verified};
-pub use version::{CommitClock, Pin, Pins, ShardId, Version};
+pub use version::{CommitClock, Past, Pin, Pins, Retention, ShardId, Version};

@@ -147,9 +147,13 @@ impl<T: 'static> Core<T> {
         let replay_after = last_sequence.min(needed.saturating_sub(1));
         let next_table = self.next_table.get();
         let (newest, record) = (flushed.newest(), run.record());
+        self.add_latest();
+        let (history_from, moments) = (self.pins.gone(), self.pins.timeline().moments());
         let edit = move |manifest: &mut Manifest| {
             manifest.next_table = manifest.next_table.max(next_table);
             manifest.newest = manifest.newest.max(newest);
+            manifest.history_from = manifest.history_from.max(history_from);
+            manifest.moments = moments;
             manifest.replay_after = manifest.replay_after.max(replay_after);
             manifest.flushed = manifest.flushed.max(last_sequence);
             drop_dead_pieces(manifest);
@@ -181,7 +185,7 @@ impl<T: 'static> Core<T> {
         let sources = vec![Source::memtable(Rc::clone(&generation.table))];
         self.compaction.pace.begin_flush(generation.bytes() as u64);
         let last = self.tables.borrow().runs.is_empty();
-        self.write_run(MergeCursor::needed(sources, self.pins.oldest(), last))
+        self.write_run(MergeCursor::needed(sources, self.pins.let_go(), last))
             .await
     }
 
@@ -288,9 +292,12 @@ impl<T: 'static> Core<T> {
             }
         };
         let next_table = self.next_table.get();
+        self.add_latest();
+        let moments = self.pins.timeline().moments();
         // On a full disk the caller hears of it: nothing will be written after this.
         let ended = self.manifest.commit(move |manifest| {
             manifest.next_table = manifest.next_table.max(next_table);
+            manifest.moments = moments;
             if let Some(last) = manifest.pieces.last_mut() {
                 last.end = Some(end);
             }

@@ -112,6 +112,10 @@ pub(crate) async fn open<T: 'static>(
     if !planted(Defect::VersionsReused) {
         clock.raise_to(replayed.newest);
     }
+    pins.recover(manifest.history_from);
+    for moment in manifest.moments.iter().chain(&replayed.moments) {
+        pins.timeline().add(*moment);
+    }
     let core = Core {
         io: io.clone(),
         directory: directory.clone(),
@@ -128,6 +132,8 @@ pub(crate) async fn open<T: 'static>(
         rows: RefCell::new(Rows::new(options.rows_bytes).1),
         to_show: RefCell::default(),
         next_table: Cell::new(manifest.next_table),
+        latest: Cell::default(),
+        added: Cell::default(),
         manifest: store,
         visible: Cell::new(replayed.newest),
         committed_elsewhere: Cell::default(),

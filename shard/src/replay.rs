@@ -16,6 +16,7 @@ use crate::log::segments::slot_name;
 use crate::manifest::Manifest;
 use crate::memtable::Memtable;
 use crate::shard::{Identity, Recovered, ShardOptions, TransactionId};
+use crate::timeline::Moment;
 use crate::version::{ShardId, Version};
 
 /// A log that was read to its end and judged.
@@ -24,6 +25,8 @@ pub struct ReplayedLog {
     pub(crate) generations: Vec<ReplayedGeneration>,
     pub(crate) transactions: Transactions,
     pub(crate) newest: Version,
+    /// Of commits whose time was kept.
+    pub(crate) moments: Vec<Moment>,
     pub(crate) end: LogEnd,
     pub(crate) recovered: Recovered,
 }
@@ -62,6 +65,7 @@ pub(crate) async fn read_log(
         transactions: Transactions::default(),
         prepared: BTreeMap::new(),
         newest: manifest.newest,
+        moments: Vec::new(),
         flushed: manifest.flushed,
     };
     while let Some(group) = replay.next_group().await? {
@@ -78,6 +82,7 @@ pub(crate) async fn read_log(
     Ok(ReplayedLog {
         generations,
         newest: state.newest,
+        moments: std::mem::take(&mut state.moments),
         transactions: state.transactions(),
         recovered: Recovered {
             frames,
@@ -98,6 +103,7 @@ struct State {
     /// theirs a few frames on, so their changes stay as they were read.
     prepared: BTreeMap<TransactionId, Part>,
     newest: Version,
+    moments: Vec<Moment>,
     /// What frames up to this one changed is in tables.
     flushed: u64,
 }
@@ -112,6 +118,7 @@ struct Part {
 impl State {
     fn apply(&mut self, group: &ReplayedGroup, payload: &[u8]) -> Result<()> {
         self.newest = self.newest.max(group.version);
+        self.note_time(group);
         // A part is applied before its outcome is logged, and a later write to its keys is logged after that. So
         // of an outcome behind `flushed` nothing newer is in tables, and of one before it the part itself is.
         let in_tables = group.last_sequence <= self.flushed && !planted(Defect::TablesReplayed);
@@ -178,6 +185,18 @@ impl State {
             }
         }
         Ok(())
+    }
+
+    /// The last of each millisecond is enough.
+    fn note_time(&mut self, group: &ReplayedGroup) {
+        let (millis, version) = (group.millis, group.version);
+        if millis == 0 {
+            return;
+        }
+        match self.moments.last_mut() {
+            Some(last) if last.millis == millis => last.version = version,
+            _ => self.moments.push(Moment { millis, version }),
+        }
     }
 
     fn insert<'a>(&mut self, changes: impl IntoIterator<Item = Change<'a>>, version: Version) {

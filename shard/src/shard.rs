@@ -231,6 +231,7 @@ impl<T: 'static> Shard<T> {
             Call::Commit { parts } => core.accept_commit(token, parts),
             Call::Transact(transact) => core.accept_transact(token, transact),
             Call::Pause(nanos) => core.accept_pause(token, nanos),
+            Call::History(watermarks) => core.accept_history(token, &watermarks),
             Call::Scan(scan) => core.accept_scan(token, scan),
             Call::Flush => core.accept_flush(token),
             Call::Compact => core.accept_compact(token),

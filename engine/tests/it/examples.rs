@@ -35,7 +35,11 @@ fn every_example_does_what_it_says() {
     run("hello", "hello, world\n");
     run("batch", "alice 70, bob 30\n");
     run("transaction", "alice 70, bob 30, sum 100\n");
-    run("snapshot", "then 10, now 12; 2 entries then, 3 now\n");
+    run(
+        "snapshot",
+        "then 10, now 12; 2 entries then, 3 now\n\
+         price:apple: 10 -> 12\nprice:plum:  -> 9\n",
+    );
     run(
         "scan",
         "fruit:apple = red\nfruit:cherry = red\nfruit:plum = blue\nlast: fruit:plum\n",

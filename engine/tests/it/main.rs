@@ -13,6 +13,7 @@ mod leak;
 mod limits;
 mod options;
 mod panics;
+mod past;
 mod paths;
 mod reopen;
 mod salvage;

@@ -105,6 +105,8 @@ defects! {
     FilterFalseNegative,
     /// A cached block is served for another table, as after the reuse of a file's number.
     StaleCacheLine,
+    /// A merge does not ask how much of the past is to be kept.
+    RetentionForgotten,
     /// A multi-get that must fetch some blocks reads them at a later instant.
     MultiGetTwoInstants,
 

@@ -145,6 +145,7 @@ impl<T: 'static> Core<T> {
     /// Puts what a piece gave in the place of what it took. The tables that are not needed any more.
     async fn install_piece(&self, inputs: &[Rc<TableRun>], piece: Piece) -> Result<Vec<Rc<Table>>> {
         let next_table = self.next_table.get();
+        let history_from = self.pins.gone();
         let edit = {
             // Flushes only put runs in front, here and in the manifest, and may have done so there
             // already: what is behind is the same.
@@ -153,6 +154,7 @@ impl<T: 'static> Core<T> {
             let records: Vec<_> = after.runs.iter().map(|run| run.record()).collect();
             move |manifest: &mut Manifest| {
                 manifest.next_table = manifest.next_table.max(next_table);
+                manifest.history_from = manifest.history_from.max(history_from);
                 let flushed = manifest.runs.len() - before.runs.len();
                 manifest.runs.truncate(flushed);
                 manifest.runs.extend(records);

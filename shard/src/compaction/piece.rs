@@ -104,7 +104,7 @@ impl<T: 'static> Core<T> {
             Source::run(run.tables.clone(), run.from.clone(), reader)
         };
         let sources = inputs.iter().map(source).collect();
-        let watermark = self.pins.oldest();
+        let watermark = self.pins.let_go();
         let mut merge = match planted(Defect::OldVersionKept) {
             false => MergeCursor::needed(sources, watermark, standing.last),
             true => MergeCursor::visible(sources, Version(watermark.0.saturating_sub(1))),

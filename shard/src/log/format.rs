@@ -5,7 +5,7 @@
 //! ```text
 //! byte  0  magic "RKLG"            4  format version u16     6  flags u16
 //!       8  store id [16]
-//!      24  shard u16   26 zero u16   28  zero u32
+//!      24  shard u16   26  time u48: milliseconds since 1970 when the group was formed; 0 = not kept
 //!      32  segment u64   40 epoch u64   48 sequence u64
 //!      56  durable u64: the highest sequence known durable when this frame was written
 //!      64  version u64: of all writes in the group
@@ -51,8 +51,7 @@ struct HeaderBytes {
     flags: U16,
     store: [u8; 16],
     shard: U16,
-    zero: U16,
-    zero_too: U32,
+    time: [u8; 6],
     segment: U64,
     epoch: U64,
     sequence: U64,
@@ -74,6 +73,7 @@ pub(crate) struct FrameHeader {
     pub sequence: u64,
     pub durable: u64,
     pub version: Version,
+    pub millis: u64,
     pub continues: bool,
     pub closing: bool,
     pub payload_bytes: u32,
@@ -104,8 +104,7 @@ impl FrameHeader {
             flags: flags.into(),
             store: identity.store,
             shard: identity.shard.0.into(),
-            zero: 0.into(),
-            zero_too: 0.into(),
+            time: low_bytes(self.millis),
             segment: self.segment.into(),
             epoch: self.epoch.into(),
             sequence: self.sequence.into(),
@@ -140,6 +139,7 @@ impl FrameHeader {
             sequence: bytes.sequence.get(),
             durable: bytes.durable.get(),
             version: Version(bytes.version.get()),
+            millis: from_low_bytes(bytes.time),
             continues: bytes.flags.get() & FLAG_CONTINUES != 0,
             closing: bytes.flags.get() & FLAG_CLOSING != 0,
             payload_bytes: bytes.payload_bytes.get(),
@@ -155,6 +155,16 @@ impl FrameHeader {
         let whole = bytes.crc.get() == crc32c(&bytes.as_bytes()[..HEADER_BYTES - 4]);
         (bytes.magic == MAGIC && whole).then(|| bytes.format.get())
     }
+}
+
+/// 48 bits of milliseconds last until the year 10889.
+fn low_bytes(millis: u64) -> [u8; 6] {
+    let [a, b, c, d, e, f, ..] = millis.to_le_bytes();
+    [a, b, c, d, e, f]
+}
+
+fn from_low_bytes([a, b, c, d, e, f]: [u8; 6]) -> u64 {
+    u64::from_le_bytes([a, b, c, d, e, f, 0, 0])
 }
 
 /// One record of a group beside its single changes, to be written.
@@ -414,6 +424,7 @@ mod tests {
             sequence: 3,
             durable: 4,
             version: Version(5),
+            millis: 0x0605_0403_0201,
             continues: true,
             payload_bytes: 3,
             previous_crc: 0x0a0b_0c0d,
@@ -423,7 +434,7 @@ mod tests {
         frame[HEADER_BYTES..HEADER_BYTES + 3].copy_from_slice(b"abc");
         let sealed = header.seal(&identity(), &mut frame);
         let hex: String = frame[..80].iter().map(|b| format!("{b:02x}")).collect();
-        let expected = "524b4c47 0100 0100 30313233343536373839616263646566 0300 0000 00000000 \
+        let expected = "524b4c47 0100 0100 30313233343536373839616263646566 0300 010203040506 \
              0100000000000000 0200000000000000 0300000000000000 0400000000000000 \
              0500000000000000 03000000 0d0c0b0a";
         let expected: String = expected.split_whitespace().collect();

@@ -87,6 +87,8 @@ pub(crate) struct LogFailure {
 #[derive(Clone, Copy)]
 pub(crate) struct FrameIntent {
     pub version: Version,
+    /// When the group was formed; zero where that is not kept.
+    pub millis: u64,
     pub continues: bool,
     pub closing: bool,
     /// The caller will acknowledge only what is durable.
@@ -138,6 +140,7 @@ impl Log {
             sequence,
             durable: self.durable,
             version: intent.version,
+            millis: intent.millis,
             continues: intent.continues,
             closing: intent.closing,
             payload_bytes: payload_bytes as u32,

@@ -72,6 +72,7 @@ pub(crate) struct ReplayedGroup {
     pub first_sequence: u64,
     pub last_sequence: u64,
     pub version: Version,
+    pub millis: u64,
 }
 
 /// A stretch of a slot in memory. Stretches lie on a grid of `WINDOW_BYTES`; the next one is read while
@@ -210,6 +211,7 @@ impl Replay {
                 first_sequence: header.sequence,
                 last_sequence: header.sequence,
                 version: header.version,
+                millis: header.millis,
             });
             if part.version != header.version || self.payload.len() > GROUP_BYTES_MAX {
                 return Err(self.corrupt("frames of two groups are mixed", header.sequence));

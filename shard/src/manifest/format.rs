@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! magic "RKMANIF\0", format version u32, zero u32
-//! next table u64, replay after u64 and flushed u64 (log sequences), newest version u64
+//! next table u64, replay after u64 and flushed u64 (log sequences), newest version u64, history from u64
 //! log slots u32, zero u32, segment bytes u64
 //! pieces u32, then each: epoch, first segment, first sequence, last sequence (all u64; the last one
 //!     is 2^64-1 while the piece is open), last checksum u32
@@ -10,15 +10,17 @@
 //!     id, file bytes, entries, tombstones, keys, oldest version, newest version (u64),
 //!     footer checksum u32, first key (u16 length, bytes), last key (u16 length, bytes)
 //! ```
+//! moments u32, then each: milliseconds since 1970, version (u64)
 //! Little-endian, padded with zeroes to whole 4 KiB pages. Its length and checksum stand in the
 //! superblock that refers to it, so it has none of its own.
 
 use crate::limits::KEY_BYTES_MAX;
 use crate::table::{TableId, TableSummary};
+use crate::timeline::Moment;
 use crate::version::Version;
 
 pub(crate) const MAGIC: [u8; 8] = *b"RKMANIF\0";
-pub(crate) const FORMAT_VERSION: u32 = 3;
+pub(crate) const FORMAT_VERSION: u32 = 4;
 const OPEN_END: u64 = u64::MAX;
 
 /// Everything that a shard must know to open its files.
@@ -34,6 +36,9 @@ pub(crate) struct Manifest {
     pub flushed: u64,
     /// The newest version in tables.
     pub newest: Version,
+    /// Reads at or above this version find all that they must: merges have dropped what only reads below it
+    /// could see.
+    pub history_from: Version,
     /// How many log files there are, each of `segment_bytes`.
     pub log_slots: u32,
     pub segment_bytes: u64,
@@ -41,6 +46,8 @@ pub(crate) struct Manifest {
     pub pieces: Vec<LogPiece>,
     /// Sorted runs, newest first.
     pub runs: Vec<Run>,
+    /// When commits were that the log does not tell any more.
+    pub moments: Vec<Moment>,
 }
 
 /// The frames that one incarnation of the shard wrote.
@@ -78,6 +85,7 @@ impl Manifest {
             self.replay_after,
             self.flushed,
             self.newest.0,
+            self.history_from.0,
         ];
         for word in words {
             put_u64(&mut out, word);
@@ -101,6 +109,11 @@ impl Manifest {
                 put_table(&mut out, table);
             }
         }
+        put_u32(&mut out, self.moments.len() as u32);
+        for moment in &self.moments {
+            put_u64(&mut out, moment.millis);
+            put_u64(&mut out, moment.version.0);
+        }
         out
     }
 
@@ -121,6 +134,7 @@ impl Manifest {
             replay_after: input.u64()?,
             flushed: input.u64()?,
             newest: Version(input.u64()?),
+            history_from: Version(input.u64()?),
             log_slots: input.u32()?,
             ..Manifest::default()
         };
@@ -145,6 +159,10 @@ impl Manifest {
                 run.tables.push(input.table()?);
             }
             manifest.runs.push(run);
+        }
+        for _ in 0..input.u32()? {
+            let (millis, version) = (input.u64()?, Version(input.u64()?));
+            manifest.moments.push(Moment { millis, version });
         }
         if input.rest.iter().any(|byte| *byte != 0) {
             return Err(Unreadable::Damaged);
@@ -257,6 +275,7 @@ mod tests {
             replay_after: 77,
             flushed: 79,
             newest: Version(500),
+            history_from: Version(400),
             log_slots: 3,
             segment_bytes: 1 << 20,
             pieces: vec![
@@ -291,6 +310,10 @@ mod tests {
                     last_key: (*b"zz").into(),
                 }],
             }],
+            moments: vec![Moment {
+                millis: 0x0001_9000_0000_0000,
+                version: Version(450),
+            }],
         }
     }
 
@@ -301,12 +324,13 @@ mod tests {
             .iter()
             .map(|b| format!("{b:02x}"))
             .collect();
-        let expected = "524b4d414e494600 03000000 00000000 0900000000000000 4d00000000000000 \
-             4f00000000000000 f401000000000000 03000000 00000000 0000100000000000 02000000 \
+        let expected = "524b4d414e494600 04000000 00000000 0900000000000000 4d00000000000000 \
+             4f00000000000000 f401000000000000 9001000000000000 03000000 00000000 0000100000000000 02000000 \
              0100000000000000 0100000000000000 0100000000000000 5000000000000000 ddccbbaa \
              0200000000000000 0500000000000000 5100000000000000 ffffffffffffffff 00000000 \
              01000000 0100 6b 01000000 0800000000000000 0020000000000000 0a00000000000000 \
-             0100000000000000 0600000000000000 0300000000000000 0900000000000000 04030201 0100 61 0200 7a7a";
+             0100000000000000 0600000000000000 0300000000000000 0900000000000000 04030201 0100 61 0200 7a7a \
+             01000000 0000000000900100 c201000000000000";
         let expected: String = expected.split_whitespace().collect();
         assert_eq!(hex, expected);
     }

@@ -37,7 +37,7 @@ pub(crate) use run_cursor::RunCursor;
 pub(crate) use writer::{Make, TableWriter};
 
 /// Which table of a shard; never used twice.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub(crate) struct TableId(pub u64);
 
 /// Where a part of a table file is, in pages, and what it is.
@@ -65,7 +65,7 @@ pub(crate) enum BlockKind {
 }
 
 /// What the manifest knows of a table.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(crate) struct TableSummary {
     pub id: TableId,
     pub file_bytes: u64,

@@ -1,0 +1,274 @@
+//! The database as it was: at a version, at a time, and what has changed between two versions.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use ringkeep_shard::{Call, Past, Reply, ShardId, Version};
+
+use crate::database::wrong;
+use crate::scan::{KeyRange, KeyValue, Scan};
+use crate::shards::Question;
+use crate::{Database, Error, Result, Snapshot, desk};
+
+impl Database {
+    /// The database as it was at a version of the past, for as long as the snapshot lives. All versions within
+    /// [`Options::retention`](crate::Options::retention) can be read, and older ones while merges have not dropped
+    /// them.
+    ///
+    /// ```
+    /// # fn main() -> ringkeep::Result<()> {
+    /// # let folder = std::env::temp_dir().join(format!("ringkeep-doc-as-of-{}", std::process::id()));
+    /// # let options = ringkeep::Options { direct: ringkeep::Direct::Optional, ..ringkeep::Options::small() };
+    /// use ringkeep::{Options, Retention};
+    /// let options = Options { retention: Retention::Versions(1_000_000), ..options };
+    /// # let db = ringkeep::Database::open(&folder, options)?;
+    /// let then = db.put("price", "10")?;
+    /// db.put("price", "12")?;
+    /// assert_eq!(db.as_of(then)?.get("price")?.as_deref(), Some(&b"10"[..]));
+    /// # db.close()?;
+    /// # std::fs::remove_dir_all(&folder).unwrap();
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn as_of(&self, version: Version) -> Result<Snapshot> {
+        self.0.shards.check_open()?;
+        match self.0.pins.pin_past(version) {
+            Ok(pin) => Ok(Snapshot::pinned(Arc::clone(&self.0), pin)),
+            Err(Past::Gone(oldest)) => Err(Error::HistoryGone {
+                asked: version,
+                oldest,
+            }),
+            Err(Past::NotYet(newest)) => Err(Error::NotYet {
+                asked: version,
+                newest,
+            }),
+        }
+    }
+
+    /// The database as it was at a time of the past, by the machine's clock when commits were made: the newest
+    /// version known to be no later. Times are kept within [`Options::retention`](crate::Options::retention), to one
+    /// part in 250 of a window of time; a time of the future is the present.
+    pub fn as_of_time(&self, time: SystemTime) -> Result<Snapshot> {
+        desk::block_on(self.as_of_time_async(time))
+    }
+
+    /// [`Database::as_of_time`] as a future.
+    pub async fn as_of_time_async(&self, time: SystemTime) -> Result<Snapshot> {
+        // The shards have newer times than the timeline.
+        self.history(Vec::new()).await?;
+        let millis = time
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default()
+            .as_millis();
+        let version = self.0.pins.timeline().version_at(millis as u64);
+        self.as_of(version.ok_or(Error::TimeNotKept { time })?)
+    }
+
+    /// What has changed from one snapshot to another in a range of keys, in order. It reads all of the range, twice.
+    ///
+    /// ```
+    /// # fn main() -> ringkeep::Result<()> {
+    /// # let folder = std::env::temp_dir().join(format!("ringkeep-doc-diff-{}", std::process::id()));
+    /// # let options = ringkeep::Options { direct: ringkeep::Direct::Optional, ..ringkeep::Options::small() };
+    /// # let db = ringkeep::Database::open(&folder, options)?;
+    /// db.put("apple", "10")?;
+    /// let before = db.snapshot()?;
+    /// db.put("apple", "12")?;
+    /// db.put("plum", "9")?;
+    /// let changed: Vec<_> = db.diff(&before, &db.snapshot()?, ..).collect::<Result<_, _>>()?;
+    /// assert_eq!(changed[0].before.as_deref(), Some(&b"10"[..]));
+    /// assert_eq!((&changed[1].key[..], &changed[1].before), (&b"plum"[..], &None));
+    /// # db.close()?;
+    /// # std::fs::remove_dir_all(&folder).unwrap();
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn diff(&self, before: &Snapshot, after: &Snapshot, range: impl KeyRange) -> Diff {
+        let keys = range.keys();
+        Diff {
+            before: before.scan(keys.clone()),
+            after: after.scan(keys),
+            next_before: None,
+            next_after: None,
+            ended: false,
+        }
+    }
+
+    /// What keeps the past, and about how many bytes of tables each keeps that could else be dropped.
+    pub fn explain_retention(&self) -> Result<Kept> {
+        desk::block_on(self.explain_retention_async())
+    }
+
+    /// [`Database::explain_retention`] as a future.
+    pub async fn explain_retention_async(&self) -> Result<Kept> {
+        let pins = &self.0.pins;
+        let now = self.0.clock.now();
+        let holder = |version, reason| Holder {
+            version,
+            reason,
+            bytes: 0,
+        };
+        let pinned = pins.pinned().into_iter();
+        let mut holders: Vec<Holder> = pinned
+            .map(|(version, count)| holder(version, Reason::Snapshots(count)))
+            .collect();
+        let policy = pins.policy();
+        if policy < now {
+            holders.push(holder(policy, Reason::Policy));
+        }
+        holders.sort_by_key(|holder| holder.version);
+        let mut watermarks: Vec<Version> = holders.iter().map(|holder| holder.version).collect();
+        watermarks.push(now);
+        let droppable = self.history(watermarks).await?;
+        for (holder, pair) in holders.iter_mut().zip(droppable.windows(2)) {
+            holder.bytes = pair[1].saturating_sub(pair[0]);
+        }
+        Ok(Kept {
+            oldest: pins.gone(),
+            newest: now,
+            holders,
+        })
+    }
+
+    /// Of each version, bytes that could be dropped if nobody read below it, over all shards.
+    async fn history(&self, watermarks: Vec<Version>) -> Result<Vec<u64>> {
+        let shards = &self.0.shards;
+        shards.check_open()?;
+        let all: Vec<ShardId> = shards.routing.shards().collect();
+        let call = |shard: &ShardId| shards.question(*shard, Call::History(watermarks.clone()));
+        let questions: Vec<Question> = all.iter().map(call).collect();
+        let mut sums = vec![0; watermarks.len()];
+        for (shard, outcome) in all.into_iter().zip(shards.ask_all(questions).await) {
+            match shards.reply(shard, outcome)? {
+                Reply::History(bytes) => {
+                    sums.iter_mut()
+                        .zip(bytes)
+                        .for_each(|(sum, bytes)| *sum += bytes);
+                }
+                reply => wrong(&reply),
+            }
+        }
+        Ok(sums)
+    }
+}
+
+/// What [`Database::explain_retention`] tells.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Kept {
+    /// Every version from here on can be read with [`Database::as_of`].
+    pub oldest: Version,
+    /// The present.
+    pub newest: Version,
+    /// Who keeps what, oldest first.
+    pub holders: Vec<Holder>,
+}
+
+/// Somebody who keeps versions.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Holder {
+    /// What can be seen at this version is kept.
+    pub version: Version,
+    /// Who.
+    pub reason: Reason,
+    /// About so many bytes of tables could be dropped if this one let go, and all older ones had. What is in memory is
+    /// not counted.
+    pub bytes: u64,
+}
+
+/// Why a version is kept.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Reason {
+    /// So many snapshots, scans and transactions read at it.
+    Snapshots(usize),
+    /// [`Options::retention`](crate::Options::retention) begins there.
+    Policy,
+}
+
+/// A key whose value is not the same in two snapshots; absent where the key is.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Changed {
+    /// The key.
+    pub key: Vec<u8>,
+    /// Its value in the first snapshot.
+    pub before: Option<Vec<u8>>,
+    /// Its value in the second one.
+    pub after: Option<Vec<u8>>,
+}
+
+/// The differences of two snapshots. An iterator for threads, [`Diff::next_async`] for futures.
+#[derive(Debug)]
+pub struct Diff {
+    before: Scan,
+    after: Scan,
+    next_before: Option<KeyValue>,
+    next_after: Option<KeyValue>,
+    ended: bool,
+}
+
+impl Diff {
+    /// The next difference, as a future; nothing at the end and after an error.
+    pub async fn next_async(&mut self) -> Option<Result<Changed>> {
+        if self.ended {
+            return None;
+        }
+        let next = self.find().await.transpose();
+        self.ended = !matches!(next, Some(Ok(_)));
+        next
+    }
+
+    async fn find(&mut self) -> Result<Option<Changed>> {
+        loop {
+            if self.next_before.is_none() {
+                self.next_before = self.before.next_async().await.transpose()?;
+            }
+            if self.next_after.is_none() {
+                self.next_after = self.after.next_async().await.transpose()?;
+            }
+            let keys = (&self.next_before, &self.next_after);
+            let (takes_before, takes_after) = match keys {
+                (None, None) => return Ok(None),
+                (Some(_), None) => (true, false),
+                (None, Some(_)) => (false, true),
+                (Some((before, _)), Some((after, _))) => (before <= after, after <= before),
+            };
+            let before = self.next_before.take_if(|_| takes_before);
+            let after = self.next_after.take_if(|_| takes_after);
+            if before != after {
+                let key = before.as_ref().or(after.as_ref());
+                return Ok(Some(Changed {
+                    key: key.map(|(key, _)| key.clone()).unwrap_or_default(),
+                    before: before.map(|(_, value)| value),
+                    after: after.map(|(_, value)| value),
+                }));
+            }
+        }
+    }
+}
+
+impl Iterator for Diff {
+    type Item = Result<Changed>;
+
+    fn next(&mut self) -> Option<Result<Changed>> {
+        desk::block_on(self.next_async())
+    }
+}
+
+impl std::iter::FusedIterator for Diff {}
+
+impl fmt::Display for Kept {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "versions {} to {} can be read", self.oldest, self.newest)?;
+        for holder in &self.holders {
+            let Holder { version, bytes, .. } = holder;
+            match holder.reason {
+                Reason::Snapshots(count) => {
+                    write!(f, "\n{count} snapshots, scans or transactions")?
+                }
+                Reason::Policy => write!(f, "\nthe option retention")?,
+            }
+            write!(f, ": from version {version} on, about {bytes} bytes")?;
+        }
+        Ok(())
+    }
+}

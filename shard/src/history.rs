@@ -1,0 +1,85 @@
+//! The past of a shard: when its commits were, and what it costs to keep them.
+
+use ringkeep_io::Nanos;
+
+use crate::call::Reply;
+use crate::core::Core;
+use crate::table::TableSummary;
+use crate::timeline::Moment;
+use crate::version::Version;
+
+const NANOS_PER_MILLI: Nanos = 1_000_000;
+
+impl<T: 'static> Core<T> {
+    /// The time of a group that is being formed, for its frame; zero where times are not kept.
+    pub fn note_time(&self, version: Version) -> u64 {
+        let Some(step) = self.pins.step() else {
+            return 0;
+        };
+        let millis = self.io.wall_clock() / NANOS_PER_MILLI;
+        let before = self.latest.replace(Moment { millis, version });
+        if millis.abs_diff(self.added.get()) >= step {
+            self.add_moment(before);
+            self.add_latest();
+        }
+        millis
+    }
+
+    /// Puts the newest commit on the timeline.
+    pub fn add_latest(&self) {
+        self.added.set(self.latest.get().millis);
+        self.add_moment(self.latest.get());
+    }
+
+    fn add_moment(&self, moment: Moment) {
+        if moment != Moment::default() {
+            self.pins.timeline().add(moment);
+        }
+    }
+
+    /// Of each of these versions: bytes of tables that merges could drop if nobody read below it.
+    pub fn accept_history(&self, token: T, watermarks: &[Version]) {
+        self.add_latest();
+        let tables = self.tables.borrow();
+        let bytes = |watermark: &Version| {
+            let of_each = tables
+                .tables()
+                .map(|table| hidden(table.summary(), *watermark));
+            of_each.sum()
+        };
+        let bytes = watermarks.iter().map(bytes).collect();
+        self.reply(token, Reply::History(bytes));
+    }
+}
+
+/// About how many bytes of a table nobody sees who reads at `watermark` or later. There are as many old versions as
+/// versions that hide one; these are taken for the newest of the table, evenly spread.
+fn hidden(table: &TableSummary, watermark: Version) -> u64 {
+    let entries = u128::from(table.entries.max(1));
+    let old = u128::from(table.entries - table.keys);
+    let span = u128::from(table.newest.0 - table.oldest.0) + 1;
+    let hiding = (span * old / entries).max(1);
+    let above = u128::from(table.newest.0.saturating_sub(watermark.0));
+    let bytes = u128::from(table.file_bytes) * old / entries;
+    (bytes * hiding.saturating_sub(above) / hiding) as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hidden_bytes_grow_with_the_watermark() {
+        let table = TableSummary {
+            file_bytes: 1000,
+            entries: 100,
+            keys: 60,
+            oldest: Version(11),
+            newest: Version(20),
+            ..TableSummary::default()
+        };
+        let hidden = |watermark| hidden(&table, Version(watermark));
+        assert_eq!([hidden(0), hidden(16), hidden(18)], [0, 0, 200]);
+        assert_eq!([hidden(20), hidden(u64::MAX)], [400, 400]);
+    }
+}
