@@ -42,6 +42,7 @@ fn setting(random: &mut Random) -> Setting {
         group_bytes: 4096 << random.below(3),
         table_bytes: 8192 << random.below(3),
         runs_max: random.between(1, 5) as usize,
+        retention: *random.pick(&[0, 0, 10, 100, 1000]),
         idle_close_after: *random.pick(&[100_000, 1_000_000, 20_000_000]),
         latency_least,
         latency_most,
@@ -79,6 +80,7 @@ enum Kind {
     Get,
     MultiGet,
     Scan,
+    AsOf,
     Pin,
     ReadPinned,
     Flush,
@@ -123,6 +125,7 @@ impl Swarm {
         maybe(Kind::Get, 70, 20);
         maybe(Kind::MultiGet, 50, 10);
         maybe(Kind::Scan, 40, 5);
+        maybe(Kind::AsOf, 50, 6);
         maybe(Kind::Pin, 50, 6);
         maybe(Kind::ReadPinned, 50, 4);
         maybe(Kind::Flush, 50, 6);
@@ -254,6 +257,11 @@ impl Swarm {
                     to,
                     reverse,
                 });
+            }
+            Kind::AsOf => {
+                let furthest = 1 << random.below(10);
+                let back = random.below(furthest);
+                step(Action::AsOf { back, reverse });
             }
             Kind::Pin => step(Action::Pin),
             Kind::ReadPinned => step(Action::ReadPinned { reverse }),

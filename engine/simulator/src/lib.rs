@@ -16,8 +16,6 @@
 //!   alarms.rs    planted mistakes, and which check finds each
 //! ```
 //!
-//! Reads of the past do not exist in the engine yet. When they do, their steps go into [`plan::Action`], and
-//! what they saw into [`model::Model`] beside `scanned`.
 
 #![allow(
     missing_docs,

@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use ringkeep::{Durability, Options, ShardOptions};
+use ringkeep::{Durability, Options, Retention, ShardOptions};
 use ringkeep_io::{Crash, Doing, Latency, Probabilities, SimulatedOptions};
 use serde::{Deserialize, Serialize};
 
@@ -34,6 +34,9 @@ pub struct Setting {
     pub table_bytes: u64,
     pub runs_max: usize,
     pub idle_close_after: u64,
+    /// Versions of the past that are kept; 0 for none.
+    #[serde(default)]
+    pub retention: u64,
     pub latency_least: u64,
     pub latency_most: u64,
     pub tail_per_mille: u64,
@@ -83,6 +86,8 @@ pub enum Action {
         think: u8,
         serializable: bool,
     },
+    /// Reads everything as it was so many versions ago.
+    AsOf { back: u64, reverse: bool },
     /// Makes a scan of everything and keeps it.
     Pin,
     /// Reads the oldest scan that is kept.
@@ -189,6 +194,10 @@ impl Setting {
         Options {
             shards: Some(self.shards),
             threads: Some(self.hosts),
+            retention: match self.retention {
+                0 => Retention::None,
+                versions => Retention::Versions(versions),
+            },
             shard: Some(ShardOptions {
                 memtable_bytes: self.memtable_bytes,
                 cache_bytes: self.cache_bytes,

@@ -58,6 +58,8 @@ totals! {
     reads: "values read",
     /// Scans compared.
     scans: "scans at a version",
+    /// Of these, of the past.
+    past: "reads of the past",
     /// Errors that faults explain.
     errors: "errors with a cause",
     /// Failing, stuck and full disks.

@@ -21,8 +21,8 @@ mod transactions;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use ringkeep::Database;
 use ringkeep::simulation::{self, ByHand};
+use ringkeep::{Database, Version};
 use ringkeep_io::SimulatedDisk;
 
 use crate::content;
@@ -107,6 +107,8 @@ struct Open {
     hosts: ByHand,
     /// Power cuts until then.
     crashes: u64,
+    /// Its version then.
+    began: Version,
 }
 
 impl<'p> World<'p> {

@@ -60,8 +60,17 @@ impl World<'_> {
         self.totals.recoveries += 1;
         self.check_files(&db, &hosts, &files)?;
         self.say(|| "open, and everything is there".into());
-        let crashes = self.disk.crashes();
-        Ok(Open { db, hosts, crashes })
+        let began = db.snapshot().map(|snapshot| snapshot.version());
+        let began = began.map_err(|error| Failure {
+            check: Check::Errors,
+            story: format!("a snapshot after opening: {error}"),
+        })?;
+        Ok(Open {
+            db,
+            hosts,
+            crashes: self.disk.crashes(),
+            began,
+        })
     }
 
     pub(super) fn try_open(&self, disk: &SimulatedDisk) -> Result<(Database, ByHand), Error> {

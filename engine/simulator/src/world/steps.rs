@@ -1,12 +1,12 @@
 //! One step of the plan.
 
-use ringkeep::{Batch, Scan, simulation};
+use ringkeep::{Batch, Error, Scan, Version, simulation};
 use ringkeep_io::Times;
 
 use super::clients::{Answer, Asked, Call};
 use super::{Open, World};
 use crate::content;
-use crate::failure::Verdict;
+use crate::failure::{Check, Verdict, failed};
 use crate::model::Found;
 use crate::plan::{Action, Fault, Promise, Step};
 
@@ -70,6 +70,7 @@ impl World<'_> {
                 let asked = self.scanning(&scan, (*from..*to).collect(), *reverse);
                 self.ask(client, asked, self.now, read_out(scan, *reverse));
             }
+            Action::AsOf { back, reverse } => return self.read_past(open, client, *back, *reverse),
             Action::Pin => {
                 if self.clients.pinned.len() < PINS_MAX {
                     self.clients.pinned.push_back((db.scan(..), self.now));
@@ -164,6 +165,32 @@ impl World<'_> {
             Box::pin(async move { Answer::Written(db.write_with_async(batch, durability).await) })
         };
         self.ask(client, Asked::Write(id), self.now, call);
+    }
+
+    /// Reads a version of this life, if it is still there; it must be within the window.
+    fn read_past(&mut self, open: &Open, client: usize, back: u64, reverse: bool) -> Verdict {
+        let Ok(now) = open.db.snapshot().map(|snapshot| snapshot.version()) else {
+            return Ok(());
+        };
+        let at = Version(now.0.saturating_sub(back).max(open.began.0));
+        let window = self.plan.setting.retention;
+        let then = match open.db.as_of(at) {
+            Ok(then) => then,
+            Err(Error::HistoryGone { oldest, .. }) if at.0 + window < now.0 && oldest > at => {
+                return Ok(());
+            }
+            Err(error) => {
+                let story = format!("version {at} of {now}, of which {window} are kept: {error}");
+                return failed(Check::Snapshot, story);
+            }
+        };
+        self.totals.past += 1;
+        let keys = (0..self.model.keys()).collect();
+        let scan = then.scan(..);
+        let asked = self.scanning(&scan, keys, reverse);
+        // It knows nothing of what is known now.
+        self.ask(client, asked, 0, read_out(scan, reverse));
+        self.poll_clients(open).map(drop)
     }
 
     fn scanning(&self, scan: &Scan, keys: Vec<u32>, reverse: bool) -> Asked {
