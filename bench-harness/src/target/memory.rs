@@ -117,10 +117,6 @@ impl MemoryTarget {
 }
 
 impl Target for MemoryTarget {
-    fn name(&self) -> &str {
-        "memory"
-    }
-
     fn options(&self) -> Vec<(String, String)> {
         vec![
             ("shards".to_string(), self.shards.len().to_string()),

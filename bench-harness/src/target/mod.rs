@@ -7,9 +7,11 @@
 mod answer;
 mod commit_group;
 mod futures;
+mod idle;
 mod memory;
 mod null;
 mod page_cache;
+mod settings;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -18,17 +20,16 @@ use std::time::Duration;
 pub use answer::{Answer, Failure, Reply};
 pub use commit_group::{Change, CommitGroup, changes};
 pub use futures::FutureSlots;
+pub use idle::wait_until_idle;
 pub use memory::MemoryTarget;
 pub use null::NullTarget;
 pub use page_cache::PageCacheOff;
+pub use settings::Settings;
 
 use crate::workload::{Durability, Op, OpKind};
 
 /// One open store.
 pub trait Target: Send + Sync {
-    /// The name in reports.
-    fn name(&self) -> &str;
-
     /// Every setting that shapes the result, as it took effect.
     fn options(&self) -> Vec<(String, String)>;
 
@@ -36,8 +37,10 @@ pub trait Target: Send + Sync {
     fn caller(&self) -> Result<Box<dyn Caller + '_>, Failure>;
 
     /// A pipeline for one thread with room for `slots` operations, if the target can keep `kinds` in flight
-    /// without blocking the thread.
-    fn pipeline<'a>(&'a self, slots: usize, kinds: &[OpKind]) -> Option<Box<dyn Pipeline + 'a>>;
+    /// without blocking the thread. A store with blocking calls alone has none.
+    fn pipeline<'a>(&'a self, _slots: usize, _kinds: &[OpKind]) -> Option<Box<dyn Pipeline + 'a>> {
+        None
+    }
 
     /// Waits until what was written is stored and no background work is due.
     fn settle(&self) -> Result<(), Failure>;

@@ -17,10 +17,6 @@ impl NullTarget {
 }
 
 impl Target for NullTarget {
-    fn name(&self) -> &str {
-        "null"
-    }
-
     fn options(&self) -> Vec<(String, String)> {
         Vec::new()
     }

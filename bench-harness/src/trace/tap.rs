@@ -21,10 +21,6 @@ impl TappedTarget {
 }
 
 impl Target for TappedTarget {
-    fn name(&self) -> &str {
-        self.inner.name()
-    }
-
     fn options(&self) -> Vec<(String, String)> {
         let mut options = self.inner.options();
         options.push(("recorded".to_string(), "yes".to_string()));

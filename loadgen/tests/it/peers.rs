@@ -2,32 +2,26 @@
 
 use super::{Folder, loadgen};
 
+/// Runs these workloads of the suite `peers` and writes everything into `out`.
+fn run(filters: &[&str], more: &[&str], out: &str) -> String {
+    let mut run = vec!["run", "--quick", "--suite", "peers", "--out", out];
+    filters
+        .iter()
+        .for_each(|filter| run.extend(["--filter", filter]));
+    run.extend(more);
+    loadgen(&run).expect(0).out
+}
+
 #[test]
 fn targets_take_turns_and_are_compared() {
     let folder = Folder::new("peers");
     let out = folder.file("out");
-    let run = [
-        "run",
-        "--quick",
-        "--suite",
-        "peers",
-        "--filter",
-        "peers/{get,large_get}/**",
-        "--filter",
-        "peers/load_random",
-        "--target",
-        "ringkeep,memory",
-        "--repeat",
-        "3",
-        "--out",
+    let text = run(
+        &["peers/{get,large_get}/**", "peers/load_random"],
+        &["--target", "ringkeep,memory", "--repeat", "3"],
         &out,
-    ];
-    let done = loadgen(&run).expect(0);
-    assert!(
-        done.out.contains("memory (times ringkeep, interval)"),
-        "{}",
-        done.out
     );
+    assert!(text.contains("memory (times ringkeep, interval)"), "{text}");
     for file in ["report.md", "report.html", "report.json"] {
         let text = std::fs::read_to_string(format!("{out}/{file}")).unwrap();
         assert!(text.to_lowercase().contains("comparison"), "{file}");
@@ -68,17 +62,7 @@ fn targets_take_turns_and_are_compared() {
 fn a_page_needs_a_peer() {
     let folder = Folder::new("peerless");
     let out = folder.file("out");
-    let run = [
-        "run",
-        "--quick",
-        "--suite",
-        "peers",
-        "--filter",
-        "peers/get/**",
-        "--out",
-        &out,
-    ];
-    loadgen(&run).expect(0);
+    run(&["peers/get/**"], &[], &out);
     let refused = loadgen(&["report", "--format", "benchmarks", &out]).expect(2);
     assert!(refused.err.contains("--suite peers"), "{}", refused.err);
 }

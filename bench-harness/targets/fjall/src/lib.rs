@@ -7,13 +7,10 @@
 mod calls;
 mod open;
 
-use std::time::{Duration, Instant};
-
 use fjall::{Database, Keyspace, PersistMode};
 use ringkeep_bench::target::{
-    Caller, CommitGroup, Counters, Failure, PageCacheOff, Pipeline, Target, TargetKind,
+    Caller, CommitGroup, Counters, Failure, Settings, Target, TargetKind, wait_until_idle,
 };
-use ringkeep_bench::workload::OpKind;
 
 /// The target, to be listed beside others.
 pub const FJALL: TargetKind = TargetKind {
@@ -28,30 +25,16 @@ struct FjallTarget {
     database: Database,
     keyspace: Keyspace,
     group: CommitGroup,
-    options: Vec<(String, String)>,
-    _page_cache: Option<PageCacheOff>,
+    settings: Settings,
 }
 
-/// Looks that must find no work before the store counts as settled.
-const IDLE_LOOKS: u32 = 4;
-const LOOK_EVERY: Duration = Duration::from_millis(20);
-const SETTLE_MAX: Duration = Duration::from_secs(300);
-
 impl Target for FjallTarget {
-    fn name(&self) -> &str {
-        FJALL.name
-    }
-
     fn options(&self) -> Vec<(String, String)> {
-        self.options.clone()
+        self.settings.shown()
     }
 
     fn caller(&self) -> Result<Box<dyn Caller + '_>, Failure> {
         Ok(Box::new(calls::Calls::new(self)))
-    }
-
-    fn pipeline<'a>(&'a self, _slots: usize, _kinds: &[OpKind]) -> Option<Box<dyn Pipeline + 'a>> {
-        None
     }
 
     fn settle(&self) -> Result<(), Failure> {
@@ -61,24 +44,11 @@ impl Target for FjallTarget {
         self.keyspace
             .rotate_memtable_and_wait()
             .map_err(Failure::new)?;
-        let began = Instant::now();
-        let (mut idle, mut completed) = (0, self.database.compactions_completed());
-        while idle < IDLE_LOOKS {
-            if began.elapsed() > SETTLE_MAX {
-                return Err(Failure(format!(
-                    "fjall still compacted after {} s",
-                    SETTLE_MAX.as_secs()
-                )));
-            }
-            std::thread::sleep(LOOK_EVERY);
-            let now = self.database.compactions_completed();
-            let quiet = now == completed
-                && self.database.active_compactions() == 0
-                && self.database.outstanding_flushes() == 0;
-            idle = if quiet { idle + 1 } else { 0 };
-            completed = now;
-        }
-        Ok(())
+        let database = &self.database;
+        wait_until_idle(|| {
+            let works = database.active_compactions() > 0 || database.outstanding_flushes() > 0;
+            Ok((database.compactions_completed(), works))
+        })
     }
 
     fn counters(&self) -> Counters {

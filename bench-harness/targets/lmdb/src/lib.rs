@@ -10,9 +10,8 @@ mod open;
 use heed::types::Bytes;
 use heed::{Database, Env};
 use ringkeep_bench::target::{
-    Caller, CommitGroup, Counters, Failure, Pipeline, Target, TargetKind,
+    Caller, CommitGroup, Counters, Failure, Settings, Target, TargetKind,
 };
-use ringkeep_bench::workload::OpKind;
 
 /// The target, to be listed beside others.
 pub const LMDB: TargetKind = TargetKind {
@@ -27,24 +26,16 @@ struct LmdbTarget {
     env: Env,
     database: Database<Bytes, Bytes>,
     group: CommitGroup,
-    options: Vec<(String, String)>,
+    settings: Settings,
 }
 
 impl Target for LmdbTarget {
-    fn name(&self) -> &str {
-        LMDB.name
-    }
-
     fn options(&self) -> Vec<(String, String)> {
-        self.options.clone()
+        self.settings.shown()
     }
 
     fn caller(&self) -> Result<Box<dyn Caller + '_>, Failure> {
         Ok(Box::new(calls::Calls { target: self }))
-    }
-
-    fn pipeline<'a>(&'a self, _slots: usize, _kinds: &[OpKind]) -> Option<Box<dyn Pipeline + 'a>> {
-        None
     }
 
     /// Nothing happens in the background; what MDB_NOSYNC left to the kernel is synced.

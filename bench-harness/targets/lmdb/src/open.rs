@@ -6,7 +6,7 @@
 )]
 
 use heed::{Env, EnvFlags, EnvOpenOptions, FlagSetMode};
-use ringkeep_bench::target::{CommitGroup, Failure, OpenOptions};
+use ringkeep_bench::target::{CommitGroup, Failure, OpenOptions, Settings};
 
 use crate::LmdbTarget;
 
@@ -16,22 +16,33 @@ const MAP_BYTES: usize = 64 << 30;
 const READERS_MAX: u32 = 16_384;
 
 pub(crate) fn open(wanted: &OpenOptions) -> Result<LmdbTarget, Failure> {
-    if let Some(name) = wanted.extra.keys().next() {
-        return Err(Failure(format!(
-            "lmdb has no target setting `{name}`; leave --target-set out"
-        )));
-    }
+    let version = heed::lmdb_version();
+    let mut settings = Settings::of("lmdb", wanted)?
+        .show(
+            "version",
+            format!("{}.{}.{}", version.major, version.minor, version.patch),
+        )
+        .show("map", format!("{} GiB", MAP_BYTES >> 30))
+        .show("reader slots", READERS_MAX)
+        .show("memory", "the kernel's page cache: cannot be limited")
+        .show(
+            "durable write",
+            "commit group, default commit (never NOSYNC)",
+        );
     // Pages that are written whole need not be cleared first. Read-ahead wastes the device on random reads of
     // data that does not fit.
     let mut flags = EnvFlags::NO_MEM_INIT;
     if wanted.data_exceeds_memory {
         flags |= EnvFlags::NO_READ_AHEAD;
+        settings = settings.show("flags", "NOMEMINIT, NORDAHEAD");
+    } else {
+        settings = settings.show("flags", "NOMEMINIT");
     }
-    let mut settings = EnvOpenOptions::new();
-    settings.map_size(MAP_BYTES).max_readers(READERS_MAX);
+    let mut opening = EnvOpenOptions::new();
+    opening.map_size(MAP_BYTES).max_readers(READERS_MAX);
     // SAFETY: NO_MEM_INIT and NO_READ_AHEAD change no promise of LMDB. The directory belongs to this run alone
     // (`OpenOptions::dir`), so no other process changes or truncates the mapped file.
-    let env = unsafe { settings.flags(flags).open(&wanted.dir) }.map_err(Failure::new)?;
+    let env = unsafe { opening.flags(flags).open(&wanted.dir) }.map_err(Failure::new)?;
     let mut txn = env.write_txn().map_err(Failure::new)?;
     let database = env
         .database_options()
@@ -39,38 +50,11 @@ pub(crate) fn open(wanted: &OpenOptions) -> Result<LmdbTarget, Failure> {
         .create(&mut txn)
         .map_err(Failure::new)?;
     txn.commit().map_err(Failure::new)?;
-    let version = heed::lmdb_version();
-    let options = [
-        (
-            "version",
-            format!("{}.{}.{}", version.major, version.minor, version.patch),
-        ),
-        ("map", format!("{} GiB", MAP_BYTES >> 30)),
-        ("reader slots", READERS_MAX.to_string()),
-        (
-            "flags",
-            match wanted.data_exceeds_memory {
-                true => "NOMEMINIT, NORDAHEAD".to_string(),
-                false => "NOMEMINIT".to_string(),
-            },
-        ),
-        (
-            "memory",
-            "the kernel's page cache: cannot be limited".to_string(),
-        ),
-        ("durability", wanted.durability.to_string()),
-        (
-            "durable write",
-            "commit group, default commit (never NOSYNC)".to_string(),
-        ),
-    ];
     Ok(LmdbTarget {
         env,
         database,
         group: CommitGroup::new(),
-        options: options
-            .map(|(name, value)| (name.to_string(), value))
-            .to_vec(),
+        settings,
     })
 }
 

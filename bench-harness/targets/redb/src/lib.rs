@@ -11,9 +11,8 @@ use std::sync::atomic::AtomicU64;
 
 use redb::{Database, Durability, TableDefinition};
 use ringkeep_bench::target::{
-    Caller, CommitGroup, Counters, Failure, PageCacheOff, Pipeline, Target, TargetKind,
+    Caller, CommitGroup, Counters, Failure, Settings, Target, TargetKind,
 };
-use ringkeep_bench::workload::OpKind;
 
 /// The target, to be listed beside others.
 pub const REDB: TargetKind = TargetKind {
@@ -30,8 +29,7 @@ struct RedbTarget {
     database: Database,
     group: CommitGroup,
     commits: AtomicU64,
-    options: Vec<(String, String)>,
-    _page_cache: Option<PageCacheOff>,
+    settings: Settings,
 }
 
 impl RedbTarget {
@@ -44,20 +42,12 @@ impl RedbTarget {
 }
 
 impl Target for RedbTarget {
-    fn name(&self) -> &str {
-        REDB.name
-    }
-
     fn options(&self) -> Vec<(String, String)> {
-        self.options.clone()
+        self.settings.shown()
     }
 
     fn caller(&self) -> Result<Box<dyn Caller + '_>, Failure> {
         Ok(Box::new(calls::Calls { target: self }))
-    }
-
-    fn pipeline<'a>(&'a self, _slots: usize, _kinds: &[OpKind]) -> Option<Box<dyn Pipeline + 'a>> {
-        None
     }
 
     /// Nothing happens in the background; what was not durable becomes so.

@@ -3,19 +3,17 @@
 use std::sync::atomic::AtomicU64;
 
 use redb::{Database, Durability};
-use ringkeep_bench::target::{CommitGroup, Failure, OpenOptions, PageCacheOff};
+use ringkeep_bench::target::{CommitGroup, Failure, OpenOptions, Settings};
 
 use crate::{RedbTarget, TABLE};
 
-const CACHE_MIN: u64 = 4 << 20;
-
 pub(crate) fn open(wanted: &OpenOptions) -> Result<RedbTarget, Failure> {
-    if let Some(name) = wanted.extra.keys().next() {
-        return Err(Failure(format!(
-            "redb has no target setting `{name}`; leave --target-set out"
-        )));
-    }
-    let cache = wanted.memory_bytes.unwrap_or(1 << 30).max(CACHE_MIN);
+    let cache = wanted.cache_bytes();
+    let settings = Settings::of("redb", wanted)?
+        .show("version", "4.4")
+        .show_mib("cache", cache)
+        .show("durable write", "commit group, 1-phase commit, Immediate")
+        .keep_page_cache_out(wanted);
     let database = Database::builder()
         .set_cache_size(cache as usize)
         .create(wanted.dir.join("data.redb"))
@@ -25,31 +23,10 @@ pub(crate) fn open(wanted: &OpenOptions) -> Result<RedbTarget, Failure> {
         .map_err(Failure::new)?;
     txn.open_table(TABLE).map_err(Failure::new)?;
     txn.commit().map_err(Failure::new)?;
-    let options = [
-        ("version", "4.4".to_string()),
-        ("cache", format!("{} MiB", cache >> 20)),
-        ("durability", wanted.durability.to_string()),
-        (
-            "durable write",
-            "commit group, 1-phase commit, Immediate".to_string(),
-        ),
-        (
-            "page cache",
-            match wanted.data_exceeds_memory {
-                true => "dropped every 20 ms".to_string(),
-                false => "in use".to_string(),
-            },
-        ),
-    ];
     Ok(RedbTarget {
         database,
         group: CommitGroup::new(),
         commits: AtomicU64::new(0),
-        options: options
-            .map(|(name, value)| (name.to_string(), value))
-            .to_vec(),
-        _page_cache: wanted
-            .data_exceeds_memory
-            .then(|| PageCacheOff::below(&wanted.dir)),
+        settings,
     })
 }

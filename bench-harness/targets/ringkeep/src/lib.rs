@@ -8,10 +8,10 @@ mod in_flight;
 mod numbers;
 mod open;
 
-use std::time::{Duration, Instant};
-
 use ringkeep::Database;
-use ringkeep_bench::target::{Caller, Counters, Failure, Pipeline, Target, TargetKind};
+use ringkeep_bench::target::{
+    Caller, Counters, Failure, Pipeline, Target, TargetKind, wait_until_idle,
+};
 use ringkeep_bench::workload::OpKind;
 
 /// The target, to be listed beside others.
@@ -29,16 +29,7 @@ pub struct RingkeepTarget {
     options: Vec<(String, String)>,
 }
 
-/// Looks that must find the device idle before the database counts as settled.
-const IDLE_LOOKS: u32 = 4;
-const LOOK_EVERY: Duration = Duration::from_millis(20);
-const SETTLE_MAX: Duration = Duration::from_secs(300);
-
 impl Target for RingkeepTarget {
-    fn name(&self) -> &str {
-        "ringkeep"
-    }
-
     fn options(&self) -> Vec<(String, String)> {
         self.options.clone()
     }
@@ -51,30 +42,13 @@ impl Target for RingkeepTarget {
         Some(in_flight::pipeline(&self.database, slots))
     }
 
-    /// Flushes, then waits until no merge is due and the device has stood still for a few looks: an idle database
-    /// does no I/O.
+    /// Flushes, then waits until no merge is due and the device stands still: an idle database does no I/O.
     fn settle(&self) -> Result<(), Failure> {
         self.database.flush().map_err(Failure::new)?;
-        let began = Instant::now();
-        let mut idle = 0;
-        let mut before = numbers::background(&self.database)?;
-        while idle < IDLE_LOOKS {
-            if began.elapsed() > SETTLE_MAX {
-                return Err(Failure(format!(
-                    "background work still had not ended after {} s: {} bytes wait to be merged",
-                    SETTLE_MAX.as_secs(),
-                    before.debt_bytes
-                )));
-            }
-            std::thread::sleep(LOOK_EVERY);
+        wait_until_idle(|| {
             let now = numbers::background(&self.database)?;
-            idle = match now == before && now.debt_bytes == 0 {
-                true => idle + 1,
-                false => 0,
-            };
-            before = now;
-        }
-        Ok(())
+            Ok((now, now.debt_bytes > 0))
+        })
     }
 
     fn counters(&self) -> Counters {

@@ -4,7 +4,7 @@ use ringkeep::{Database, HostReport, Stats};
 use ringkeep_bench::target::{Counters, Failure, counter};
 
 /// What the database does by itself.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Background {
     /// Bytes that have gone to and come from the device.
     pub device_bytes: u64,

@@ -5,8 +5,7 @@
 mod calls;
 mod open;
 
-use ringkeep_bench::target::{Caller, Counters, Failure, Pipeline, Target, TargetKind};
-use ringkeep_bench::workload::OpKind;
+use ringkeep_bench::target::{Caller, Counters, Failure, Settings, Target, TargetKind};
 use rocksdb::{DB, WaitForCompactOptions, properties};
 
 /// The target, to be listed beside others.
@@ -20,24 +19,16 @@ pub const ROCKSDB: TargetKind = TargetKind {
 
 struct RocksTarget {
     database: DB,
-    options: Vec<(String, String)>,
+    settings: Settings,
 }
 
 impl Target for RocksTarget {
-    fn name(&self) -> &str {
-        ROCKSDB.name
-    }
-
     fn options(&self) -> Vec<(String, String)> {
-        self.options.clone()
+        self.settings.shown()
     }
 
     fn caller(&self) -> Result<Box<dyn Caller + '_>, Failure> {
         Ok(Box::new(calls::Calls::new(&self.database)))
-    }
-
-    fn pipeline<'a>(&'a self, _slots: usize, _kinds: &[OpKind]) -> Option<Box<dyn Pipeline + 'a>> {
-        None
     }
 
     fn settle(&self) -> Result<(), Failure> {

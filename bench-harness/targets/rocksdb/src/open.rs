@@ -1,26 +1,15 @@
 //! From a run's settings to RocksDB's.
 
-use ringkeep_bench::target::{Failure, OpenOptions};
+use ringkeep_bench::target::{Failure, OpenOptions, Settings};
 use rocksdb::{BlockBasedOptions, Cache, DB, DBCompressionType, DataBlockIndexType, Options};
 
 use crate::RocksTarget;
 
-const WRITE_BUFFER_MAX: u64 = 64 << 20;
-const WRITE_BUFFER_MIN: u64 = 4 << 20;
 const WRITE_BUFFERS: i32 = 4;
-const CACHE_MIN: u64 = 8 << 20;
 const BLOCK: usize = 4 * 1024;
 
 pub(crate) fn open(wanted: &OpenOptions) -> Result<RocksTarget, Failure> {
-    if let Some(name) = wanted.extra.keys().next() {
-        return Err(Failure(format!(
-            "rocksdb has no target setting `{name}`; leave --target-set out"
-        )));
-    }
-    // The budget is for block cache and write buffers together; as a rule two buffers are alive.
-    let budget = wanted.memory_bytes.unwrap_or(1 << 30);
-    let buffer = (budget / 8).clamp(WRITE_BUFFER_MIN, WRITE_BUFFER_MAX);
-    let cache = budget.saturating_sub(2 * buffer).max(CACHE_MIN);
+    let (buffer, cache) = wanted.buffer_and_cache_bytes();
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let jobs = cores.clamp(2, 8) as i32;
 
@@ -56,38 +45,25 @@ pub(crate) fn open(wanted: &OpenOptions) -> Result<RocksTarget, Failure> {
     options.set_use_direct_io_for_flush_and_compaction(wanted.data_exceeds_memory);
     let database = DB::open(&options, &wanted.dir).map_err(Failure::new)?;
 
-    let shown = [
-        ("version", "11.8".to_string()),
-        ("cache", format!("{} MiB, HyperClockCache", cache >> 20)),
-        (
+    let settings = Settings::of("rocksdb", wanted)?
+        .show("version", "11.8")
+        .show("cache", format!("{} MiB, HyperClockCache", cache >> 20))
+        .show(
             "write buffers",
             format!("{} MiB x {WRITE_BUFFERS}", buffer >> 20),
-        ),
-        ("blocks", "4 KiB, hash ratio 0.75".to_string()),
-        ("filter", "bloom, 10 bits".to_string()),
-        (
-            "index and filters",
-            match wanted.data_exceeds_memory {
-                true => "in the cache, level 0 pinned".to_string(),
-                false => "beside the cache".to_string(),
-            },
-        ),
-        ("compression", "none".to_string()),
-        ("background jobs", jobs.to_string()),
-        ("durability", wanted.durability.to_string()),
-        ("durable write", "WriteOptions.sync, fdatasync".to_string()),
-        (
-            "page cache",
-            match wanted.data_exceeds_memory {
-                true => "off: direct reads, flushes and compactions".to_string(),
-                false => "in use".to_string(),
-            },
-        ),
-    ];
-    Ok(RocksTarget {
-        database,
-        options: shown
-            .map(|(name, value)| (name.to_string(), value))
-            .to_vec(),
-    })
+        )
+        .show("blocks", "4 KiB, hash ratio 0.75")
+        .show("filter", "bloom, 10 bits")
+        .show("compression", "none")
+        .show("background jobs", jobs)
+        .show("durable write", "WriteOptions.sync, fdatasync");
+    let settings = match wanted.data_exceeds_memory {
+        true => settings
+            .show("index and filters", "in the cache, level 0 pinned")
+            .show("page cache", "off: direct reads, flushes and compactions"),
+        false => settings
+            .show("index and filters", "beside the cache")
+            .show("page cache", "in use"),
+    };
+    Ok(RocksTarget { database, settings })
 }

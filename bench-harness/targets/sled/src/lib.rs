@@ -10,9 +10,8 @@ mod open;
 use std::fs::File;
 
 use ringkeep_bench::target::{
-    Caller, CommitGroup, Counters, Failure, PageCacheOff, Pipeline, Target, TargetKind,
+    Caller, CommitGroup, Counters, Failure, Settings, Target, TargetKind,
 };
-use ringkeep_bench::workload::OpKind;
 use sled::Db;
 
 /// The target, to be listed beside others.
@@ -28,8 +27,7 @@ struct SledTarget {
     database: Db,
     log: File,
     group: CommitGroup,
-    options: Vec<(String, String)>,
-    _page_cache: Option<PageCacheOff>,
+    settings: Settings,
 }
 
 impl SledTarget {
@@ -40,20 +38,12 @@ impl SledTarget {
 }
 
 impl Target for SledTarget {
-    fn name(&self) -> &str {
-        SLED.name
-    }
-
     fn options(&self) -> Vec<(String, String)> {
-        self.options.clone()
+        self.settings.shown()
     }
 
     fn caller(&self) -> Result<Box<dyn Caller + '_>, Failure> {
         Ok(Box::new(calls::Calls { target: self }))
-    }
-
-    fn pipeline<'a>(&'a self, _slots: usize, _kinds: &[OpKind]) -> Option<Box<dyn Pipeline + 'a>> {
-        None
     }
 
     /// sled does not say what it does in the background; the log is complete.
