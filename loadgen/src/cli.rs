@@ -83,7 +83,8 @@ To record your own process, wrap its calls with ringkeep_bench::trace::Recording
 const REPLAY_EXAMPLES: &str = "Examples:
   loadgen replay headline.trace
   loadgen replay headline.trace --speed 2 --slo 'get.p99 < 5ms' --target ringkeep,memory
-  loadgen replay headline.trace --speed max --clients 64";
+  loadgen replay headline.trace --speed max --clients 64
+  loadgen replay headline.trace --amp 10               a trace of one key in ten, at full size";
 const TRACE_EXAMPLES: &str = "Examples:
   loadgen trace info headline.trace
   loadgen trace convert cluster52.csv cluster52.trace --from twitter --one-in 100
@@ -195,6 +196,9 @@ pub struct ReplayArgs {
     /// Start with nothing stored, instead of every key that the trace finds
     #[arg(long)]
     pub empty: bool,
+    /// Ask everything this many times, each on keys of its own: undoes the sampling of `record --one-in`
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    pub amp: u32,
     /// Leave out operations of this kind; repeatable
     #[arg(long, value_name = "OP")]
     pub skip: Vec<String>,
@@ -265,6 +269,10 @@ pub struct ConvertArgs {
 pub enum TraceFormat {
     /// time,key,key size,value size,client,operation,TTL
     Twitter,
+    /// Columns named in the first line, key and op among them
+    Cachebench,
+    /// What YCSB's `basic` binding prints
+    Ycsb,
 }
 
 #[derive(Debug, Args)]

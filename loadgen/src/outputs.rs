@@ -53,22 +53,13 @@ impl Outputs {
 
     /// Writes the report in every format asked for: to its file, or to the terminal without a directory.
     pub fn write(&self, report: &Report, log: Option<&IntervalLog>) -> Result<(), Fault> {
-        for &format in &self.formats {
-            let (name, text) = match (format, log) {
-                (Format::Table, _) => ("report.txt", table::report_text(report)),
-                (Format::Json, _) => ("report.json", report.to_json()),
-                (Format::Html, _) => ("report.html", html(report)),
-                (Format::Csv, _) => ("intervals.csv", intervals_csv(report)),
-                (Format::Md, _) => ("report.md", markdown(report)),
-                (Format::Junit, _) => ("junit.xml", junit(report)),
-                (Format::Benchmarks, _) => ("benchmarks.md", benchmarks::page(report)?),
-                (Format::Hlog, Some(log)) => ("report.hlog", log.text()),
-                (Format::Hlog, None) => {
-                    return Err(Fault::usage(
-                        "an interval log can only be written by the run itself: use --out with `run`",
-                    ));
-                }
-            };
+        // All of them first: a format that cannot be had leaves no folder with half of the rest.
+        let texts: Vec<(&str, String)> = self
+            .formats
+            .iter()
+            .map(|&format| render(format, report, log))
+            .collect::<Result<_, Fault>>()?;
+        for (&format, (name, text)) in self.formats.iter().zip(texts) {
             match (&self.dir, format) {
                 (_, Format::Table) | (None, _) => print(&text)?,
                 (Some(dir), _) => {
@@ -82,6 +73,28 @@ impl Outputs {
         }
         Ok(())
     }
+}
+
+fn render(
+    format: Format,
+    report: &Report,
+    log: Option<&IntervalLog>,
+) -> Result<(&'static str, String), Fault> {
+    Ok(match (format, log) {
+        (Format::Table, _) => ("report.txt", table::report_text(report)),
+        (Format::Json, _) => ("report.json", report.to_json()),
+        (Format::Html, _) => ("report.html", html(report)),
+        (Format::Csv, _) => ("intervals.csv", intervals_csv(report)),
+        (Format::Md, _) => ("report.md", markdown(report)),
+        (Format::Junit, _) => ("junit.xml", junit(report)),
+        (Format::Benchmarks, _) => ("benchmarks.md", benchmarks::page(report)?),
+        (Format::Hlog, Some(log)) => ("report.hlog", log.text()),
+        (Format::Hlog, None) => {
+            return Err(Fault::usage(
+                "an interval log can only be written by the run itself: use --out with `run`",
+            ));
+        }
+    })
 }
 
 /// To standard output; a reader that has gone away (`| head`) is no fault.

@@ -6,14 +6,17 @@ use std::sync::Arc;
 use ringkeep_bench::quantity::{Count, Length, Rate, Size, Span};
 use ringkeep_bench::report::table::Table;
 use ringkeep_bench::suite::Overrides;
-use ringkeep_bench::trace::{self, Key, Keys, Recording, Script, ScriptUse, Trace, fit, twitter};
+use ringkeep_bench::trace::{
+    self, Key, Keys, Recording, Script, ScriptUse, Trace, cachebench, fit, twitter, ycsb,
+};
 use ringkeep_bench::workload::{
     Arrival, Dataset, Drive, Durability, KeyForm, KeyLaw, KeyShape, LengthLaw, Load, OnFull,
     OpKind, OpShape, Phase, Think, Traffic, ValueShape, Warmup, Workload,
 };
 
 use crate::cli::{
-    ConvertArgs, RecordArgs, ReplayArgs, SliceArgs, Speed, TraceCommand, TraceFile, TwoTraces,
+    ConvertArgs, RecordArgs, ReplayArgs, SliceArgs, Speed, TraceCommand, TraceFile, TraceFormat,
+    TwoTraces,
 };
 use crate::exit::{Code, Fault};
 use crate::outputs::print;
@@ -78,7 +81,9 @@ pub fn replay(arguments: &ReplayArgs) -> Result<Code, Fault> {
         })?;
         trace.records.retain(|record| record.op != kind);
     }
-    let script = Script::new(&trace).map_err(Fault::usage)?;
+    let script = Script::new(&trace)
+        .and_then(|script| script.amplified(arguments.amp))
+        .map_err(Fault::usage)?;
     let scale = select::scale(run);
     let overrides = select::overrides(run, scale)?;
     let workload = workload(arguments, &trace, script, &overrides);
@@ -288,7 +293,12 @@ fn convert(arguments: &ConvertArgs) -> Result<(), Fault> {
     let from = &arguments.files.from_file;
     let text = std::fs::read_to_string(from)
         .map_err(|error| Fault::usage(format!("cannot read {}: {error}", from.display())))?;
-    let trace = twitter::read(&text, arguments.one_in)
+    let read = match arguments.from {
+        TraceFormat::Twitter => twitter::read,
+        TraceFormat::Cachebench => cachebench::read,
+        TraceFormat::Ycsb => ycsb::read,
+    };
+    let trace = read(&text, arguments.one_in)
         .map_err(|error| Fault::usage(format!("{}: {error}", from.display())))?;
     write(&arguments.files, &trace)
 }

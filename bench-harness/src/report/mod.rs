@@ -1,7 +1,8 @@
 //! Report data: what a run found, in the shape in which it is saved.
 //!
-//! The types here are the JSON schema. Names carry their unit (`_ns`, `_bytes`, `_per_s`). A change that an
-//! older reader would misread raises `SCHEMA_VERSION`; additions do not.
+//! The types here are the JSON schema, published as `docs/report.schema.json`, which a test holds against a
+//! report. Names carry their unit (`_ns`, `_bytes`, `_per_s`). A change that an older reader would misread raises
+//! `SCHEMA_VERSION`; additions do not.
 
 mod build;
 mod compare;

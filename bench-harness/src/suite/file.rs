@@ -80,6 +80,7 @@ pub(super) struct LengthSpec {
     pub sigma: Option<f64>,
     pub theta: Option<f64>,
     pub k: Option<f64>,
+    pub steps: Option<Vec<(f64, u32, u32)>>,
     pub compress: Option<f64>,
 }
 

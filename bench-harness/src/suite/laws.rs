@@ -104,6 +104,23 @@ pub(super) fn length_from(spec: &LengthSpec) -> Result<LengthLaw, String> {
                 false => return Err("min is above max".to_string()),
             }
         }
+        "normal" => LengthLaw::Normal {
+            mean: need("mean", spec.mean)?,
+            sigma: need("sigma", spec.sigma)?,
+            max,
+        },
+        "histogram" => {
+            let steps = spec.steps.clone().unwrap_or_default();
+            let sum: f64 = steps.iter().map(|step| step.0).sum();
+            let odd = |&(share, min, max): &(f64, u32, u32)| share < 0.0 || min > max || min == 0;
+            if (sum - 1.0).abs() > 1e-6 || steps.iter().any(odd) {
+                return Err(
+                    "a histogram of lengths needs steps = [[share, shortest, longest], ...] whose shares add up to 1"
+                        .to_string(),
+                );
+            }
+            LengthLaw::Histogram { steps }
+        }
         "log_normal" => LengthLaw::LogNormal {
             mean: need("mean", spec.mean)?,
             sigma: spec.sigma.unwrap_or(0.5),
@@ -117,7 +134,7 @@ pub(super) fn length_from(spec: &LengthSpec) -> Result<LengthLaw, String> {
         },
         other => {
             return Err(format!(
-                "a length cannot be `{other}`: write fixed, uniform, log_normal or pareto"
+                "a length cannot be `{other}`: write fixed, uniform, normal, log_normal, pareto or histogram"
             ));
         }
     })

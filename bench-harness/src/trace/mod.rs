@@ -1,7 +1,8 @@
 //! Traces: what a store was asked, sampled while it ran, and asked again later.
 //!
 //! `format` holds the bytes, `recording` writes them from a running process, `script` makes a trace ready to be
-//! replayed by the drivers, `twitter` reads a public format, `fit` describes a trace by laws.
+//! replayed by the drivers, `twitter`, `cachebench` and `ycsb` read what other tools wrote, `fit` describes a trace
+//! by laws.
 //!
 //! Any process can record. The key is hashed with a secret that is not stored, unless raw keys are asked for:
 //!
@@ -20,12 +21,15 @@
 //! # Ok::<(), String>(())
 //! ```
 
+pub mod cachebench;
 pub mod fit;
 pub mod format;
+mod import;
 mod recording;
 mod script;
 mod tap;
 pub mod twitter;
+pub mod ycsb;
 
 pub use format::{Head, Key, Keys, Record};
 pub use recording::{Recording, Tap};

@@ -140,6 +140,51 @@ impl Script {
         Ok(script)
     }
 
+    /// Every operation `copies` times, each on a copy of the key space of its own, spread over the time until the
+    /// next one: a sampled trace back at the size of what it was sampled from.
+    pub fn amplified(self, copies: u32) -> Result<Script, String> {
+        let fits = (self.numbers.len() as u64)
+            .checked_mul(u64::from(copies))
+            .is_some_and(|all| all <= u64::from(u32::MAX));
+        if copies == 0 || !fits {
+            return Err(format!(
+                "{copies} copies cannot be made of this trace: from 1 to {}",
+                u64::from(u32::MAX) / self.numbers.len() as u64
+            ));
+        }
+        let absent = self.numbers.iter().filter(|&&number| number >= ABSENT);
+        let absent = absent.max().map_or(0, |last| last - ABSENT + 1);
+        let mean_gap_ns = self.span_ns / self.steps.len() as u64;
+        let mut numbers = Vec::with_capacity(self.numbers.len() * copies as usize);
+        let mut steps = Vec::with_capacity(self.steps.len() * copies as usize);
+        for (i, step) in self.steps.iter().enumerate() {
+            let next_ns = self
+                .steps
+                .get(i + 1)
+                .map_or(step.at_ns + mean_gap_ns, |next| next.at_ns);
+            for copy in 0..u64::from(copies) {
+                steps.push(Step {
+                    at_ns: step.at_ns + (next_ns - step.at_ns) * copy / u64::from(copies),
+                    first: numbers.len() as u32,
+                    ..*step
+                });
+                numbers.extend(self.numbers_of(step).iter().map(|&number| {
+                    match number >= ABSENT {
+                        true => number + copy * absent,
+                        false => number + copy * self.keys,
+                    }
+                }));
+            }
+        }
+        Ok(Script {
+            span_ns: steps.last().map_or(1, |step| step.at_ns).max(1),
+            keys: self.keys * u64::from(copies),
+            steps,
+            numbers,
+            ..self
+        })
+    }
+
     /// Operations per second.
     pub fn rate_per_s(&self) -> f64 {
         self.steps.len() as f64 * 1e9 / self.span_ns as f64
@@ -162,5 +207,59 @@ impl Script {
     /// The key numbers of a step.
     pub fn numbers_of(&self, step: &Step) -> &[u64] {
         &self.numbers[step.first as usize..][..step.count as usize]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::trace::{Head, Keys, Record};
+
+    fn record(at_ns: u64, key: u64, absent: bool) -> Record {
+        Record {
+            at_ns,
+            op: OpKind::Get,
+            keys: vec![Key::Hash(key)],
+            key_size: 8,
+            value_size: 0,
+            entries: 0,
+            absent,
+        }
+    }
+
+    #[test]
+    fn copies_have_keys_of_their_own_and_their_turn() {
+        let trace = Trace {
+            head: Head {
+                keys: Keys::Anonymous,
+                one_in: 2,
+                started_unix_ns: 0,
+            },
+            records: vec![
+                record(0, 1, false),
+                record(100, 2, true),
+                record(400, 1, false),
+            ],
+            torn_bytes: 0,
+        };
+        let script = Script::new(&trace).unwrap().amplified(2).unwrap();
+        let asked: Vec<(u64, u64)> = script
+            .steps
+            .iter()
+            .map(|step| (step.at_ns, script.numbers_of(step)[0]))
+            .collect();
+        assert_eq!(
+            asked,
+            [
+                (0, 0),
+                (50, 1),
+                (100, ABSENT),
+                (250, ABSENT + 1),
+                (400, 0),
+                (466, 1)
+            ]
+        );
+        assert_eq!((script.keys, script.span_ns), (2, 466));
+        assert!(Script::new(&trace).unwrap().amplified(0).is_err());
     }
 }

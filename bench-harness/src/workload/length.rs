@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::random::Draws;
 
 /// A law of lengths; every draw is at least 1 and at most its cap.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "dist")]
 pub enum LengthLaw {
     /// Always the same.
@@ -18,6 +18,15 @@ pub enum LengthLaw {
         /// Shortest.
         min: u32,
         /// Longest.
+        max: u32,
+    },
+    /// Normal around `mean`.
+    Normal {
+        /// Mean length before the caps.
+        mean: f64,
+        /// Deviation.
+        sigma: f64,
+        /// Cap.
         max: u32,
     },
     /// Log-normal around `mean`.
@@ -40,6 +49,11 @@ pub enum LengthLaw {
         /// Cap.
         max: u32,
     },
+    /// As measured: ranges of lengths, each with its share of the draws.
+    Histogram {
+        /// Share, shortest and longest; evenly spread between. The shares add up to 1.
+        steps: Vec<(f64, u32, u32)>,
+    },
 }
 
 impl LengthLaw {
@@ -47,8 +61,19 @@ impl LengthLaw {
     #[inline]
     pub fn draw(&self, draws: &mut Draws) -> u32 {
         match *self {
+            LengthLaw::Histogram { ref steps } => {
+                let mut left = draws.unit();
+                let chosen = steps.iter().find(|(share, ..)| {
+                    left -= share;
+                    left < 0.0
+                });
+                // Shares that add up to a hair less than 1 leave the rest to the last range.
+                let &(_, min, max) = chosen.unwrap_or(&steps[steps.len() - 1]);
+                between(min, max, draws)
+            }
             LengthLaw::Fixed { size } => size,
-            LengthLaw::Uniform { min, max } => min + draws.below(u64::from(max - min) + 1) as u32,
+            LengthLaw::Uniform { min, max } => between(min, max, draws),
+            LengthLaw::Normal { mean, sigma, max } => capped(mean + sigma * draws.normal(), max),
             LengthLaw::LogNormal { mean, sigma, max } => {
                 let location = mean.ln() - sigma * sigma / 2.0;
                 capped((location + sigma * draws.normal()).exp(), max)
@@ -75,7 +100,10 @@ impl LengthLaw {
         match *self {
             LengthLaw::Fixed { size } => size,
             LengthLaw::Uniform { min, .. } => min,
-            LengthLaw::LogNormal { .. } | LengthLaw::Pareto { .. } => 1,
+            LengthLaw::Normal { .. } | LengthLaw::LogNormal { .. } | LengthLaw::Pareto { .. } => 1,
+            LengthLaw::Histogram { ref steps } => {
+                steps.iter().map(|step| step.1).min().unwrap_or(1)
+            }
         }
     }
 
@@ -83,7 +111,11 @@ impl LengthLaw {
     pub fn max(&self) -> u32 {
         match *self {
             LengthLaw::Fixed { size } => size,
+            LengthLaw::Histogram { ref steps } => {
+                steps.iter().map(|step| step.2).max().unwrap_or(1)
+            }
             LengthLaw::Uniform { max, .. }
+            | LengthLaw::Normal { max, .. }
             | LengthLaw::LogNormal { max, .. }
             | LengthLaw::Pareto { max, .. } => max,
         }
@@ -94,6 +126,10 @@ impl LengthLaw {
         match *self {
             LengthLaw::Fixed { size } => f64::from(size),
             LengthLaw::Uniform { min, max } => (f64::from(min) + f64::from(max)) / 2.0,
+            LengthLaw::Histogram { ref steps } => steps
+                .iter()
+                .map(|&(share, min, max)| share * (f64::from(min) + f64::from(max)) / 2.0)
+                .sum(),
             _ => {
                 let stream = crate::random::Stream::new(1, "mean length", 0);
                 let n = 20_000;
@@ -104,6 +140,10 @@ impl LengthLaw {
             }
         }
     }
+}
+
+fn between(min: u32, max: u32, draws: &mut Draws) -> u32 {
+    min + draws.below(u64::from(max - min) + 1) as u32
 }
 
 fn capped(length: f64, max: u32) -> u32 {
@@ -131,6 +171,37 @@ mod tests {
         };
         assert!((session.mean() / 1500.0 - 1.0).abs() < 0.03);
         assert_eq!(LengthLaw::Uniform { min: 1, max: 100 }.mean(), 50.5);
+    }
+
+    #[test]
+    fn a_histogram_gives_each_range_its_share() {
+        let law = LengthLaw::Histogram {
+            steps: vec![(0.25, 100, 100), (0.75, 200, 300)],
+        };
+        assert_eq!((law.min(), law.max(), law.mean()), (100, 300, 212.5));
+        let stream = crate::random::Stream::new(5, "length", 0);
+        let drawn: Vec<u32> = (0..40_000).map(|i| law.draw(&mut stream.at(i))).collect();
+        let share = |wanted: &dyn Fn(u32) -> bool| {
+            drawn.iter().filter(|&&length| wanted(length)).count() as f64 / 40_000.0
+        };
+        assert!((share(&|length| length == 100) - 0.25).abs() < 0.01);
+        assert!((share(&|length| (200..=300).contains(&length)) - 0.75).abs() < 0.01);
+    }
+
+    #[test]
+    fn a_normal_law_has_its_mean_and_deviation() {
+        let law = LengthLaw::Normal {
+            mean: 1000.0,
+            sigma: 100.0,
+            max: 1 << 20,
+        };
+        let stream = crate::random::Stream::new(5, "length", 0);
+        let drawn: Vec<f64> = (0..40_000)
+            .map(|i| f64::from(law.draw(&mut stream.at(i))))
+            .collect();
+        let mean = drawn.iter().sum::<f64>() / 40_000.0;
+        let square = drawn.iter().map(|d| (d - mean).powi(2)).sum::<f64>() / 40_000.0;
+        assert!((mean - 1000.0).abs() < 3.0 && (square.sqrt() - 100.0).abs() < 3.0);
     }
 
     #[test]

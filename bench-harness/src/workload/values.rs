@@ -22,7 +22,7 @@ const POOL: usize = 1 << 20;
 const BLOCK: usize = 128;
 
 /// What a value looks like.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ValueShape {
     /// How long.
     pub length: LengthLaw,

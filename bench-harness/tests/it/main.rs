@@ -2,4 +2,5 @@
 
 mod drivers;
 mod reports;
+mod schema;
 mod suites;

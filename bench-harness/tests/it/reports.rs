@@ -29,6 +29,7 @@ dataset = "kv"
 clients = 4
   [[workload.phase]]
   name = "paced"
+  duration = "3000"
   load = { mode = "open", rate = "5k/s" }
   ops = [{ op = "get", weight = 9 }, { op = "put" }, { op = "scan", len = 5 }, { op = "multi_get", n = 4 }]
   slo = ["get.p50 < 1h", "get.max < 1ns", "errors == 0"]
@@ -38,11 +39,12 @@ clients = 4
     ops = [{ op = "batch", n = 3 }]
   [[workload.phase]]
   name = "saturate"
+  duration = "4000"
   load = { mode = "closed" }
   ops = "paced"
 "#;
 
-fn run(repetitions: u32) -> (Report, IntervalLog) {
+pub fn run(repetitions: u32) -> (Report, IntervalLog) {
     let suite = Suite::parse("reports", SUITE, &[]).unwrap();
     let workload = suite
         .workloads(Scale::Quick, &Overrides::default())

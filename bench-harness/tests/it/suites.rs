@@ -138,6 +138,21 @@ fn faults_are_named_with_their_place() {
             "min is above max",
         ),
         (
+            "dist = \"uniform\", min = 10, max = \"1KiB\"",
+            "dist = \"histogram\", steps = [[0.5, 10, 10], [0.5, 20, 1000]]",
+            "ok",
+        ),
+        (
+            "dist = \"uniform\", min = 10, max = \"1KiB\"",
+            "dist = \"histogram\", steps = [[0.5, 10, 10], [0.4, 20, 1000]]",
+            "whose shares add up to 1",
+        ),
+        (
+            "dist = \"uniform\", min = 10, max = \"1KiB\"",
+            "dist = \"normal\", mean = 500",
+            "this length law needs sigma",
+        ),
+        (
             "keys = { quick = 100, s = \"1M\" }",
             "keys = 0",
             "keys = 0 is out of range",

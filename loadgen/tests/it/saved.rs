@@ -36,7 +36,9 @@ fn a_saved_run_is_shown_rendered_and_compared() {
     loadgen(&["report", &files[0], "--out", &again]).expect(0);
     let page = |dir: &str| std::fs::read_to_string(format!("{dir}/report.html")).unwrap();
     assert_eq!(page(&a), page(&again));
-    loadgen(&["report", &a, "--format", "hlog"]).expect(2);
+    let half = folder.file("half");
+    loadgen(&["report", &a, "--format", "md,hlog", "--out", &half]).expect(2);
+    assert!(!std::path::Path::new(&half).join("report.md").exists());
 
     let compared = loadgen(&["compare", &a, &b]).expect(0);
     assert!(

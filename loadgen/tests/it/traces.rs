@@ -90,3 +90,49 @@ fn a_public_trace_is_converted_sliced_and_followed() {
     loadgen(&["run", "--quick", "--arrival", "trace"]).expect(2);
     loadgen(&["trace", "info", &csv]).expect(2);
 }
+
+#[test]
+fn other_tools_traces_are_read_and_multiplied() {
+    let folder = Folder::new("formats");
+    for (format, text) in [
+        (
+            "cachebench",
+            "key,op,size,op_count\na,GET,10,3\nb,SET,20,1\n",
+        ),
+        (
+            "ycsb",
+            "INSERT usertable user1 [ field0=abc ]\nREAD usertable user1 [ <all fields>]\n\
+             READ usertable user2 [ <all fields>]\nSCAN usertable user1 2 [ <all fields>]\n",
+        ),
+    ] {
+        let (from, trace) = (folder.file(format), folder.file(&format!("{format}.trace")));
+        std::fs::write(&from, text).unwrap();
+        let done = loadgen(&["trace", "convert", &from, &trace, "--from", format]).expect(0);
+        assert!(done.err.contains("4 operations"), "{}", done.err);
+        let replay = [
+            "replay",
+            &trace,
+            "--quick",
+            "--target",
+            "memory",
+            "--validate",
+        ];
+        let done = loadgen(
+            &[
+                &replay[..],
+                &[
+                    "--amp",
+                    "5",
+                    "--out",
+                    &folder.file(&format!("{format}.out")),
+                ],
+            ]
+            .concat(),
+        )
+        .expect(0);
+        let page =
+            std::fs::read_to_string(folder.file(&format!("{format}.out/report.json"))).unwrap();
+        assert!(page.contains("20 operations of "), "{format}: {}", done.out);
+        loadgen(&[&replay[..], &["--amp", "0"]].concat()).expect(2);
+    }
+}
