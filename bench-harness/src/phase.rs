@@ -128,6 +128,10 @@ pub fn run_phase(
         steady: Steady::Fixed,
         measuring: None,
     };
+    if phase.warmup.max.ns == 0 {
+        // Before there are drivers: they may be done before this thread has its turn again.
+        watch.measure_from(start_ns, target);
+    }
     std::thread::scope(|scope| {
         for (index, (plan, traffic)) in plans.iter().zip(&phase.traffic).enumerate() {
             let run = Run {
@@ -280,13 +284,7 @@ impl Watch<'_> {
                 self.window.close(now_ns);
             }
             if self.measuring.is_none() && self.warm_enough(now_ns) {
-                let from_ns = now_ns.max(self.window.start_ns);
-                self.measuring = Some((from_ns, ProcessUse::now(), target.counters()));
-                let to_ns = match self.phase.length {
-                    Length::Time(span) => from_ns + span.ns,
-                    Length::Ops(_) => OPEN,
-                };
-                self.window.measure(from_ns, to_ns);
+                self.measure_from(now_ns, target);
             }
             if now_ns >= next_report_ns && now_ns > self.window.start_ns {
                 progress(&self.report(now_ns));
@@ -297,12 +295,17 @@ impl Watch<'_> {
         self.window.close(self.clock.now_ns());
     }
 
+    fn measure_from(&mut self, from_ns: u64, target: &dyn Target) {
+        self.measuring = Some((from_ns, ProcessUse::now(), target.counters()));
+        let to_ns = match self.phase.length {
+            Length::Time(span) => from_ns + span.ns,
+            Length::Ops(_) => OPEN,
+        };
+        self.window.measure(from_ns, to_ns);
+    }
+
     fn warm_enough(&mut self, now_ns: u64) -> bool {
         let warmup = self.phase.warmup;
-        if warmup.max.ns == 0 {
-            // Counted phases and those without warm-up are measured from their first operation.
-            return true;
-        }
         let elapsed_ns = now_ns.saturating_sub(self.window.start_ns);
         if now_ns < self.window.start_ns || elapsed_ns < warmup.min.ns {
             return false;

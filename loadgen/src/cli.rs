@@ -472,7 +472,7 @@ pub struct RunArgs {
     /// Measured length of each phase: a time or a number of operations
     #[arg(long, value_name = "60s|1M")]
     pub duration: Option<Length>,
-    /// Warm-up of each phase: `auto` (until steady) or a time
+    /// Warm-up of each phase that lasts a time: `auto` (until steady) or a time
     #[arg(long, value_name = "auto|10s|0")]
     pub warmup: Option<String>,
     /// Run everything this many times, interleaved

@@ -389,8 +389,9 @@ impl Resolver<'_> {
         };
         let written = spec.warmup.as_ref().or(self.file.defaults.warmup.as_ref());
         let warmup = match (self.overrides.warmup, written, self.scale, length) {
+            // Counted from the first operation: a warm-up could use all of them up.
+            (.., Length::Ops(_)) => none,
             (Some(warmup), ..) => warmup,
-            (None, _, _, Length::Ops(_)) => none,
             (None, _, Scale::Quick, _) | (None, None, ..) => self.scale.warmup(),
             (None, Some(&WarmupSpec::Fixed(span)), ..) => Warmup {
                 min: span,

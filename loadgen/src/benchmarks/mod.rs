@@ -207,6 +207,19 @@ fn table(rows: &[Judged], peers: &[String]) -> Table {
     table
 }
 
+/// What neighbours do to a comparison.
+const SHARED: &str = ": the machine was shared. Turns spread what others took over all targets, but its harm is uneven: an \
+    engine with a thread of its own waits for the scheduler at each end of a call, one that works on its caller's \
+    thread does not. Repeat the run on a quiet machine before you believe a row";
+
+/// Over all phases together: one that a neighbour disturbed is not the run. Older reports do not know.
+fn others_share(report: &Report) -> Option<f64> {
+    let costs = || report.phases().map(|(_, phase)| &phase.cost);
+    let cores_ns: u64 = costs().map(|cost| cost.cores_ns).sum();
+    let others_ns: u64 = costs().map(|cost| cost.others_cpu_ns).sum();
+    (cores_ns > 0).then(|| others_ns as f64 / cores_ns as f64)
+}
+
 fn head(report: &Report, judged: &[(&str, Vec<Judged>)]) -> String {
     let rows = || judged.iter().flat_map(|(_, rows)| rows);
     let count = |verdict: &str| rows().filter(|row| row.verdict() == verdict).count();
@@ -218,7 +231,6 @@ fn head(report: &Report, judged: &[(&str, Vec<Judged>)]) -> String {
         .map(|result| result.repetition + 1)
         .max()
         .unwrap_or(0);
-    let load = report.environment.load_average_centi as f64 / 100.0;
     let mut text = String::new();
     let _ = writeln!(
         text,
@@ -238,15 +250,20 @@ fn head(report: &Report, judged: &[(&str, Vec<Judged>)]) -> String {
     for line in environment_line(report).lines() {
         let _ = writeln!(text, "- {line}");
     }
-    let shared = match load > 0.5 * report.environment.cores as f64 {
-        true => {
-            ": the machine was shared. Turns spread what others took over all targets, but its harm is uneven: an \
-             engine with a thread of its own waits for the scheduler at each end of a call, one that works on its \
-             caller's thread does not. Repeat the run on a quiet machine before you believe a row"
+    let _ = match others_share(report) {
+        None => {
+            let load = report.environment.load_average_centi as f64 / 100.0;
+            let busy = load > 0.5 * report.environment.cores as f64;
+            let shared = if busy { SHARED } else { "" };
+            writeln!(text, "- Load average before the run {load:.2}{shared}")
         }
-        false => "",
+        Some(share) => writeln!(
+            text,
+            "- Other processes took {:.0} % of the cores while it ran{}",
+            share * 100.0,
+            if share < 0.1 { "" } else { SHARED }
+        ),
     };
-    let _ = writeln!(text, "- Load average before the run {load:.2}{shared}");
     text.push_str(
         "\nEvery number is the median over the rounds; callers, engine and generator share the cores. In each round every \
          target has one turn, in an order drawn anew. The ratio is ours over the best peer's (bold) in the same \

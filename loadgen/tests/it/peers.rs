@@ -4,7 +4,17 @@ use super::{Folder, loadgen};
 
 /// Runs these workloads of the suite `peers` and writes everything into `out`.
 fn run(filters: &[&str], more: &[&str], out: &str) -> String {
-    let mut run = vec!["run", "--quick", "--suite", "peers", "--out", out];
+    // Counted, because a time could pass on a busy machine without a single operation.
+    let mut run = vec![
+        "run",
+        "--quick",
+        "--duration",
+        "500",
+        "--suite",
+        "peers",
+        "--out",
+        out,
+    ];
     filters
         .iter()
         .for_each(|filter| run.extend(["--filter", filter]));
