@@ -8,9 +8,9 @@ use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use ringkeep_shard::{Call, CommitClock, Durability, Op, Pins, Reply, ShardId, Version};
+use ringkeep_shard::{Call, CommitClock, Durability, Op, Pins, Reply, ShardId, Version, Written};
 
-use crate::batch::{check, check_key, check_value, delete, grouped, put};
+use crate::batch::{check, check_key, check_value, delete, grouped};
 use crate::host::{Outcome, Post};
 use crate::mailbox::Lost;
 use crate::open::{self, Opened};
@@ -86,31 +86,52 @@ impl Database {
 
     /// The newest value of a key.
     pub fn get(&self, key: impl AsRef<[u8]>) -> Result<Option<Vec<u8>>> {
-        let key = key.as_ref();
-        match self.0.read_row(key)? {
-            Some(value) => Ok(Some(value)),
-            None => {
-                let (shard, call) = self.0.get(key, None)?;
-                self.0.shards.ask(shard, call).map(value)
-            }
-        }
+        let mut value = Vec::new();
+        Ok(self.get_into(key, &mut value)?.then_some(value))
     }
 
     /// [`Database::get`] as a future.
-    pub fn get_async(
-        &self,
-        key: impl AsRef<[u8]>,
-    ) -> impl Future<Output = Result<Option<Vec<u8>>>> + Send {
-        let call = self.0.get(key.as_ref(), None);
-        async move {
-            let (shard, call) = call?;
-            if let Call::Get { key, .. } = &call
-                && let Some(value) = self.0.read_row(key)?
-            {
-                return Ok(Some(value));
-            }
-            self.0.shards.ask_async(shard, call).await.map(value)
+    pub async fn get_async(&self, key: impl AsRef<[u8]>) -> Result<Option<Vec<u8>>> {
+        let mut value = Vec::new();
+        let found = self.get_into_async(key, &mut value).await?;
+        Ok(found.then_some(value))
+    }
+
+    /// Puts the newest value of a key in `value`, in place of what that holds; false, and `value` empty, when there is
+    /// none. A value that is in memory costs no allocation if `value` has room for it.
+    ///
+    /// ```
+    /// # fn main() -> ringkeep::Result<()> {
+    /// # let folder = std::env::temp_dir().join(format!("ringkeep-doc-into-{}", std::process::id()));
+    /// # let options = ringkeep::Options { direct: ringkeep::Direct::Optional, ..ringkeep::Options::small() };
+    /// # let db = ringkeep::Database::open(&folder, options)?;
+    /// let mut value = Vec::with_capacity(100);
+    /// db.put("hello", "world")?;
+    /// assert!(db.get_into("hello", &mut value)?);
+    /// assert_eq!(value, b"world");
+    /// # db.close()?;
+    /// # std::fs::remove_dir_all(&folder).unwrap();
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn get_into(&self, key: impl AsRef<[u8]>, value: &mut Vec<u8>) -> Result<bool> {
+        let key = key.as_ref();
+        if self.0.read_row(key, value)? {
+            return Ok(true);
         }
+        let (shard, call) = self.0.get(key, None, value);
+        let reply = self.0.shards.ask(shard, call)?;
+        Ok(take_value(reply, value))
+    }
+
+    /// [`Database::get_into`] as a future. Dropped before its end, or failed, it leaves `value` empty.
+    pub async fn get_into_async(&self, key: impl AsRef<[u8]>, value: &mut Vec<u8>) -> Result<bool> {
+        if self.0.read_row(key.as_ref(), value)? {
+            return Ok(true);
+        }
+        let (shard, call) = self.0.get(key.as_ref(), None, value);
+        let reply = self.0.shards.ask_async(shard, call).await?;
+        Ok(take_value(reply, value))
     }
 
     /// The values of several keys, in their order, all from the same instant.
@@ -300,38 +321,43 @@ impl Database {
 
 impl Inner {
     /// Without asking anybody.
-    fn read_row(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
+    fn read_row(&self, key: &[u8], value: &mut Vec<u8>) -> Result<bool> {
+        value.clear();
         check_key(key)?;
-        let mut value = Vec::new();
-        Ok(self.shards.read_row(key, &mut value)?.then_some(value))
+        self.shards.read_row(key, value)
     }
 
-    /// The call for a key at a pinned version, or now.
-    pub(crate) fn get(&self, key: &[u8], at: Option<Version>) -> Result<(ShardId, Call)> {
-        check_key(key)?;
+    /// The call for a key that was checked, at a pinned version or now. The memory of `value` goes with it and comes
+    /// back with the answer.
+    pub(crate) fn get(
+        &self,
+        key: &[u8],
+        at: Option<Version>,
+        value: &mut Vec<u8>,
+    ) -> (ShardId, Call) {
         let call = Call::Get {
-            key: key.into(),
+            key: desk::key(key),
             at,
+            room: std::mem::take(value),
         };
-        Ok((self.shards.routing.shard(key), call))
+        (self.shards.routing.shard(key), call)
     }
 
     fn put(&self, key: &[u8], value: &[u8], durability: Durability) -> Result<(ShardId, Call)> {
         check_key(key)?;
         // Before the copy: a value over the limit may be far over it.
         check_value(value)?;
-        Ok(self.one(put(key, value), durability))
+        Ok(self.one(desk::put(key, value), durability))
     }
 
     fn delete(&self, key: &[u8], durability: Durability) -> Result<(ShardId, Call)> {
         check_key(key)?;
-        Ok(self.one(delete(key), durability))
+        Ok(self.one(vec![delete(key)], durability))
     }
 
-    fn one(&self, op: Op, durability: Durability) -> (ShardId, Call) {
-        debug_assert!(check(&op).is_ok());
-        let shard = self.shards.routing.shard(op.key());
-        let ops = vec![op];
+    fn one(&self, ops: Vec<Op>, durability: Durability) -> (ShardId, Call) {
+        debug_assert!(ops.len() == 1 && check(&ops[0]).is_ok());
+        let shard = self.shards.routing.shard(ops[0].key());
         (shard, Call::Write { ops, durability })
     }
 
@@ -439,16 +465,24 @@ impl fmt::Debug for Database {
     }
 }
 
-pub(crate) fn value(reply: Reply) -> Option<Vec<u8>> {
+/// Puts the answer's value where it belongs; false when there is none.
+pub(crate) fn take_value(reply: Reply, value: &mut Vec<u8>) -> bool {
     match reply {
-        Reply::Value(value) => value.map(<[u8]>::into_vec),
+        Reply::Value(got) => {
+            desk::keep_key(got.key);
+            *value = got.value;
+            got.found
+        }
         reply => wrong(&reply),
     }
 }
 
 pub(crate) fn written(reply: Reply) -> Version {
     match reply {
-        Reply::Written(version) => version,
+        Reply::Written(Written { version, ops }) => {
+            desk::keep_ops(ops);
+            version
+        }
         reply => wrong(&reply),
     }
 }

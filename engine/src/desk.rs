@@ -1,5 +1,5 @@
-//! What each calling thread keeps: its lane, a reply slot that it uses again and again, and the
-//! means to sleep until an answer comes.
+//! What each calling thread keeps: its lane, a reply slot and memory for keys and values that it uses again and
+//! again, and the means to sleep until an answer comes.
 
 use std::cell::Cell;
 use std::future::Future;
@@ -10,8 +10,11 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use crossbeam_utils::sync::{Parker, Unparker};
+use ringkeep_shard::Op;
 
+use crate::batch;
 use crate::host::Outcome;
+use crate::limits::DESK_VALUE_BYTES_MAX;
 use crate::mailbox::Idle;
 use crate::patience::Patience;
 
@@ -26,6 +29,10 @@ struct Desk {
     parker: Parker,
     waker: Waker,
     slot: Cell<Option<Idle<Outcome>>>,
+    /// Of the last get, for the next one.
+    key: Cell<Vec<u8>>,
+    /// Of the last put, for the next one: at most one change.
+    ops: Cell<Vec<Op>>,
     patience: Cell<Patience>,
 }
 
@@ -50,6 +57,8 @@ impl Desk {
             parker,
             waker,
             slot: Cell::new(None),
+            key: Cell::default(),
+            ops: Cell::default(),
             patience: Cell::default(),
         }
     }
@@ -69,6 +78,46 @@ pub(crate) fn slot() -> Idle<Outcome> {
 /// Keeps a slot for the next call.
 pub(crate) fn keep(slot: Idle<Outcome>) {
     let _ = DESK.try_with(|desk| desk.slot.set(Some(slot)));
+}
+
+/// A copy of a key.
+pub(crate) fn key(key: &[u8]) -> Vec<u8> {
+    let mut copy = DESK.try_with(|desk| desk.key.take()).unwrap_or_default();
+    copy.clear();
+    copy.extend_from_slice(key);
+    copy
+}
+
+/// Keeps its memory for the next call.
+pub(crate) fn keep_key(key: Vec<u8>) {
+    let _ = DESK.try_with(|desk| desk.key.set(key));
+}
+
+/// The changes of a call that puts one value.
+pub(crate) fn put(key: &[u8], value: &[u8]) -> Vec<Op> {
+    let mut ops = DESK.try_with(|desk| desk.ops.take()).unwrap_or_default();
+    match ops.first_mut() {
+        Some(Op::Put {
+            key: key_room,
+            value: value_room,
+        }) => {
+            key_room.clear();
+            key_room.extend_from_slice(key);
+            value_room.clear();
+            value_room.extend_from_slice(value);
+        }
+        _ => ops = vec![batch::put(key, value)],
+    }
+    ops
+}
+
+/// Keeps the memory of a put for the next one, unless it is much.
+pub(crate) fn keep_ops(ops: Vec<Op>) {
+    if let [Op::Put { value, .. }] = &ops[..]
+        && value.capacity() <= DESK_VALUE_BYTES_MAX
+    {
+        let _ = DESK.try_with(|desk| desk.ops.set(ops));
+    }
 }
 
 /// Polls `ready` for at most `time`, if that has paid lately on this thread.

@@ -7,6 +7,9 @@ pub use ringkeep_shard::limits::{BATCH_BYTES_MAX, KEY_BYTES_MAX, SHARDS_MAX, VAL
 /// Changes in one batch: what a shard's log accepts as one record.
 pub(crate) const BATCH_OPS_MAX: usize = ringkeep_shard::limits::BATCH_OPS_MAX;
 
+/// A thread keeps the memory of its last put for the next one if the value took no more than this.
+pub(crate) const DESK_VALUE_BYTES_MAX: usize = 64 << 10;
+
 /// Items in one lane of an inbox. A sender finds it full only while the host is behind by as much.
 pub(crate) const LANE_ITEMS: usize = 256;
 

@@ -11,7 +11,7 @@ use ringkeep_shard::{Call, Reply, Rows, ShardId};
 
 use crate::host::{Answer, Obituaries, Outcome, Post, host_of};
 use crate::limits::{OBITUARY_WAIT, SPIN};
-use crate::mailbox::{Idle, Inbox, Lost, Refused, Waiting};
+use crate::mailbox::{Inbox, Lost, Refused, Waiting};
 use crate::routing::Routing;
 use crate::{Error, Result, desk, error};
 
@@ -105,6 +105,9 @@ impl Shards {
         self.check_open()?;
         let mut question = self.question(shard, call);
         let outcome = poll_fn(|context| question.poll(self, context)).await;
+        if let Some(slot) = question.waiting.into_idle() {
+            desk::keep(slot);
+        }
         self.reply(shard, outcome)
     }
 
@@ -226,7 +229,7 @@ impl Shards {
 
 impl Question {
     fn new(shard: ShardId, host: usize, post: impl FnOnce(Answer) -> Post) -> Question {
-        let (waiting, answer) = Idle::new().ask();
+        let (waiting, answer) = desk::slot().ask();
         Question {
             shard,
             host,

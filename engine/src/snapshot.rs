@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use ringkeep_shard::{Pin, Version};
 
-use crate::database::{Inner, value};
+use crate::batch::check_key;
+use crate::database::{Inner, take_value};
 use crate::scan::{KeyRange, Keys, Scan};
 use crate::{Result, desk};
 
@@ -54,20 +55,24 @@ impl Snapshot {
 
     /// The value that a key had.
     pub fn get(&self, key: impl AsRef<[u8]>) -> Result<Option<Vec<u8>>> {
-        let (shard, call) = self.inner.get(key.as_ref(), Some(self.version()))?;
-        self.inner.shards.ask(shard, call).map(value)
+        check_key(key.as_ref())?;
+        let mut value = Vec::new();
+        let (shard, call) = self
+            .inner
+            .get(key.as_ref(), Some(self.version()), &mut value);
+        let reply = self.inner.shards.ask(shard, call)?;
+        Ok(take_value(reply, &mut value).then_some(value))
     }
 
     /// [`Snapshot::get`] as a future.
-    pub fn get_async(
-        &self,
-        key: impl AsRef<[u8]>,
-    ) -> impl Future<Output = Result<Option<Vec<u8>>>> + Send {
-        let call = self.inner.get(key.as_ref(), Some(self.version()));
-        async move {
-            let (shard, call) = call?;
-            self.inner.shards.ask_async(shard, call).await.map(value)
-        }
+    pub async fn get_async(&self, key: impl AsRef<[u8]>) -> Result<Option<Vec<u8>>> {
+        check_key(key.as_ref())?;
+        let mut value = Vec::new();
+        let (shard, call) = self
+            .inner
+            .get(key.as_ref(), Some(self.version()), &mut value);
+        let reply = self.inner.shards.ask_async(shard, call).await?;
+        Ok(take_value(reply, &mut value).then_some(value))
     }
 
     /// The values that several keys had, in their order.

@@ -11,7 +11,7 @@ fn append(c: &mut Criterion) {
         let ops: Vec<Op> = (0..writes)
             .map(|n| Op::Put {
                 key: n.to_be_bytes().into(),
-                value: vec![n as u8; 100].into(),
+                value: vec![n as u8; 100],
             })
             .collect();
         let (mut payload, mut frame) = (Vec::new(), vec![0; 64 << 10]);

@@ -28,14 +28,14 @@ pub enum Op {
     /// Store a value.
     Put {
         /// The key.
-        key: Box<[u8]>,
+        key: Vec<u8>,
         /// Its new value.
-        value: Box<[u8]>,
+        value: Vec<u8>,
     },
     /// Remove the key.
     Delete {
         /// The key.
-        key: Box<[u8]>,
+        key: Vec<u8>,
     },
 }
 
@@ -96,9 +96,11 @@ pub enum Call {
     /// One key, at a pinned version or now.
     Get {
         /// The key.
-        key: Box<[u8]>,
+        key: Vec<u8>,
         /// A pinned version; the present when absent.
         at: Option<Version>,
+        /// Empty, and where the value goes: no memory is taken if it has room.
+        room: Vec<u8>,
     },
     /// Several keys, answered in order.
     MultiGet {
@@ -173,15 +175,35 @@ pub struct ScanPage {
     pub done: bool,
 }
 
+/// The answer to a `Get`, with the memory that the call brought: who keeps it asks the next time without taking any.
+#[derive(Debug)]
+pub struct Got {
+    /// The key is there.
+    pub found: bool,
+    /// Its value; empty when it is not.
+    pub value: Vec<u8>,
+    /// The call's own.
+    pub key: Vec<u8>,
+}
+
+/// The answer to a write, with the memory that the call brought.
+#[derive(Debug)]
+pub struct Written {
+    /// What the write is visible from.
+    pub version: Version,
+    /// The call's own; nothing after a batch over several shards.
+    pub ops: Vec<Op>,
+}
+
 /// A shard's answer.
 #[derive(Debug)]
 pub enum Reply {
     /// To `Get`.
-    Value(Option<Box<[u8]>>),
+    Value(Got),
     /// To `MultiGet`.
     Values(Vec<Option<Box<[u8]>>>),
     /// To `Write`, `Commit` and `Transact`.
-    Written(Version),
+    Written(Written),
     /// To `Scan`.
     Page(ScanPage),
     /// To `Pause`, `Flush`, `Compact` and `Close`.

@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use ringkeep_io::Nanos;
 use ringkeep_io::planted::{Defect, planted};
 
-use crate::call::{Change, Durability, Op, Reply};
+use crate::call::{Change, Durability, Op, Reply, Written};
 use crate::core::Core;
 use crate::cross_shard::Decision;
 use crate::error::Error;
@@ -23,6 +23,9 @@ use crate::version::{ShardId, Version};
 
 /// Changes in line that one transaction looks at.
 const LINE_LOOKED_THROUGH: usize = 64;
+
+/// Lists kept for their memory: as many as frames in flight, and one being filled.
+const ACKS_SPARE_MAX: usize = 3;
 
 /// What waits for the log, and what is in it unacknowledged.
 pub(crate) struct Commits<T> {
@@ -41,6 +44,9 @@ pub(crate) struct Commits<T> {
     close_at: Option<Nanos>,
     /// The payload of the group being built, kept for its memory.
     payload: Vec<u8>,
+    /// The members of the group being built, and lists of whom to answer: empty, kept for their memory.
+    members: Vec<Pending<T>>,
+    acks_spare: Vec<Acks<T>>,
 }
 
 struct Pending<T> {
@@ -75,8 +81,11 @@ struct Group<T> {
     durable: bool,
     /// The shortest interval asked for.
     periodic: Option<Nanos>,
-    acks: Vec<Ack<T>>,
+    acks: Acks<T>,
 }
+
+/// Who hears of a group, and the changes that each of them handed in, which go back for their memory.
+type Acks<T> = Vec<(Ack<T>, Vec<Op>)>;
 
 struct Large {
     payload: Vec<u8>,
@@ -97,6 +106,8 @@ impl<T> Default for Commits<T> {
             sync_at: None,
             close_at: None,
             payload: Vec::new(),
+            members: Vec::new(),
+            acks_spare: Vec::new(),
         }
     }
 }
@@ -339,8 +350,13 @@ impl<T: 'static> Core<T> {
                 let mut commits = self.commits.borrow_mut();
                 commits.sync_at = Some(commits.sync_at.map_or(due, |at| at.min(due)));
             }
-            for ack in group.acks {
-                self.acknowledge(ack, group.version);
+            let mut acks = group.acks;
+            for (ack, ops) in acks.drain(..) {
+                self.acknowledge(ack, ops, group.version);
+            }
+            let spare = &mut self.commits.borrow_mut().acks_spare;
+            if spare.len() < ACKS_SPARE_MAX {
+                spare.push(acks);
             }
         }
         if published {
@@ -348,11 +364,11 @@ impl<T: 'static> Core<T> {
         }
     }
 
-    fn acknowledge(&self, ack: Ack<T>, version: Version) {
+    fn acknowledge(&self, ack: Ack<T>, ops: Vec<Op>, version: Version) {
         match ack {
             Ack::Caller(token) => {
                 self.stats.borrow_mut().writes += 1;
-                self.reply(token, Reply::Written(version));
+                self.reply(token, Reply::Written(Written { version, ops }));
             }
             Ack::Vote(transaction, coordinator) => self.send(
                 coordinator,
@@ -370,7 +386,7 @@ impl<T: 'static> Core<T> {
                 stats.writes += 1;
                 stats.commits_coordinated += u64::from(!participants.is_empty());
                 drop(stats);
-                self.reply(token, Reply::Written(version));
+                self.reply(token, Reply::Written(Written { version, ops }));
             }
             Ack::Outcome(transaction, coordinator) => {
                 self.transactions.borrow_mut().settled(transaction);
@@ -442,10 +458,11 @@ impl<T: 'static> Core<T> {
     fn start_group(&self, count: usize, payload_max: usize) {
         let version = self.clock.next();
         let millis = self.note_time(version);
-        let (members, mut payload) = {
+        let (mut members, mut payload) = {
             let mut commits = self.commits.borrow_mut();
             commits.close_at = None;
-            let members: Vec<_> = commits.pending.drain(..count).collect();
+            let mut members = std::mem::take(&mut commits.members);
+            members.extend(commits.pending.drain(..count));
             commits.served += count as u64;
             (members, std::mem::take(&mut commits.payload))
         };
@@ -492,7 +509,8 @@ impl<T: 'static> Core<T> {
             });
             u64::MAX
         };
-        let acks = self.apply(members, version, first_sequence);
+        let acks = self.apply(&mut members, version, first_sequence);
+        self.commits.borrow_mut().members = members;
         if planted(Defect::VisibleBeforeAnswered) {
             self.publish(version);
         }
@@ -553,13 +571,19 @@ impl<T: 'static> Core<T> {
     }
 
     /// Puts the group's changes in the memtable, above what anybody may see yet.
-    fn apply(&self, members: Vec<Pending<T>>, version: Version, sequence: u64) -> Vec<Ack<T>> {
+    fn apply(&self, members: &mut Vec<Pending<T>>, version: Version, sequence: u64) -> Acks<T> {
         let generation = std::rc::Rc::clone(self.memtables.borrow().active());
         let mut memtable = generation.table.borrow_mut();
         let mut stats = self.stats.borrow_mut();
-        let mut acks = Vec::with_capacity(members.len());
+        let mut acks = self
+            .commits
+            .borrow_mut()
+            .acks_spare
+            .pop()
+            .unwrap_or_default();
+        acks.reserve(members.len());
         let (mut unlocked, mut brought) = (false, 0);
-        for write in members {
+        for write in members.drain(..) {
             match &write.body {
                 Body::Ops(ops) | Body::Record(Record::Decide { ops, .. }) => {
                     self.hide_rows(ops);
@@ -587,7 +611,11 @@ impl<T: 'static> Core<T> {
                 transactions.unlock(*transaction);
                 unlocked = true;
             }
-            acks.push(write.ack);
+            let ops = match write.body {
+                Body::Ops(ops) => ops,
+                Body::Record(_) => Vec::new(),
+            };
+            acks.push((write.ack, ops));
         }
         drop((memtable, stats));
         self.compaction.pace.bring(brought);
@@ -682,7 +710,7 @@ impl<T: 'static> Core<T> {
             pending.append(&mut commits.held_up);
             (std::mem::take(&mut commits.groups), pending)
         };
-        for ack in groups.into_iter().flat_map(|group| group.acks) {
+        for (ack, _) in groups.into_iter().flat_map(|group| group.acks) {
             let reason = reason.to_string();
             self.refuse(ack, Error::Unknown { reason });
         }

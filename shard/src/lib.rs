@@ -52,7 +52,7 @@ mod varint;
 #[doc(hidden)]
 pub mod bench;
 
-pub use call::{Call, Durability, Entry, Op, Reply, ScanCall, ScanPage};
+pub use call::{Call, Durability, Entry, Got, Op, Reply, ScanCall, ScanPage, Written};
 pub use error::{Error, Result};
 pub use letter::Letter;
 pub use replay::ReplayedLog;

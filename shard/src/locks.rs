@@ -124,7 +124,7 @@ mod tests {
     const THIRD: TransactionId = TransactionId(3);
 
     fn put(key: &str) -> Op {
-        let (key, value) = (key.as_bytes().into(), Box::default());
+        let (key, value) = (key.as_bytes().into(), Vec::new());
         Op::Put { key, value }
     }
 

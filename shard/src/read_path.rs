@@ -7,7 +7,7 @@ use std::rc::Rc;
 use ringkeep_io::planted::{Defect, planted};
 use ringkeep_io::{Buffer, PAGE};
 
-use crate::call::Reply;
+use crate::call::{Got, Reply};
 use crate::core::Core;
 use crate::error::{Error, Result};
 use crate::page_cache::PageCache;
@@ -18,7 +18,10 @@ type Value = Option<Box<[u8]>>;
 
 /// What a look at memory found.
 enum Looked {
-    Here(Value),
+    /// The value, if any, was put where the looker said.
+    Here {
+        found: bool,
+    },
     Needs(Rc<Table>, BlockHandle),
 }
 
@@ -41,20 +44,27 @@ impl BlockSource for Blocks<'_> {
 }
 
 impl<T: 'static> Core<T> {
-    pub fn accept_get(self: &Rc<Self>, token: T, key: Box<[u8]>, at: Option<Version>) {
+    pub fn accept_get(
+        self: &Rc<Self>,
+        token: T,
+        key: Vec<u8>,
+        at: Option<Version>,
+        mut value: Vec<u8>,
+    ) {
+        debug_assert!(value.is_empty());
         if self.is_settled(at)
             && self.check_readable().is_ok()
-            && let Looked::Here(value) = self.look(&key, self.read_version(at), &[])
+            && let Looked::Here { found } = self.look(&key, self.read_version(at), &[], &mut value)
         {
-            self.count_get(&value);
-            self.offer(&key, at, &value);
-            return self.reply(token, Reply::Value(value));
+            self.count_get(found);
+            self.offer(&key, at, found, &value);
+            return self.reply(token, Reply::Value(Got { found, value, key }));
         }
         self.stats.borrow_mut().gets_waited += 1;
         let core = Rc::clone(self);
         self.tasks.spawn(async move {
-            match core.get(&key, at).await {
-                Ok(value) => core.reply(token, Reply::Value(value)),
+            match core.get(&key, at, &mut value).await {
+                Ok(found) => core.reply(token, Reply::Value(Got { found, value, key })),
                 Err(error) => core.reply(token, Reply::Failed(error)),
             }
         });
@@ -66,10 +76,11 @@ impl<T: 'static> Core<T> {
         let mut values: Vec<Value> = vec![None; keys.len()];
         let mut missing = Vec::new();
         for (index, key) in keys.into_iter().enumerate() {
-            match settled.then(|| self.look(&key, version, &[])) {
-                Some(Looked::Here(value)) => {
-                    self.count_get(&value);
-                    values[index] = value;
+            let mut value = Vec::new();
+            match settled.then(|| self.look(&key, version, &[], &mut value)) {
+                Some(Looked::Here { found }) => {
+                    self.count_get(found);
+                    values[index] = found.then_some(value.into_boxed_slice());
                 }
                 _ => missing.push((index, key)),
             }
@@ -95,7 +106,9 @@ impl<T: 'static> Core<T> {
         for (index, key) in missing {
             let (core, gathering) = (Rc::clone(self), Rc::clone(&gathering));
             self.tasks.spawn(async move {
-                let value = core.get(&key, at).await;
+                let mut value = Vec::new();
+                let found = core.get(&key, at, &mut value).await;
+                let value = found.map(|found| found.then_some(value.into_boxed_slice()));
                 core.gather(&gathering, index, value);
             });
         }
@@ -120,17 +133,17 @@ impl<T: 'static> Core<T> {
         }
     }
 
-    async fn get(&self, key: &[u8], at: Option<Version>) -> Result<Value> {
+    async fn get(&self, key: &[u8], at: Option<Version>, value: &mut Vec<u8>) -> Result<bool> {
         self.published.wait_until(|| self.is_settled(at)).await;
         let mut held = Vec::new();
         loop {
             self.check_readable()?;
             // The present is asked anew each time: a version seen before the wait may be merged away.
-            match self.look(key, self.read_version(at), &held) {
-                Looked::Here(value) => {
-                    self.count_get(&value);
-                    self.offer(key, at, &value);
-                    return Ok(value);
+            match self.look(key, self.read_version(at), &held, value) {
+                Looked::Here { found } => {
+                    self.count_get(found);
+                    self.offer(key, at, found, value);
+                    return Ok(found);
                 }
                 Looked::Needs(table, handle) => {
                     let block = self.load_block(&table, handle).await?;
@@ -141,23 +154,38 @@ impl<T: 'static> Core<T> {
     }
 
     /// Only the present may be shown to others.
-    fn offer(&self, key: &[u8], at: Option<Version>, value: &Value) {
-        if let (None, Some(value)) = (at, value) {
+    fn offer(&self, key: &[u8], at: Option<Version>, found: bool, value: &[u8]) {
+        if at.is_none() && found {
             self.offer_row(key, value);
         }
     }
 
-    fn count_get(&self, value: &Value) {
+    fn count_get(&self, found: bool) {
         let mut stats = self.stats.borrow_mut();
         stats.gets += 1;
-        stats.gets_found += u64::from(value.is_some());
+        stats.gets_found += u64::from(found);
     }
 
-    /// Looks through everything that is in memory, newest first: the first version found is the one.
-    fn look(&self, key: &[u8], at: Version, held: &[(TableId, Rc<Block>)]) -> Looked {
+    /// Looks through everything that is in memory, newest first: the first version found is the one, and its value goes
+    /// to `room`.
+    fn look(
+        &self,
+        key: &[u8],
+        at: Version,
+        held: &[(TableId, Rc<Block>)],
+        room: &mut Vec<u8>,
+    ) -> Looked {
+        // No more than the value needs: most keep it.
+        let mut here = |value: &[u8]| {
+            room.reserve_exact(value.len());
+            room.extend_from_slice(value);
+            Looked::Here { found: true }
+        };
         for generation in self.memtables.borrow().newest_first() {
-            if let Some(value) = generation.table.borrow().get(key, at) {
-                return Looked::Here(value.map(Box::from));
+            match generation.table.borrow().get(key, at) {
+                Some(Some(value)) => return here(value),
+                Some(None) => return Looked::Here { found: false },
+                None => {}
             }
         }
         let blocks = Blocks {
@@ -175,13 +203,13 @@ impl<T: 'static> Core<T> {
                 continue;
             }
             match table.find(key, at, &blocks) {
-                Found::Value(value, _) => return Looked::Here(Some(Box::from(&*value))),
-                Found::Tombstone(_) => return Looked::Here(None),
+                Found::Value(value, _) => return here(&value),
+                Found::Tombstone(_) => return Looked::Here { found: false },
                 Found::Absent => {}
                 Found::Needs(handle) => return Looked::Needs(Rc::clone(table), handle),
             }
         }
-        Looked::Here(None)
+        Looked::Here { found: false }
     }
 
     /// Reads one block into the cache.

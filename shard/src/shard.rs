@@ -225,7 +225,7 @@ impl<T: 'static> Shard<T> {
     pub fn accept(&mut self, token: T, call: Call) {
         let core = &self.core;
         match call {
-            Call::Get { key, at } => core.accept_get(token, key, at),
+            Call::Get { key, at, room } => core.accept_get(token, key, at, room),
             Call::MultiGet { keys, at } => core.accept_multi_get(token, keys, at),
             Call::Write { ops, durability } => core.accept_write(token, ops, durability),
             Call::Commit { parts } => core.accept_commit(token, parts),

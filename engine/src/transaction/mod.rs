@@ -308,8 +308,13 @@ impl Transaction {
 /// Each shard's share; first the one of the first key that is changed, which coordinates.
 fn parts(writes: Writes, reads: Option<ReadSet>, routing: &crate::routing::Routing) -> Vec<Part> {
     let op = |(key, value): (Box<[u8]>, Option<Box<[u8]>>)| match value {
-        Some(value) => Op::Put { key, value },
-        None => Op::Delete { key },
+        Some(value) => Op::Put {
+            key: key.into_vec(),
+            value: value.into_vec(),
+        },
+        None => Op::Delete {
+            key: key.into_vec(),
+        },
     };
     let (keys, ranges) = reads.unwrap_or_default().into_parts(&writes);
     let ops = writes.into_iter().map(op).collect();

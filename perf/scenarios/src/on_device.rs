@@ -71,6 +71,7 @@ impl OnDevice {
         self.rate(together, seconds, |number| Call::Get {
             key: key(number.wrapping_mul(7919) % RECORDS).into(),
             at: None,
+            room: Vec::new(),
         })
     }
 

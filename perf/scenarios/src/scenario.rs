@@ -155,8 +155,9 @@ fn visit(step: u64, of: u64) -> u64 {
 
 fn get_of(key: Vec<u8>) -> Call {
     Call::Get {
-        key: key.into(),
+        key,
         at: None,
+        room: Vec::with_capacity(VALUE_BYTES),
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use ringkeep_io::{DiskCounters, Io, SimulatedDisk, SimulatedOptions};
 use ringkeep_shard::{
-    Call, CommitClock, Durability, Identity, Op, Pins, Reply, Shard, ShardId, ShardOptions,
+    Call, CommitClock, Durability, Got, Identity, Op, Pins, Reply, Shard, ShardId, ShardOptions,
     ShardStats, Version,
 };
 use xxhash_rust::xxh3::Xxh3;
@@ -103,10 +103,9 @@ impl World {
         records: impl IntoIterator<Item = (Vec<u8>, Vec<u8>)>,
         durability: Durability,
     ) -> Call {
-        let ops = records.into_iter().map(|(key, value)| Op::Put {
-            key: key.into(),
-            value: value.into(),
-        });
+        let ops = records
+            .into_iter()
+            .map(|(key, value)| Op::Put { key, value });
         Call::Write {
             ops: ops.collect(),
             durability,
@@ -220,7 +219,7 @@ impl World {
                         self.live.insert(op.key().to_vec(), op.bytes() as u64);
                     }
                 }
-                Call::Get { key, at: None } => self.asked.update(key),
+                Call::Get { key, at: None, .. } => self.asked.update(key),
                 other => self.asked.update(format!("{other:?}").as_bytes()),
             }
         }
@@ -233,8 +232,8 @@ impl World {
                 Reply::Failed(error) => panic!("call {token} failed: {error}"),
                 // Commit versions are the engine's own affair.
                 Reply::Written(_) => self.answered.update(b"written"),
-                Reply::Value(Some(value)) => self.answered.update(&value),
-                Reply::Value(None) => self.answered.update(b"nothing"),
+                Reply::Value(Got { found: false, .. }) => self.answered.update(b"nothing"),
+                Reply::Value(got) => self.answered.update(&got.value),
                 Reply::Page(page) => {
                     for (key, value) in &page.entries {
                         self.answered.update(key);

@@ -71,9 +71,15 @@ impl Held {
 
     fn get(&mut self, shard: u16, key: u64) -> Result<Option<u64>> {
         let key = key.to_be_bytes().into();
-        match self.ask(shard, Call::Get { key, at: None }) {
-            Some(Reply::Value(value)) => {
-                Ok(value.map(|value| u64::from_be_bytes((*value).try_into().expect("a number"))))
+        let call = Call::Get {
+            key,
+            at: None,
+            room: Vec::new(),
+        };
+        match self.ask(shard, call) {
+            Some(Reply::Value(got)) => {
+                let number = || u64::from_be_bytes(got.value[..].try_into().expect("a number"));
+                Ok(got.found.then(number))
             }
             Some(Reply::Failed(error)) => Err(error),
             other => panic!("{other:?} is no answer to a get"),

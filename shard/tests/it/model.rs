@@ -32,7 +32,7 @@ fn random_ops(random: &mut Random, number: u64) -> Vec<Op> {
         .map(|_| {
             let key = format!("key{:03}", random.below(120)).into_bytes();
             if random.chance(200) {
-                return Op::Delete { key: key.into() };
+                return Op::Delete { key };
             }
             // Mostly small; sometimes a block of its own; seldom a group of several frames.
             let length = match random.below(100) {
@@ -47,10 +47,7 @@ fn random_ops(random: &mut Random, number: u64) -> Vec<Op> {
                 let tail = number as u8;
                 value[kept..].fill(tail);
             }
-            Op::Put {
-                key: key.into(),
-                value: value.into(),
-            }
+            Op::Put { key, value }
         })
         .collect()
 }

@@ -25,7 +25,11 @@ fn world() -> (World, Arc<Rows>) {
 
 fn get(at: Option<Version>) -> Call {
     let key = b"key".as_slice().into();
-    Call::Get { key, at }
+    Call::Get {
+        key,
+        at,
+        room: Vec::new(),
+    }
 }
 
 #[test]
@@ -74,13 +78,13 @@ fn an_answer_that_waits_to_be_shown_is_forgotten_when_its_key_is_written() {
 fn a_read_of_the_past_shows_nothing() {
     let (mut world, rows) = world();
     let token = world.put(b"key", b"new", Durability::Sync);
-    let Reply::Written(version) = world.wait(token) else {
+    let Reply::Written(written) = world.wait(token) else {
         panic!("it was not written");
     };
-    let token = world.call(get(Some(Version(version.0 - 1))));
-    let Reply::Value(value) = world.wait(token) else {
+    let token = world.call(get(Some(Version(written.version.0 - 1))));
+    let Reply::Value(got) = world.wait(token) else {
         panic!("no value");
     };
-    assert_eq!(value.as_deref(), Some(&b"old"[..]));
+    assert_eq!((got.found, &got.value[..]), (true, &b"old"[..]));
     assert_eq!(shown(&rows, b"key"), None);
 }

@@ -292,10 +292,11 @@ impl World {
         let call = Call::Get {
             key: key.into(),
             at: None,
+            room: Vec::new(),
         };
         let token = self.call(call);
         match self.wait(token) {
-            Reply::Value(value) => Ok(value.map(Vec::from)),
+            Reply::Value(got) => Ok(got.found.then_some(got.value)),
             Reply::Failed(error) => Err(error),
             other => panic!("{other:?} is no answer to a get"),
         }
