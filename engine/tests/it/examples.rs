@@ -17,6 +17,10 @@ fn example(name: &str) -> PathBuf {
 }
 
 fn run(name: &str, expected: &str) {
+    assert_eq!(output(name), expected, "{name}");
+}
+
+fn output(name: &str) -> String {
     let folder = Folder::new();
     let output = Command::new(example(name))
         .arg(folder.db())
@@ -27,7 +31,7 @@ fn run(name: &str, expected: &str) {
         "{name}: {}",
         String::from_utf8_lossy(&output.stderr)
     );
-    assert_eq!(String::from_utf8_lossy(&output.stdout), expected, "{name}");
+    String::from_utf8(output.stdout).unwrap()
 }
 
 #[test]
@@ -45,4 +49,5 @@ fn every_example_does_what_it_says() {
         "fruit:apple = red\nfruit:cherry = red\nfruit:plum = blue\nlast: fruit:plum\n",
     );
     run("async_tokio", "1000 tasks wrote 1000 records\n");
+    assert_eq!(output("reopen").matches(" s/GiB: ").count(), 3);
 }

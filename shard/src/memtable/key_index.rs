@@ -1,36 +1,52 @@
 //! From a key to its record, by hash. Split into segments that grow one at a time: growing a single
 //! table of half a million keys would stop the shard for milliseconds. The hash is kept beside the
 //! address, so that growing reads no keys.
+//!
+//! A key that is looked for lies at the place that its hash names or close behind it, nearly always in the
+//! same cache line: where the index is larger than the processor's caches, a look costs one wait.
 
-use hashbrown::HashTable;
-use hashbrown::hash_table::Entry;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::arena::Address;
 
-const SEGMENTS: usize = 64;
-const SEGMENT_SHIFT: u32 = u32::BITS - SEGMENTS.ilog2();
-
-#[derive(Clone, Copy)]
-struct Slot {
-    hash: u32,
-    key: Address,
-}
+const SEGMENT_BITS: u32 = 6;
+const SEGMENTS: usize = 1 << SEGMENT_BITS;
+const PLACES_MIN: usize = 8;
 
 /// Of a key.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Hash(u32);
 
 pub(super) struct KeyIndex {
-    segments: Box<[HashTable<Slot>]>,
+    segments: Box<[Segment]>,
     bytes: usize,
 }
+
+/// Places in a row, with a key at the one that its hash names or, where others were before it, at the next
+/// free one, around the end.
+#[derive(Default)]
+struct Segment {
+    places: Vec<Place>,
+    used: usize,
+}
+
+#[derive(Clone, Copy)]
+struct Place {
+    hash: u32,
+    /// `Address::NONE` where the place is free.
+    key: Address,
+}
+
+const FREE: Place = Place {
+    hash: 0,
+    key: Address::NONE,
+};
 
 impl KeyIndex {
     pub fn new() -> KeyIndex {
         KeyIndex {
-            segments: (0..SEGMENTS).map(|_| HashTable::new()).collect(),
-            bytes: SEGMENTS * size_of::<HashTable<Slot>>(),
+            segments: (0..SEGMENTS).map(|_| Segment::default()).collect(),
+            bytes: SEGMENTS * size_of::<Segment>(),
         }
     }
 
@@ -42,17 +58,18 @@ impl KeyIndex {
     /// several looks wait one after the other.
     #[inline]
     pub fn approach(&self, hash: Hash) {
-        let Hash(hash) = hash;
-        let seen = self.segments[segment(hash)].find(spread(hash), |slot| slot.hash == hash);
-        std::hint::black_box(seen.is_some());
+        let segment = &self.segments[segment(hash)];
+        let place = segment.places.get(segment.home(hash.0));
+        std::hint::black_box(place.map(|place| place.hash));
     }
 
     #[inline]
     pub fn find(&self, hash: Hash, is: impl Fn(Address) -> bool) -> Option<Address> {
-        let Hash(hash) = hash;
-        self.segments[segment(hash)]
-            .find(spread(hash), |slot| slot.hash == hash && is(slot.key))
-            .map(|slot| slot.key)
+        let segment = &self.segments[segment(hash)];
+        if segment.used == 0 {
+            return None;
+        }
+        segment.look(hash.0, is).ok()
     }
 
     /// The address of a key that is there already, or else of the one that `add` makes.
@@ -64,19 +81,16 @@ impl KeyIndex {
         is: impl Fn(&C, Address) -> bool,
         add: impl FnOnce(&mut C) -> Address,
     ) -> Found {
-        let Hash(hash) = hash;
-        let table = &mut self.segments[segment(hash)];
-        let grows = table.len() == table.capacity();
-        let before = if grows { table.allocation_size() } else { 0 };
-        let is_it = |slot: &Slot| slot.hash == hash && is(context, slot.key);
-        match table.entry(spread(hash), is_it, |slot| spread(slot.hash)) {
-            Entry::Occupied(found) => Found::Old(found.get().key),
-            Entry::Vacant(vacant) => {
+        let segment = &mut self.segments[segment(hash)];
+        if segment.is_full() {
+            self.bytes += segment.grow();
+        }
+        match segment.look(hash.0, |address| is(context, address)) {
+            Ok(key) => Found::Old(key),
+            Err(free) => {
                 let key = add(context);
-                vacant.insert(Slot { hash, key });
-                if grows {
-                    self.bytes += self.segments[segment(hash)].allocation_size() - before;
-                }
+                segment.places[free] = Place { hash: hash.0, key };
+                segment.used += 1;
                 Found::New(key)
             }
         }
@@ -95,13 +109,53 @@ impl Hash {
     }
 }
 
-fn segment(hash: u32) -> usize {
-    (hash >> SEGMENT_SHIFT) as usize
+fn segment(hash: Hash) -> usize {
+    (hash.0 >> (u32::BITS - SEGMENT_BITS)) as usize
 }
 
-/// hashbrown takes its index from the low bits and its tag from the top ones, and the segment has
-/// used up the top ones of the hash itself: an odd multiplier gives new ones and keeps the low bits
-/// a bijection.
-fn spread(hash: u32) -> u64 {
-    u64::from(hash).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+impl Segment {
+    /// Taken from the bits behind those that chose the segment, the highest first: where places are doubled,
+    /// keys keep their order and memory is written from front to back.
+    #[inline]
+    fn home(&self, hash: u32) -> usize {
+        let below = u64::from(hash << SEGMENT_BITS);
+        ((below * self.places.len() as u64) >> u32::BITS) as usize
+    }
+
+    /// Where the key is, or else the free place to put it. There is one.
+    #[inline]
+    fn look(&self, hash: u32, is: impl Fn(Address) -> bool) -> Result<Address, usize> {
+        let mut at = self.home(hash);
+        loop {
+            let place = self.places[at];
+            if place.key == Address::NONE {
+                return Err(at);
+            }
+            if place.hash == hash && is(place.key) {
+                return Ok(place.key);
+            }
+            at = if at + 1 == self.places.len() {
+                0
+            } else {
+                at + 1
+            };
+        }
+    }
+
+    /// Rows of used places stay short as long as a quarter of all is free.
+    fn is_full(&self) -> bool {
+        self.used >= self.places.len() / 4 * 3
+    }
+
+    /// Doubles the places; returns the bytes that this takes.
+    fn grow(&mut self) -> usize {
+        let count = (2 * self.places.len()).max(PLACES_MIN);
+        let old = std::mem::replace(&mut self.places, vec![FREE; count]);
+        for place in old.iter().filter(|place| place.key != Address::NONE) {
+            if let Err(free) = self.look(place.hash, |_| false) {
+                self.places[free] = *place;
+            }
+        }
+        (count - old.len()) * size_of::<Place>()
+    }
 }
