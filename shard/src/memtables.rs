@@ -20,7 +20,7 @@ pub(crate) struct Generation {
 
 impl Generation {
     fn new() -> Rc<Generation> {
-        Generation::of(ReplayedGeneration::default())
+        Generation::of(ReplayedGeneration::new())
     }
 
     fn of(replayed: ReplayedGeneration) -> Rc<Generation> {

@@ -19,6 +19,9 @@ use crate::shard::{Identity, Recovered, ShardOptions, TransactionId};
 use crate::timeline::Moment;
 use crate::version::{ShardId, Version};
 
+/// A memtable smaller than this would notice the memory that a last huge page, barely used, takes.
+const BULK_FROM_BYTES: usize = 16 << 20;
+
 /// A log that was read to its end and judged.
 pub struct ReplayedLog {
     /// Oldest first; the last one is not full.
@@ -40,10 +43,22 @@ pub(crate) struct ReplayedGeneration {
     pub needs_from: u64,
 }
 
-impl Default for ReplayedGeneration {
-    fn default() -> ReplayedGeneration {
+impl ReplayedGeneration {
+    pub fn new() -> ReplayedGeneration {
+        ReplayedGeneration::of(Memtable::new())
+    }
+
+    /// One that will grow to this size, if there is as much in the log.
+    fn to_fill(memtable_bytes: usize) -> ReplayedGeneration {
+        ReplayedGeneration::of(match memtable_bytes >= BULK_FROM_BYTES {
+            true => Memtable::bulk(),
+            false => Memtable::new(),
+        })
+    }
+
+    fn of(table: Memtable) -> ReplayedGeneration {
         ReplayedGeneration {
-            table: Memtable::new(),
+            table,
             last_sequence: u64::MAX,
             needs_from: u64::MAX,
         }
@@ -61,7 +76,7 @@ pub(crate) async fn read_log(
     let mut replay = Replay::open(io, directory, identity, manifest).await?;
     let mut state = State {
         full: Vec::new(),
-        filling: ReplayedGeneration::default(),
+        filling: ReplayedGeneration::to_fill(options.memtable_bytes),
         transactions: Transactions::default(),
         prepared: BTreeMap::new(),
         newest: manifest.newest,
@@ -72,18 +87,20 @@ pub(crate) async fn read_log(
         state.apply(&group, replay.payload())?;
         if state.filling.table.bytes() >= options.memtable_bytes {
             state.filling.last_sequence = group.last_sequence;
-            state.full.push(std::mem::take(&mut state.filling));
+            let next = ReplayedGeneration::to_fill(options.memtable_bytes);
+            state.full.push(std::mem::replace(&mut state.filling, next));
         }
     }
-    let mut generations = std::mem::take(&mut state.full);
-    generations.push(std::mem::take(&mut state.filling));
     let (frames, bytes, torn) = (replay.frames, replay.bytes, replay.torn);
     let end = replay.into_end();
+    let newest = state.newest;
+    let moments = std::mem::take(&mut state.moments);
+    let (generations, transactions) = state.end();
     Ok(ReplayedLog {
         generations,
-        newest: state.newest,
-        moments: std::mem::take(&mut state.moments),
-        transactions: state.transactions(),
+        newest,
+        moments,
+        transactions,
         recovered: Recovered {
             frames,
             bytes,
@@ -204,8 +221,9 @@ impl State {
     }
 
     /// The parts left over are in doubt: only their coordinator knows.
-    fn transactions(self) -> Transactions {
-        let mut transactions = self.transactions;
+    fn end(self) -> (Vec<ReplayedGeneration>, Transactions) {
+        let (mut generations, mut transactions) = (self.full, self.transactions);
+        generations.push(self.filling);
         for (transaction, part) in self.prepared {
             let ops = Changes::of(&part.changes).map(Op::from).collect();
             let Part {
@@ -216,6 +234,6 @@ impl State {
             } = part;
             transactions.replay_prepare(transaction, coordinator, ops, sequence, since);
         }
-        transactions
+        (generations, transactions)
     }
 }

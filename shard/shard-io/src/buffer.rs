@@ -16,6 +16,7 @@ use std::ptr::NonNull;
 use std::rc::Rc;
 
 use crate::PAGE;
+use crate::block::Block;
 
 /// Owned, page-aligned, initialised memory. Goes into an operation and comes back in its completion.
 pub struct Buffer {
@@ -143,7 +144,7 @@ impl fmt::Debug for Buffer {
 pub(crate) struct FramePool {
     io: u64,
     chunks_max: usize,
-    chunks: RefCell<Vec<Chunk>>,
+    chunks: RefCell<Vec<Block>>,
     free: RefCell<Vec<Frame>>,
 }
 
@@ -161,7 +162,7 @@ pub(crate) struct NewChunk {
 
 impl FramePool {
     /// One huge page, so that the page cache costs few TLB entries; also what one registration pins at a time.
-    pub const CHUNK_BYTES: usize = 2 << 20;
+    pub const CHUNK_BYTES: usize = Block::BYTES;
 
     pub fn new(io: u64, frames_bytes: usize) -> FramePool {
         FramePool {
@@ -192,10 +193,10 @@ impl FramePool {
         if chunks.len() == self.chunks_max {
             return None;
         }
-        let chunk = Chunk::map()?;
+        let chunk = Block::map()?;
         let new = NewChunk {
             index: chunks.len() as u32,
-            start: chunk.start.as_ptr(),
+            start: chunk.start().as_ptr(),
         };
         chunks.push(chunk);
         Some(new)
@@ -203,7 +204,7 @@ impl FramePool {
 
     /// Cuts a new chunk into frames.
     pub fn stock(&self, chunk: &NewChunk, registered: bool) {
-        let base = self.chunks.borrow()[chunk.index as usize].start;
+        let base = self.chunks.borrow()[chunk.index as usize].start();
         let mut free = self.free.borrow_mut();
         // Reversed, so that frames are handed out from the start of the chunk.
         free.extend((0..FramePool::CHUNK_BYTES / PAGE).rev().map(|page| Frame {
@@ -212,48 +213,5 @@ impl FramePool {
             chunk: chunk.index,
             registered,
         }));
-    }
-}
-
-struct Chunk {
-    start: NonNull<u8>,
-}
-
-impl Chunk {
-    fn map() -> Option<Chunk> {
-        let bytes = FramePool::CHUNK_BYTES;
-        // SAFETY: a fresh anonymous mapping of twice the size; what lies before and after the aligned middle is
-        // unmapped again, and nothing else can know these addresses. The advice may be refused without harm.
-        unsafe {
-            let mapped = libc::mmap(
-                std::ptr::null_mut(),
-                bytes * 2,
-                libc::PROT_READ | libc::PROT_WRITE,
-                libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
-                -1,
-                0,
-            );
-            if mapped == libc::MAP_FAILED {
-                return None;
-            }
-            let mapped = mapped.cast::<u8>();
-            let before = mapped.align_offset(bytes);
-            let start = mapped.add(before);
-            if before > 0 {
-                libc::munmap(mapped.cast(), before);
-            }
-            libc::munmap(start.add(bytes).cast(), bytes - before);
-            libc::madvise(start.cast(), bytes, libc::MADV_HUGEPAGE);
-            Some(Chunk {
-                start: NonNull::new(start)?,
-            })
-        }
-    }
-}
-
-impl Drop for Chunk {
-    fn drop(&mut self) {
-        // SAFETY: mapped in `map`; the pool dies after its last frame, so nothing points into the chunk.
-        unsafe { libc::munmap(self.start.as_ptr().cast(), FramePool::CHUNK_BYTES) };
     }
 }

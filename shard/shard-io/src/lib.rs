@@ -48,6 +48,7 @@ mod doorbell;
 mod file_system;
 mod report;
 
+mod block;
 mod buffer;
 mod directory;
 mod file;
@@ -64,6 +65,7 @@ mod ring;
 mod simulated;
 mod system;
 
+pub use block::Span;
 pub use buffer::Buffer;
 pub use directory::Directory;
 pub use doorbell::Doorbell;

@@ -11,6 +11,7 @@ pub(crate) mod format;
 pub(crate) mod recovery;
 pub(crate) mod segments;
 mod verify;
+mod windows;
 
 use std::collections::VecDeque;
 

@@ -13,6 +13,8 @@
 //! Both are padded to 4 bytes. A tombstone has the length `TOMBSTONE` and no value. Nothing here is
 //! persisted.
 
+use ringkeep_io::Span;
+
 use crate::Version;
 
 const UNIT: usize = 4;
@@ -66,26 +68,48 @@ pub(super) struct VersionRecord<'a> {
 
 #[derive(Default)]
 pub(super) struct Arena {
-    chunks: Vec<Vec<u8>>,
+    chunks: Vec<Chunk>,
     filling: usize,
     capacity_bytes: usize,
+    /// Much is coming: chunks are taken from huge pages.
+    is_bulk: bool,
+    spans: Vec<Span>,
+}
+
+struct Chunk {
+    memory: Memory,
+    used: usize,
+}
+
+enum Memory {
+    Own(Box<[u8]>),
+    Part(Span),
 }
 
 impl Arena {
-    /// Memory taken from the allocator for chunks.
+    /// One that will be filled at once: see [`Span`].
+    pub fn bulk() -> Arena {
+        Arena {
+            is_bulk: true,
+            ..Arena::default()
+        }
+    }
+
+    /// Memory taken for chunks.
     pub fn capacity_bytes(&self) -> usize {
-        self.capacity_bytes + self.chunks.capacity() * size_of::<Vec<u8>>()
+        self.capacity_bytes + self.chunks.capacity() * size_of::<Chunk>()
     }
 
     /// Adds a key with its first version and returns the key's address.
+    #[inline]
     pub fn add_key(&mut self, key: &[u8], version: Version, value: Option<&[u8]>) -> Address {
         let key_bytes = (KEY_HEADER + key.len()).next_multiple_of(UNIT);
-        let (address, chunk) = self.room(key_bytes + version_bytes(value));
-        chunk.extend_from_slice(&address.forward(key_bytes).0.to_le_bytes());
-        chunk.extend_from_slice(&(key.len() as u32).to_le_bytes());
-        chunk.extend_from_slice(key);
-        pad(chunk);
-        push_version(chunk, version, Address::NONE, value);
+        let (address, record) = self.room(key_bytes + version_bytes(value));
+        let (key_record, version_record) = record.split_at_mut(key_bytes);
+        key_record[..4].copy_from_slice(&address.forward(key_bytes).0.to_le_bytes());
+        key_record[4..KEY_HEADER].copy_from_slice(&(key.len() as u32).to_le_bytes());
+        key_record[KEY_HEADER..][..key.len()].copy_from_slice(key);
+        write_version(version_record, version, Address::NONE, value);
         address
     }
 
@@ -96,8 +120,8 @@ impl Arena {
         prev: Address,
         value: Option<&[u8]>,
     ) -> Address {
-        let (address, chunk) = self.room(version_bytes(value));
-        push_version(chunk, version, prev, value);
+        let (address, record) = self.room(version_bytes(value));
+        write_version(record, version, prev, value);
         address
     }
 
@@ -145,42 +169,84 @@ impl Arena {
 
     #[inline]
     fn record(&self, address: Address) -> &[u8] {
-        &self.chunks[address.chunk()][address.offset()..]
+        &self.chunks[address.chunk()].bytes()[address.offset()..]
     }
 
     fn write_u32(&mut self, address: Address, at: usize, value: u32) {
         let start = address.offset() + at;
-        self.chunks[address.chunk()][start..start + 4].copy_from_slice(&value.to_le_bytes());
+        let chunk = self.chunks[address.chunk()].bytes_mut();
+        chunk[start..start + 4].copy_from_slice(&value.to_le_bytes());
     }
 
-    /// A chunk with room for `bytes` more, and the address that they will have.
-    fn room(&mut self, bytes: usize) -> (Address, &mut Vec<u8>) {
-        let index = if bytes >= OWN_CHUNK_FROM_BYTES {
-            self.add_chunk(bytes)
-        } else {
-            let full = match self.chunks.get(self.filling) {
-                Some(chunk) => chunk.capacity() - chunk.len() < bytes,
-                None => true,
-            };
-            if full {
-                let next = self
-                    .chunks
-                    .get(self.filling)
-                    .map_or(0, |c| 2 * c.capacity());
-                let next = next.clamp(CHUNK_BYTES_MIN, CHUNK_BYTES_MAX);
-                self.filling = self.add_chunk(next.max(bytes));
-            }
-            self.filling
+    /// The next `bytes`, which are zero, and their address.
+    #[inline]
+    fn room(&mut self, bytes: usize) -> (Address, &mut [u8]) {
+        let index = match self.chunks.get(self.filling) {
+            Some(chunk) if bytes < OWN_CHUNK_FROM_BYTES && chunk.room() >= bytes => self.filling,
+            _ => self.chunk_for(bytes),
         };
         let chunk = &mut self.chunks[index];
-        (Address::new(index, chunk.len()), chunk)
+        let start = chunk.used;
+        chunk.used += bytes;
+        let address = Address::new(index, start);
+        (address, &mut chunk.bytes_mut()[start..start + bytes])
+    }
+
+    #[cold]
+    fn chunk_for(&mut self, bytes: usize) -> usize {
+        if bytes >= OWN_CHUNK_FROM_BYTES {
+            return self.add_chunk(bytes);
+        }
+        let last = self.chunks.get(self.filling).map_or(0, Chunk::capacity);
+        let next = (2 * last).clamp(CHUNK_BYTES_MIN, CHUNK_BYTES_MAX);
+        self.filling = self.add_chunk(next.max(bytes));
+        self.filling
     }
 
     fn add_chunk(&mut self, bytes: usize) -> usize {
-        let chunk = Vec::with_capacity(bytes);
-        self.capacity_bytes += chunk.capacity();
-        self.chunks.push(chunk);
+        let memory = match self.span(bytes) {
+            Some(span) => Memory::Part(span),
+            None => Memory::Own(vec![0; bytes].into()),
+        };
+        self.capacity_bytes += bytes;
+        self.chunks.push(Chunk { memory, used: 0 });
         self.chunks.len() - 1
+    }
+
+    fn span(&mut self, bytes: usize) -> Option<Span> {
+        if !self.is_bulk || bytes != CHUNK_BYTES_MAX {
+            return None;
+        }
+        if self.spans.is_empty() {
+            self.spans = Span::several(CHUNK_BYTES_MAX);
+        }
+        self.spans.pop()
+    }
+}
+
+impl Chunk {
+    fn capacity(&self) -> usize {
+        self.bytes().len()
+    }
+
+    fn room(&self) -> usize {
+        self.capacity() - self.used
+    }
+
+    #[inline]
+    fn bytes(&self) -> &[u8] {
+        match &self.memory {
+            Memory::Own(bytes) => bytes,
+            Memory::Part(span) => span,
+        }
+    }
+
+    #[inline]
+    fn bytes_mut(&mut self) -> &mut [u8] {
+        match &mut self.memory {
+            Memory::Own(bytes) => bytes,
+            Memory::Part(span) => span,
+        }
     }
 }
 
@@ -188,18 +254,15 @@ fn version_bytes(value: Option<&[u8]>) -> usize {
     (VERSION_HEADER + value.map_or(0, <[u8]>::len)).next_multiple_of(UNIT)
 }
 
-fn push_version(chunk: &mut Vec<u8>, version: Version, prev: Address, value: Option<&[u8]>) {
-    chunk.extend_from_slice(&version.0.to_le_bytes());
-    chunk.extend_from_slice(&prev.0.to_le_bytes());
+/// Padding is zero already.
+#[inline]
+fn write_version(record: &mut [u8], version: Version, prev: Address, value: Option<&[u8]>) {
     let length = value.map_or(TOMBSTONE, |value| value.len() as u32);
-    chunk.extend_from_slice(&length.to_le_bytes());
-    chunk.extend_from_slice(value.unwrap_or_default());
-    pad(chunk);
-}
-
-fn pad(chunk: &mut Vec<u8>) {
-    let padding = chunk.len().next_multiple_of(UNIT) - chunk.len();
-    chunk.extend_from_slice(&[0; UNIT][..padding]);
+    record[..PREV_AT].copy_from_slice(&version.0.to_le_bytes());
+    record[PREV_AT..12].copy_from_slice(&prev.0.to_le_bytes());
+    record[12..VERSION_HEADER].copy_from_slice(&length.to_le_bytes());
+    let value = value.unwrap_or_default();
+    record[VERSION_HEADER..][..value.len()].copy_from_slice(value);
 }
 
 #[inline]

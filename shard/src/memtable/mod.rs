@@ -47,6 +47,14 @@ impl Memtable {
         }
     }
 
+    /// An empty one that will be filled at once.
+    pub fn bulk() -> Memtable {
+        Memtable {
+            arena: Arena::bulk(),
+            ..Memtable::new()
+        }
+    }
+
     /// Adds the changes of one commit, in order; no value means deleted, and of two changes of one key the
     /// last one wins. Memory is waited for a few keys at a time, which pays where the index is larger than
     /// the processor's caches.

@@ -168,20 +168,19 @@ fn a_small_memtable_is_small_and_a_large_one_counts_everything() {
     assert!(table.bytes() < 8 << 10);
     table.put(b"", Version(1), Some(b""));
     assert!(table.bytes() < 12 << 10);
-    let value = [7; 100];
-    for key in 0..20_000u64 {
-        table.put(
-            &key.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes(),
-            Version(key),
-            Some(&value),
-        );
+    for mut table in [table, Memtable::bulk()] {
+        let key = |key: u64| key.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes();
+        for number in 0..20_000u64 {
+            table.put(&key(number), Version(number), Some(&[number as u8; 100]));
+        }
+        let raw = 20_000 * 108;
+        let bytes = table.bytes();
+        assert!(bytes > raw && bytes < 2 * raw, "{bytes}");
+        table.put(b"large", Version(1), Some(&vec![1; 9 << 20]));
+        assert!(table.bytes() > raw + (9 << 20));
+        for number in 0..20_000u64 {
+            let found = table.get(&key(number), Version(number));
+            assert_eq!(found, Some(Some([number as u8; 100].as_slice())));
+        }
     }
-    let raw = 20_000 * 108;
-    assert!(
-        table.bytes() > raw && table.bytes() < 2 * raw,
-        "{}",
-        table.bytes()
-    );
-    table.put(b"large", Version(1), Some(&vec![1; 9 << 20]));
-    assert!(table.bytes() > raw + (9 << 20));
 }
