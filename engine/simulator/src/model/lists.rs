@@ -46,6 +46,12 @@ impl Lists {
         self.seen[place].fate = fate;
     }
 
+    /// The log failed under it. Until the next opening nobody sees what it wrote, and its locks are gone: if it comes
+    /// back then, others have changed what it has read, and read what it changes, as if it had not been.
+    pub fn fails(&mut self, place: usize) {
+        self.seen[place].serializable = false;
+    }
+
     /// Judges this life by what the next opening finds, or a copy of the disk.
     pub fn survived(&self, last: &BTreeMap<u32, Vec<u64>>) -> Verdict {
         match judge(&self.seen, &self.first, last) {

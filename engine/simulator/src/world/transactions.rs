@@ -204,8 +204,9 @@ impl World<'_> {
             }
             Err(error) => {
                 self.totals.errors += 1;
-                if !error.is_unknown() {
-                    self.lists.ends(place, Fate::Refused);
+                match error.is_unknown() {
+                    true => self.lists.fails(place),
+                    false => self.lists.ends(place, Fate::Refused),
                 }
                 if error.is_conflict() {
                     self.totals.conflicts += 1;
