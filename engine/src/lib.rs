@@ -60,6 +60,8 @@ mod stats;
 mod verify;
 
 #[doc(hidden)]
+pub mod fuzz;
+#[doc(hidden)]
 pub mod simulation;
 
 pub use batch::Batch;

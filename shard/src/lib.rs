@@ -51,6 +51,8 @@ mod varint;
 
 #[doc(hidden)]
 pub mod bench;
+#[doc(hidden)]
+pub mod fuzz;
 
 pub use call::{Call, Durability, Entry, Got, Op, Reply, ScanCall, ScanPage, Written};
 pub use error::{Error, Result};

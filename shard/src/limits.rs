@@ -17,4 +17,8 @@ pub const SHARDS_MAX: u16 = 1024;
 /// Participants, operations and the like in one log record: a count above it is damage.
 pub const BATCH_OPS_MAX: usize = 16 << 20;
 
+/// Sequences, versions and the like: nobody counts so far, so a number from there on is damage. Below it a sum of
+/// three does not overflow.
+pub const COUNTER_MAX: u64 = 1 << 62;
+
 const _: () = assert!(KEY_BYTES_MAX + VALUE_BYTES_MAX < BATCH_BYTES_MAX);

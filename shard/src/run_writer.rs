@@ -85,12 +85,16 @@ impl<'a, T: 'static> RunWriter<'a, T> {
                 Some(output) => output,
                 none => none.insert(start_table(self.core, self.make, &mut self.names)?),
             };
+            let mut in_order = true;
             merge.visit(|key, version, value| {
-                output.writer.add(key, version, value);
+                in_order &= output.writer.try_add(key, version, value);
                 bytes += key.len() + value.map_or(0, <[u8]>::len);
                 self.last_key.clear();
                 self.last_key.extend_from_slice(key);
             });
+            if !in_order {
+                return Err(out_of_order());
+            }
             while let Some(chunk) = output.writer.pending() {
                 output.stream.write(self.core, chunk).await?;
             }
@@ -205,5 +209,14 @@ impl Stream {
             done.result.map_err(|e| Error::io(e, self.name.as_str()))?;
         }
         Ok(())
+    }
+}
+
+/// What only a forged table can be: checksums match, and its entries are not in order.
+pub(crate) fn out_of_order() -> Error {
+    Error::Corrupt {
+        file: "one of the tables being merged".into(),
+        offset: 0,
+        detail: "its entries are not in the order that its index and the manifest say".into(),
     }
 }

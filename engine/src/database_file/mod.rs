@@ -3,6 +3,7 @@
 //! database that is ready has ever acknowledged anything.
 
 mod format;
+pub(crate) mod fuzz;
 
 use std::path::Path;
 

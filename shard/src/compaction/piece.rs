@@ -13,7 +13,7 @@ use ringkeep_io::planted::{Defect, planted};
 use crate::core::Core;
 use crate::error::Result;
 use crate::merge::{MergeCursor, Source};
-use crate::run_writer::{Errand, RunWriter};
+use crate::run_writer::{Errand, RunWriter, out_of_order};
 use crate::table::{BlockReader, Table};
 use crate::table_set::{TableRun, TableSet};
 use crate::version::Version;
@@ -114,6 +114,13 @@ impl<T: 'static> Core<T> {
             merge.seek(Bound::Unbounded).await?;
             let until = movable.map(|table| table.first_key());
             writer.add_table(&mut merge, until).await?;
+            // Or this merge would never end.
+            if merge
+                .key()
+                .is_some_and(|next| first.is_none_or(|first| next <= first))
+            {
+                return Err(out_of_order());
+            }
             writer.finish().await
         };
         match copy.await {

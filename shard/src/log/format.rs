@@ -31,7 +31,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 use crate::call::{Change, Op};
 use crate::checksum::crc32c;
-use crate::limits::{BATCH_OPS_MAX, KEY_BYTES_MAX, SHARDS_MAX, VALUE_BYTES_MAX};
+use crate::limits::{BATCH_OPS_MAX, COUNTER_MAX, KEY_BYTES_MAX, SHARDS_MAX, VALUE_BYTES_MAX};
 use crate::shard::{Identity, TransactionId};
 use crate::varint;
 use crate::version::{ShardId, Version};
@@ -131,6 +131,16 @@ impl FrameHeader {
         let ours = bytes.store == identity.store && bytes.shard.get() == identity.shard.0;
         let whole = bytes.crc.get() == crc32c(&bytes.as_bytes()[..HEADER_BYTES - 4]);
         if !ours || !whole || bytes.format.get() != FORMAT_VERSION {
+            return None;
+        }
+        let numbers = [
+            bytes.segment,
+            bytes.epoch,
+            bytes.sequence,
+            bytes.durable,
+            bytes.version,
+        ];
+        if numbers.iter().any(|number| number.get() >= COUNTER_MAX) {
             return None;
         }
         Some(FrameHeader {

@@ -14,7 +14,9 @@
 //! Little-endian, padded with zeroes to whole 4 KiB pages. Its length and checksum stand in the
 //! superblock that refers to it, so it has none of its own.
 
-use crate::limits::KEY_BYTES_MAX;
+use ringkeep_io::PAGE;
+
+use crate::limits::{COUNTER_MAX, KEY_BYTES_MAX};
 use crate::table::{TableId, TableSummary};
 use crate::timeline::Moment;
 use crate::version::Version;
@@ -164,10 +166,48 @@ impl Manifest {
             let (millis, version) = (input.u64()?, Version(input.u64()?));
             manifest.moments.push(Moment { millis, version });
         }
-        if input.rest.iter().any(|byte| *byte != 0) {
+        if input.rest.iter().any(|byte| *byte != 0) || !manifest.is_sound() {
             return Err(Unreadable::Damaged);
         }
         Ok(manifest)
+    }
+
+    /// What the code that uses it relies on: no arithmetic on its numbers overflows, and searches find their order.
+    /// A checksum says that it was written; not by whom.
+    fn is_sound(&self) -> bool {
+        let counts = |number: u64| number < COUNTER_MAX;
+        let numbers = [
+            self.next_table,
+            self.replay_after,
+            self.flushed,
+            self.newest.0,
+            self.segment_bytes,
+        ];
+        let pieces = self.pieces.iter().all(|piece| {
+            let starts = [piece.epoch, piece.first_segment, piece.first_sequence];
+            starts.into_iter().all(counts) && piece.end.is_none_or(|end| counts(end.sequence))
+        });
+        let table = |table: &TableSummary| {
+            let bounded = [table.id.0, table.oldest.0, table.newest.0];
+            bounded.into_iter().all(counts)
+                && table.id.0 < self.next_table
+                && table.file_bytes.is_multiple_of(PAGE as u64)
+                && table.file_bytes / (PAGE as u64) <= u64::from(u32::MAX)
+                && table.entries <= table.file_bytes
+                && table.tombstones.max(table.keys) <= table.entries
+                && table.oldest <= table.newest
+                && table.first_key <= table.last_key
+        };
+        let run = |run: &Run| {
+            let pairs = run.tables.windows(2);
+            let mut pairs = pairs.map(|pair| pair[0].last_key < pair[1].first_key);
+            !run.tables.is_empty() && run.tables.iter().all(table) && pairs.all(|ordered| ordered)
+        };
+        let moment = |moment: &Moment| counts(moment.millis) && counts(moment.version.0);
+        numbers.into_iter().all(counts)
+            && self.moments.iter().all(moment)
+            && pieces
+            && self.runs.iter().all(run)
     }
 }
 

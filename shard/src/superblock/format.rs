@@ -18,6 +18,7 @@ use zerocopy::little_endian::{U16, U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 use crate::checksum::crc32c;
+use crate::limits::COUNTER_MAX;
 use crate::shard::Identity;
 use crate::version::ShardId;
 
@@ -97,7 +98,7 @@ impl Superblock {
         if bytes.format.get() != FORMAT_VERSION {
             return Err(Invalid::Format(bytes.format.get()));
         }
-        if bytes.copy.get() as usize != copy {
+        if bytes.copy.get() as usize != copy || bytes.sequence.get() >= COUNTER_MAX {
             return Err(Invalid::Damaged);
         }
         Ok(Superblock {

@@ -13,6 +13,7 @@ mod codec;
 mod cursor;
 mod filter;
 mod format;
+pub(crate) mod fuzz;
 mod open_table;
 mod part;
 mod run_cursor;

@@ -86,17 +86,25 @@ impl TableWriter {
     /// Adds the next entry in the order of (key ascending, version descending); no value means
     /// deleted.
     pub fn add(&mut self, key: &[u8], version: Version, value: Option<&[u8]>) {
-        assert!(key.len() <= KEY_BYTES_MAX && value.is_none_or(|v| v.len() <= VALUE_BYTES_MAX));
+        let added = self.try_add(key, version, value);
+        assert!(added, "entries of a table come in order, each once");
+    }
+
+    /// The same for entries from elsewhere: false, and nothing is added, when they are not as they must be.
+    #[must_use]
+    pub fn try_add(&mut self, key: &[u8], version: Version, value: Option<&[u8]>) -> bool {
+        if key.len() > KEY_BYTES_MAX || value.is_some_and(|v| v.len() > VALUE_BYTES_MAX) {
+            return false;
+        }
         let first = self.entries == 0;
         let order = self
             .last_key
             .as_slice()
             .cmp(key)
             .then(version.cmp(&self.last_version));
-        assert!(
-            first || order.is_lt(),
-            "entries of a table come in order, each once"
-        );
+        if !first && !order.is_lt() {
+            return false;
+        }
         if !self.data.push(key, version, value) {
             self.close_data();
             self.index_closed(Some(key));
@@ -115,6 +123,7 @@ impl TableWriter {
         self.tombstones += u64::from(value.is_none());
         self.oldest = self.oldest.min(version);
         self.newest = self.newest.max(version);
+        true
     }
 
     /// About what the file would be if it ended here.
