@@ -10,6 +10,9 @@ use crate::record::{Acknowledgement, PAIR_WRITERS, WRITERS, key, pair, value};
 pub const FOLDER: &str = "RINGKEEP_CRASH_FOLDER";
 pub const BACKEND: &str = "RINGKEEP_CRASH_BACKEND";
 pub const ROUND: &str = "RINGKEEP_CRASH_ROUND";
+/// What every writer asks for, `durable` or `buffered`. Without it there is some of everything: nothing that the
+/// kernel was given is lost with the process.
+pub const PROMISE: &str = "RINGKEEP_CRASH_PROMISE";
 
 /// Does nothing unless it was started as the child of a crash test.
 #[test]
@@ -35,11 +38,15 @@ fn writes_until_killed() {
 /// Goes on from the newest count that is there.
 fn write(writer: u8, round: u64, database: &Database, output: &Mutex<std::io::Stdout>) -> ! {
     let mut count = newest(writer, database);
-    // After SIGKILL what the device was given stays: weaker promises must hold here as well.
-    let durability = match (u64::from(writer) + round) % 3 {
-        0 => Durability::Buffered,
-        1 => Durability::Periodic(2_000_000),
-        _ => Durability::Sync,
+    let durability = match std::env::var(PROMISE).as_deref() {
+        Ok("buffered") => Durability::Buffered,
+        Ok(_) => Durability::Sync,
+        // After SIGKILL what the device was given stays: weaker promises must hold here as well.
+        Err(_) => match (u64::from(writer) + round) % 3 {
+            0 => Durability::Buffered,
+            1 => Durability::Periodic(2_000_000),
+            _ => Durability::Sync,
+        },
     };
     loop {
         count += 1;
@@ -52,7 +59,7 @@ fn write(writer: u8, round: u64, database: &Database, output: &Mutex<std::io::St
             for key in pair(writer, count) {
                 batch.put(&key, &bytes);
             }
-            database.write(batch).expect("a batch");
+            database.write_with(batch, durability).expect("a batch");
         }
         let line = Acknowledgement { writer, count }.line();
         let mut output = output.lock().expect("the pipe");

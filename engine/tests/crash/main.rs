@@ -3,13 +3,22 @@
 //!
 //! A few rounds by default, for every way to the kernel; hundreds with
 //! `RINGKEEP_CRASH_ROUNDS=500 cargo test --release -p ringkeep --test crash`.
+//!
+//! As root, with `-- --ignored`, the same child also writes to real file systems on a disk that records what
+//! reaches it (`images`), to a file system that loses, tears and fails (`faulty`), and to a full one (`full`).
 #![cfg(not(loom))]
 
 mod child;
+mod faulty;
+mod full;
+mod fuse;
+mod images;
+mod random;
 mod record;
+mod rig;
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use record::Record;
 use ringkeep::{Backend, Database, Options};
@@ -37,6 +46,22 @@ fn options(backend: Backend) -> Options {
     }
 }
 
+/// The child, which writes from now on.
+fn start(path: &Path, backend: &str, round: u64, promise: Option<&str>) -> Child {
+    let mut command = Command::new(std::env::current_exe().expect("this program"));
+    command
+        .args(["--exact", "child::writes_until_killed", "--nocapture"])
+        .env(child::FOLDER, path)
+        .env(child::BACKEND, backend)
+        .env(child::ROUND, round.to_string())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::inherit());
+    if let Some(promise) = promise {
+        command.env(child::PROMISE, promise);
+    }
+    command.spawn().expect("a child")
+}
+
 /// The folder is made beside the build's other files: on a disk, not in memory.
 fn folder(name: &str) -> PathBuf {
     let path =
@@ -50,15 +75,7 @@ fn survive(backend: Backend, name: &str) {
     let mut record = Record::default();
     let mut acknowledged = 0;
     for round in 0..rounds() {
-        let mut child = Command::new(std::env::current_exe().expect("this program"))
-            .args(["--exact", "child::writes_until_killed", "--nocapture"])
-            .env(child::FOLDER, &path)
-            .env(child::BACKEND, name)
-            .env(child::ROUND, round.to_string())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::inherit())
-            .spawn()
-            .expect("a child");
+        let mut child = start(&path, name, round, None);
         let pipe = child.stdout.take().expect("its output");
         let reader = std::thread::spawn(move || record::read(pipe));
         // Any moment will do: also while it opens, and while it is not writing at all.

@@ -4,7 +4,7 @@
 //! keys, on whatever shards they fall.
 
 use std::collections::BTreeMap;
-use std::io::Read;
+use std::io::{BufRead, BufReader, Read};
 
 use ringkeep::Database;
 
@@ -35,12 +35,24 @@ impl Acknowledgement {
     }
 }
 
-/// Reads until the other end dies. A line cut short by its death does not count.
-pub fn read(mut pipe: impl Read) -> Vec<Acknowledgement> {
-    let mut text = String::new();
-    pipe.read_to_string(&mut text).expect("lines of text");
-    let whole = text.rfind('\n').map_or("", |end| &text[..end]);
-    whole.lines().filter_map(Acknowledgement::parse).collect()
+/// Reads until the other end dies, and notes with each line what `stamp` says when it has come. A line cut
+/// short by that death does not count.
+pub fn read_stamped<T>(pipe: impl Read, stamp: impl Fn() -> T) -> Vec<(T, Acknowledgement)> {
+    let mut pipe = BufReader::new(pipe);
+    let (mut found, mut line) = (Vec::new(), String::new());
+    while pipe.read_line(&mut line).expect("lines of text") > 0 {
+        if let Some(acknowledgement) = line.strip_suffix('\n').and_then(Acknowledgement::parse) {
+            found.push((stamp(), acknowledgement));
+        }
+        line.clear();
+    }
+    found
+}
+
+/// The same without stamps.
+pub fn read(pipe: impl Read) -> Vec<Acknowledgement> {
+    let found = read_stamped(pipe, || ());
+    found.into_iter().map(|(_, found)| found).collect()
 }
 
 pub fn key(writer: u8, count: u64) -> Vec<u8> {
@@ -84,38 +96,47 @@ impl Record {
     pub fn compare(&mut self, database: &Database, round: u64) {
         for writer in 0..WRITERS + PAIR_WRITERS {
             let acknowledged = self.highest.get(&writer).copied().unwrap_or(0);
-            let mut newest = acknowledged;
-            for slot in 0..KEYS {
-                let keys = match writer < WRITERS {
-                    true => vec![key(writer, slot)],
-                    false => pair(writer, slot).to_vec(),
-                };
-                let counts: Vec<Option<u64>> = keys
-                    .iter()
-                    .map(|key| {
-                        database
-                            .get(key)
-                            .expect("a get")
-                            .map(|v| count_in(writer, &v))
-                    })
-                    .collect();
-                assert!(
-                    counts.iter().all(|count| *count == counts[0]),
-                    "round {round}: half a batch of writer {writer}: {counts:?}"
-                );
-                // The last count up to `acknowledged` that fell on this slot.
-                let due = acknowledged.checked_sub((acknowledged + KEYS - slot) % KEYS);
-                let due = due.filter(|due| *due > 0);
-                let found = counts[0];
-                assert!(
-                    found == due || found == Some(acknowledged + 1),
-                    "round {round}: writer {writer} slot {slot}: {found:?}, but {due:?} of \
-                     {acknowledged} was acknowledged"
-                );
-                newest = newest.max(found.unwrap_or(0));
-            }
+            let counts = counts(database, writer);
+            let newest = counts.iter().flatten().copied().max().unwrap_or(0);
+            assert!(
+                (acknowledged..=acknowledged + 1).contains(&newest),
+                "round {round}: writer {writer}: the newest is {newest}, acknowledged {acknowledged}"
+            );
+            assert_whole(writer, newest, &counts);
             // What was under way and is there is there for good.
             self.highest.insert(writer, newest);
         }
+    }
+}
+
+/// The count under each slot of a writer; both keys of a pair have the same.
+pub fn counts(database: &Database, writer: u8) -> Vec<Option<u64>> {
+    let count = |key: &[u8]| {
+        let value = database.get(key).expect("a get");
+        value.map(|value| count_in(writer, &value))
+    };
+    let slot = |slot| match writer < WRITERS {
+        true => count(&key(writer, slot)),
+        false => {
+            let [left, right] = pair(writer, slot).map(|key| count(&key));
+            assert!(
+                left == right,
+                "half a batch of {writer}: {left:?}, {right:?}"
+            );
+            left
+        }
+    };
+    (0..KEYS).map(slot).collect()
+}
+
+/// A writer waits for each answer before it goes on: whoever has its count `newest` has all before it.
+pub fn assert_whole(writer: u8, newest: u64, counts: &[Option<u64>]) {
+    for (slot, found) in (0..).zip(counts) {
+        let due = newest.checked_sub((newest + KEYS - slot) % KEYS);
+        let due = due.filter(|due| *due > 0);
+        assert!(
+            *found == due,
+            "writer {writer} slot {slot}: {found:?} where {due:?} is due, as {newest} is there"
+        );
     }
 }
