@@ -45,17 +45,27 @@ pub enum Command {
     Scenario(ScenarioArgs),
 }
 
+/// What is measured.
 #[derive(Debug, Args)]
-pub struct RunArgs {
-    /// The perf binary to measure [default: this one]
-    #[arg(long, value_name = "BIN")]
-    pub bin: Option<PathBuf>,
+pub struct ScenariosArgs {
+    /// A suite of perf/suites by its name, or a file like those; everything when absent
+    #[arg(long, value_name = "NAME", conflicts_with = "filter")]
+    pub suite: Option<String>,
     /// Scenarios whose name matches this glob; repeatable
     #[arg(long, value_name = "GLOB")]
     pub filter: Vec<String>,
     /// Count no instructions, which takes most of the time
     #[arg(long)]
     pub no_instructions: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// The perf binary to measure [default: this one]
+    #[arg(long, value_name = "BIN")]
+    pub bin: Option<PathBuf>,
+    #[command(flatten)]
+    pub scenarios: ScenariosArgs,
     /// Measure CPU and real time as well: the median of so many runs, for histories and not for gates
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1000))]
     pub times: Option<u64>,
@@ -75,17 +85,13 @@ pub struct GateArgs {
     /// The perf binary to judge [default: this one]
     #[arg(long, value_name = "BIN")]
     pub head: Option<PathBuf>,
-    /// Scenarios whose name matches this glob; repeatable
-    #[arg(long, value_name = "GLOB")]
-    pub filter: Vec<String>,
-    /// Count no instructions, which takes most of the time
-    #[arg(long)]
-    pub no_instructions: bool,
-    /// Judge CPU and real time too, from so many pairs of runs of the two binaries; fixed beforehand
+    #[command(flatten)]
+    pub scenarios: ScenariosArgs,
+    /// Judge CPU and real time too, from so many pairs of runs of the two binaries; fixed beforehand [default: the suite's]
     #[arg(long, value_name = "N", requires = "base", value_parser = clap::value_parser!(u64).range(6..=1000))]
     pub pairs: Option<u64>,
     /// What `perf calibrate --out` found here
-    #[arg(long, value_name = "FILE", requires = "pairs")]
+    #[arg(long, value_name = "FILE", requires = "base")]
     pub floors: Option<PathBuf>,
     /// Pretend that everything grew by this much: a gate that works turns red
     #[arg(long, value_name = "10%")]
@@ -146,6 +152,15 @@ pub enum BaselineCommand {
         #[arg(long, value_name = "FILE", default_value = ACCEPTED)]
         accepted: PathBuf,
     },
+    /// Take out what is measured no more, so that the gate no longer asks where it is
+    Prune {
+        /// The baseline
+        #[arg(long, value_name = "FILE", default_value = BASELINE)]
+        file: PathBuf,
+        /// A saved run of everything that there is [default: measure now]
+        #[arg(long, value_name = "FILE")]
+        from: Option<PathBuf>,
+    },
     /// Show the baseline
     List {
         /// The baseline
@@ -178,17 +193,13 @@ pub struct CalibrateArgs {
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(2..=1000))]
     pub repeat: u64,
     /// Pairs of runs each time; as many as the gate will make
-    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(6..=1000))]
+    #[arg(long, default_value_t = 24, value_parser = clap::value_parser!(u64).range(6..=1000))]
     pub pairs: u64,
     /// Judge so many runs more with times drawn for machines of several kinds
     #[arg(long, default_value_t = 0, value_name = "N", value_parser = clap::value_parser!(u64).range(0..=100_000))]
     pub simulated: u64,
-    /// Count no instructions
-    #[arg(long)]
-    pub no_instructions: bool,
-    /// Scenarios whose name matches this glob; repeatable
-    #[arg(long, value_name = "GLOB")]
-    pub filter: Vec<String>,
+    #[command(flatten)]
+    pub scenarios: ScenariosArgs,
     /// Save the noise that was found, for `perf gate --floors`
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,

@@ -1,23 +1,22 @@
-//! `perf run`, `gate`, `compare` and `baseline`.
-
-use std::path::Path;
+//! `perf run`, `gate` and `compare`.
 
 use crate::accepted::AcceptedFile;
 use crate::calibrate;
-use crate::cli::{BaselineArgs, BaselineCommand, CompareArgs, GateArgs, OutputArgs, RunArgs};
+use crate::cli::{CompareArgs, GateArgs, OutputArgs, RunArgs};
 use crate::day::Day;
 use crate::exit::{Code, Fault};
 use crate::filter::Filter;
 use crate::gate::{Against, Comparison, Judged, Verdict, compare, judge};
 use crate::measure::{self, Pairing, Subject};
 use crate::output;
-use crate::report::{Report, load, matrix, save};
+use crate::report::{load, matrix, save};
+use crate::suite::Plan;
 
 /// `perf run`: what the work costs here and now.
 pub fn run(arguments: &RunArgs) -> Result<Code, Fault> {
-    let filter = Filter::new(&arguments.filter)?;
+    let plan = Plan::of(&arguments.scenarios)?;
     let subject = Subject::at(arguments.bin.as_deref())?;
-    let mut report = measure::work(&subject, &filter, !arguments.no_instructions)?;
+    let mut report = measure::work(&subject, &plan.filter, plan.instructions)?;
     if let Some(runs) = arguments.times {
         measure::add_times(&subject, &mut report, runs)?;
     }
@@ -48,17 +47,15 @@ pub fn compare_files(arguments: &CompareArgs) -> Result<Code, Fault> {
 
 /// `perf gate`: this work against the baseline, or against another binary's.
 pub fn gate(arguments: &GateArgs) -> Result<Code, Fault> {
-    let filter = Filter::new(&arguments.filter)?;
+    let plan = Plan::of(&arguments.scenarios)?;
+    let (filter, with_instructions) = (&plan.filter, plan.instructions);
     let accepted = AcceptedFile::load(&arguments.accepted)?;
-    let (head_subject, with_instructions) = (
-        Subject::at(arguments.head.as_deref())?,
-        !arguments.no_instructions,
-    );
+    let head_subject = Subject::at(arguments.head.as_deref())?;
     // A baseline that cannot be read is said before minutes are spent on the head.
     let (base, base_name, against) = match &arguments.base {
         Some(path) => {
             let subject = Subject::at(Some(path))?;
-            let report = measure::work(&subject, &filter, with_instructions)?;
+            let report = measure::work(&subject, filter, with_instructions)?;
             (report, path.display().to_string(), Against::Binary)
         }
         None => (
@@ -67,7 +64,7 @@ pub fn gate(arguments: &GateArgs) -> Result<Code, Fault> {
             Against::Baseline,
         ),
     };
-    let mut head = measure::work(&head_subject, &filter, with_instructions)?;
+    let mut head = measure::work(&head_subject, filter, with_instructions)?;
     let mut head_name = head_subject.path().display().to_string();
     println!("{}", matrix(&head).text(""));
     if let Some(share) = arguments.inject {
@@ -77,11 +74,11 @@ pub fn gate(arguments: &GateArgs) -> Result<Code, Fault> {
             share.0 * 100.0
         );
     }
-    let mut rows = compare(&base, &head, &filter, against);
-    if let (Some(pairs), Some(base)) = (arguments.pairs, &arguments.base) {
+    let mut rows = compare(&base, &head, filter, against);
+    if let (Some(pairs), Some(base)) = (arguments.pairs.or(plan.pairs), &arguments.base) {
         let pairing = Pairing { pairs, seed: 1 };
         let base = Subject::at(Some(base))?;
-        let mut samples = measure::times(&base, &head_subject, &filter, &pairing)?;
+        let mut samples = measure::times(&base, &head_subject, filter, &pairing)?;
         if let Some(floors) = &arguments.floors {
             calibrate::apply(floors, &mut samples)?;
         }
@@ -101,10 +98,11 @@ pub fn gate(arguments: &GateArgs) -> Result<Code, Fault> {
     conclude(sides, &accepted, &arguments.outputs)
 }
 
-struct Sides {
-    base: String,
-    head: String,
-    rows: Vec<Judged>,
+/// Two sides and what was found between them.
+pub struct Sides {
+    pub base: String,
+    pub head: String,
+    pub rows: Vec<Judged>,
 }
 
 fn conclude(sides: Sides, accepted: &AcceptedFile, outputs: &OutputArgs) -> Result<Code, Fault> {
@@ -113,7 +111,8 @@ fn conclude(sides: Sides, accepted: &AcceptedFile, outputs: &OutputArgs) -> Resu
     Ok(comparison.code())
 }
 
-fn comparison(sides: Sides, accepted: &AcceptedFile, strict: bool) -> Comparison {
+/// Applies what was agreed to.
+pub fn comparison(sides: Sides, accepted: &AcceptedFile, strict: bool) -> Comparison {
     let today = Day::today();
     let mut rows = sides.rows;
     for row in &mut rows {
@@ -140,61 +139,5 @@ fn comparison(sides: Sides, accepted: &AcceptedFile, strict: bool) -> Comparison
         notes,
         rows,
         strict,
-    }
-}
-
-/// `perf baseline`.
-pub fn baseline(arguments: &BaselineArgs) -> Result<Code, Fault> {
-    match &arguments.command {
-        BaselineCommand::List { file } => {
-            let report = load(file)?;
-            print!("{}", matrix(&report).text(""));
-            match &report.instruments {
-                Ok(with) => println!(
-                    "instructions: {}, {}, {}, {}",
-                    with.toolchain.rustc, with.toolchain.target, with.libc, with.valgrind
-                ),
-                Err(why) => println!("note: {why}"),
-            }
-            Ok(Code::Pass)
-        }
-        BaselineCommand::Export { from, to, accepted } => {
-            let report = match from {
-                Some(path) => load(path)?,
-                None => measure::work(&Subject::at(None)?, &Filter::new(&[])?, true)?,
-            };
-            refuse_to_bless(&report, to, accepted)?;
-            save(&report, to)?;
-            println!("{} scenarios in {}", report.scenarios.len(), to.display());
-            Ok(Code::Pass)
-        }
-    }
-}
-
-/// A run that the gate would stop does not become what the next one is measured by.
-fn refuse_to_bless(report: &Report, to: &Path, accepted: &Path) -> Result<(), Fault> {
-    if !to.exists() {
-        return Ok(());
-    }
-    let rows = compare(&load(to)?, report, &Filter::new(&[])?, Against::Binary);
-    let sides = Sides {
-        base: String::new(),
-        head: String::new(),
-        rows,
-    };
-    let comparison = comparison(sides, &AcceptedFile::load(accepted)?, false);
-    let worse: Vec<String> = comparison
-        .regressions()
-        .map(|row| row.metric.clone())
-        .collect();
-    match worse.is_empty() {
-        true => Ok(()),
-        false => Err(Fault::new(
-            Code::Regression,
-            format!(
-                "worse than the baseline and so not a baseline: {}; `perf accept` what is worth it first",
-                worse.join(", ")
-            ),
-        )),
     }
 }

@@ -19,6 +19,7 @@ mod report;
 mod statistics;
 
 mod accepted;
+mod baseline;
 mod gate;
 mod output;
 
@@ -26,6 +27,7 @@ mod bisect;
 mod calibrate;
 mod device;
 mod history;
+mod suite;
 
 use clap::Parser;
 use cli::Command;
@@ -60,7 +62,7 @@ fn run(command: &Command) -> Result<Code, Fault> {
         Command::Run(arguments) => command::run(arguments),
         Command::Gate(arguments) => command::gate(arguments),
         Command::Compare(arguments) => command::compare_files(arguments),
-        Command::Baseline(arguments) => command::baseline(arguments),
+        Command::Baseline(arguments) => baseline::baseline(arguments),
         Command::Accept(arguments) => accepted::accept(arguments),
         Command::Calibrate(arguments) => calibrate::calibrate(arguments),
         Command::History(arguments) => history::history(arguments),

@@ -143,8 +143,12 @@ impl Host {
             return true;
         }
         match self.peers[host].send_urgent(Post::Letter { to, letter }) {
-            // To a host that is gone: the commits that need it have been or will be told.
-            Ok(()) | Err(Refused::Closed(_)) => false,
+            Ok(()) => {
+                self.letters_sent += 1;
+                false
+            }
+            // The commits that need a host that is gone have been or will be told.
+            Err(Refused::Closed(_)) => false,
             Err(Refused::Full(Post::Letter { to, letter })) => {
                 self.outbox.push_back((to, letter));
                 true
@@ -160,6 +164,7 @@ impl Host {
             io: self.io.counters(),
             turns: self.turns,
             calls: self.calls_taken,
+            letters: self.letters_sent,
             parks: self.parks,
         }
     }

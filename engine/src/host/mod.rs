@@ -47,6 +47,7 @@ pub(crate) struct Host {
     taken_urgent: Vec<Post>,
     turns: u64,
     calls_taken: u64,
+    letters_sent: u64,
     parks: u64,
 }
 
@@ -97,6 +98,7 @@ impl Host {
             taken_urgent: Vec::new(),
             turns: 0,
             calls_taken: 0,
+            letters_sent: 0,
             parks: 0,
         }
     }

@@ -53,6 +53,8 @@ pub struct HostReport {
     pub turns: u64,
     /// Calls taken.
     pub calls: u64,
+    /// Letters to shards on other hosts.
+    pub letters: u64,
     /// Times that it slept.
     pub parks: u64,
 }

@@ -1,8 +1,10 @@
-//! What a call costs in system calls and allocations on a real ring, where no simulated disk allocates as well.
+//! What a call costs in system calls and allocations on a real ring, where no simulated disk allocates as well:
+//! first on the shard's side, then on its caller's.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use ringkeep::{Database, Options};
 use ringkeep_io::{BackendKind, Direct, Io, IoOptions};
 use ringkeep_scenarios::{CountingAllocator, allocated};
 use ringkeep_shard::{
@@ -15,6 +17,14 @@ static ALLOCATOR: CountingAllocator = CountingAllocator;
 const CALLS: u64 = 1000;
 
 struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Folder {
+        let path = std::env::temp_dir().join(format!("ringkeep-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&path).expect("room");
+        Folder(path)
+    }
+}
 
 impl Drop for Folder {
     fn drop(&mut self) {
@@ -37,9 +47,7 @@ struct Cost {
 
 impl World {
     fn new() -> World {
-        let path = std::env::temp_dir().join(format!("ringkeep-hot-{}", std::process::id()));
-        std::fs::create_dir_all(&path).expect("room");
-        let folder = Folder(path);
+        let folder = Folder::new("hot");
         let io = Io::open(&IoOptions {
             direct: Direct::Optional,
             ..IoOptions::default()
@@ -133,4 +141,31 @@ fn hot_paths_cost_what_they_are_known_to_cost() {
     if world.io.report().backend == BackendKind::Ring {
         assert!(put.system_calls <= 2.1, "{put:?}");
     }
+}
+
+#[test]
+fn a_caller_allocates_nothing_for_a_put_and_a_get() {
+    let folder = Folder::new("calls");
+    let options = Options {
+        direct: Direct::Optional,
+        ..Options::small()
+    };
+    let database = Database::open(&folder.0, options).expect("a new database");
+    let mut value = Vec::with_capacity(1024);
+    let mut round = |number: u64| {
+        let key = (number % 10).to_be_bytes();
+        database.put(key, [7; 100]).expect("it is written");
+        // The first two ask the shard; the row is shown on the way, and later ones read it by themselves.
+        for _ in 0..4 {
+            assert!(database.get_into(key, &mut value).expect("it is read"));
+            assert_eq!(value, [7; 100]);
+        }
+    };
+    // Takes a reply slot, and memory for keys and values.
+    (0..20).for_each(&mut round);
+    let before = allocated().calls;
+    (0..100).for_each(&mut round);
+    assert_eq!(allocated().calls, before);
+    assert!(database.stats().expect("counters").total.row_hits > 0);
+    database.close().expect("it closes");
 }

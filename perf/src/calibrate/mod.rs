@@ -16,6 +16,7 @@ use crate::measure::{self, Pairing, Subject, times};
 use crate::metric::{CPU, WALL, threshold};
 use crate::report::{Report, write};
 use crate::statistics::median;
+use crate::suite::Plan;
 use alarms::{Alarms, Where};
 
 /// Noise of each metric, as a share.
@@ -23,12 +24,12 @@ pub type Floors = BTreeMap<String, f64>;
 
 /// Runs the command.
 pub fn calibrate(arguments: &CalibrateArgs) -> Result<Code, Fault> {
-    let filter = Filter::new(&arguments.filter)?;
+    let plan = Plan::of(&arguments.scenarios)?;
     let subject = Subject::at(None)?;
     let counter = Counter {
         subject: &subject,
-        filter: &filter,
-        with_instructions: !arguments.no_instructions,
+        filter: &plan.filter,
+        with_instructions: plan.instructions,
     };
     let first = counter.count()?;
     let mut alarms = Alarms::default();
@@ -52,7 +53,7 @@ pub fn calibrate(arguments: &CalibrateArgs) -> Result<Code, Fault> {
             pairs: arguments.pairs,
             seed: repeat,
         };
-        let samples = times(&subject, &subject, &filter, &pairing)?;
+        let samples = times(&subject, &subject, &plan.filter, &pairing)?;
         let mut rows = judge(&samples);
         rows.extend(counter.against(&first)?);
         for row in rows.iter().filter(|row| row.verdict == Verdict::Regression) {

@@ -47,6 +47,10 @@ impl Fio {
         let mut options = vec![
             format!("--bs={}", job.bytes),
             format!("--iodepth={}", job.depth),
+            // As ours: whatever is ready goes in and comes out with one system call, and not one with each.
+            format!("--iodepth_batch_submit={}", job.depth),
+            "--iodepth_batch_complete_min=1".to_owned(),
+            format!("--iodepth_batch_complete_max={}", job.depth),
             "--time_based=1".to_owned(),
             format!("--runtime={}ms", (seconds * 900.0) as u64),
             format!("--ramp_time={}ms", (seconds * 100.0) as u64),
@@ -73,6 +77,7 @@ impl Fio {
                 "--thread=1",
                 "--refill_buffers=0",
                 "--norandommap=1",
+                "--registerfiles=1",
             ])
             .args(options)
             .output()

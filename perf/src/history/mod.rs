@@ -61,10 +61,24 @@ pub fn history(arguments: &HistoryArgs) -> Result<Code, Fault> {
         1 => println!("{} metrics, no change", series.len()),
         _ => print!("{}", table.text("")),
     }
+    if series
+        .iter()
+        .any(|one| !one.changes.is_empty() && !is_counted(&one.metric))
+    {
+        println!(
+            "note: times may have changed with the machine; `perf bisect METRIC GOOD BAD` asks again, side by side"
+        );
+    }
     if let Some(path) = &arguments.html {
         write(path, &page::page(&series))?;
     }
     Ok(Code::Pass)
+}
+
+/// Not a time.
+fn is_counted(metric: &str) -> bool {
+    let name = metric.split_once('/').map_or(metric, |(_, name)| name);
+    class(name) == Class::Work
 }
 
 /// One line at the end, so that files of two branches merge.

@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 use ringkeep_bench::quantity::{Size, Span};
 
-use super::Series;
+use super::{Series, is_counted};
 use crate::statistics::ChangePoint;
 
 const WIDTH: f64 = 360.0;
@@ -40,6 +40,9 @@ pub fn page(series: &[Series]) -> String {
         .collect();
     // What grew most, then what shrank least.
     changed.sort_by(|a, b| growth(b).total_cmp(&growth(a)));
+    // Counts are the code's; a time of another hour may as well be the machine's.
+    let (counted, timed): (Vec<&Series>, Vec<&Series>) =
+        changed.into_iter().partition(|one| is_counted(&one.metric));
     let same = |one: &&Series| one.values.windows(2).all(|pair| pair[0] == pair[1]);
     let unchanged = || series.iter().filter(|one| one.changes.is_empty());
     let varying: Vec<&Series> = unchanged().filter(|one| !same(one)).collect();
@@ -59,11 +62,24 @@ pub fn page(series: &[Series]) -> String {
          <body><h1>perf history</h1>\n<p>{runs} runs{ends}. Everything is per operation, less is better, and every \
          plot begins at zero.</p>\n"
     );
-    for (title, shown) in [("Changed for good", &changed), ("Varying", &varying)] {
+    let groups = [
+        ("Changed for good", "", &counted),
+        (
+            "Times that moved and stayed",
+            "<p>The code's doing or the machine's: <code>perf bisect</code> asks again, side by side.</p>\n",
+            &timed,
+        ),
+        ("Varying", "", &varying),
+    ];
+    for (title, remark, shown) in groups {
         if shown.is_empty() {
             continue;
         }
-        let _ = write!(text, "<h2>{title}: {}</h2>\n<section>\n", shown.len());
+        let _ = write!(
+            text,
+            "<h2>{title}: {}</h2>\n{remark}<section>\n",
+            shown.len()
+        );
         for one in shown {
             figure(&mut text, one);
         }

@@ -21,20 +21,10 @@ pub fn matrix(report: &Report) -> Table {
         (WRITE_AMPLIFICATION, "write amp"),
         (SPACE_AMPLIFICATION, "space amp"),
     ];
-    let mut table = Table::new([
-        "per op",
-        columns[0].1,
-        columns[1].1,
-        columns[2].1,
-        columns[3].1,
-        columns[4].1,
-        columns[5].1,
-        columns[6].1,
-        columns[7].1,
-        columns[8].1,
-        columns[9].1,
-        columns[10].1,
-    ]);
+    let titles = ["per op"]
+        .into_iter()
+        .chain(columns.map(|(_, title)| title));
+    let mut table = Table::titled(titles.map(str::to_owned).collect());
     for (name, scenario) in &report.scenarios {
         let mut row = vec![name.clone()];
         row.extend(

@@ -283,6 +283,79 @@ fn agreed_growth_passes_until_its_day() {
 }
 
 #[test]
+fn what_is_measured_no_more_leaves_the_baseline_by_name() {
+    let folder = baseline("prune");
+    let (base, run) = (folder.path("base.json"), folder.path("run.json"));
+    let whole = folder.read("base.json");
+    folder.write("run.json", &whole);
+    let mut older: serde_json::Value = serde_json::from_str(&whole).expect("a report");
+    older["scenarios"]["gone"] = older["scenarios"]["put"].clone();
+    older["scenarios"]["put"]["metrics"]["sinks"] = serde_json::json!({ "total": 1, "per": 1 });
+    folder.write("base.json", &older.to_string());
+    check(&["compare", &base, &run], 4, "put/sinks");
+
+    let prune = ["baseline", "prune", "--file", &base, "--from", &run];
+    let (code, said) = perf(&prune);
+    let named = ["removed gone\n", "removed put/sinks\n", "2 removed"];
+    assert!(
+        code == 0 && named.iter().all(|words| said.contains(words)),
+        "{code}: {said}"
+    );
+    check(&["compare", &base, &run], 0, "PASS");
+    check(&prune, 0, "0 removed");
+    folder.edit("run.json", "\"put\"", "\"tup\"");
+    folder.edit("run.json", "\"get_miss\"", "\"miss_get\"");
+    check(&prune, 2, "of something else");
+    check(&["compare", &base, &base], 0, "PASS");
+}
+
+#[test]
+fn a_suite_is_a_file_and_says_what_is_measured() {
+    let folder = Folder::new("suite");
+    let suite = folder.path("two.toml");
+    let text = "about = \"a test\"\nscenarios = [\"put\", \"get_m*\"]\ninstructions = false\n";
+    folder.write("two.toml", text);
+    let (code, said) = perf(&["run", "--suite", &suite]);
+    let of = |name| said.lines().any(|line| line.starts_with(name));
+    let measured = of("put ") && of("get_miss ") && of("get_memtable ");
+    assert!(code == 0 && measured && !of("batch "), "{code}: {said}");
+    check(
+        &["run", "--suite", &suite, "--filter", "put"],
+        2,
+        "cannot be used with",
+    );
+}
+
+#[test]
+fn a_suite_that_cannot_be_used_is_refused() {
+    let folder = Folder::new("suites");
+    let suite = folder.path("one.toml");
+    check(
+        &["run", "--suite", "none"],
+        2,
+        "no suite is at perf/suites/none.toml",
+    );
+    for (text, words) in [
+        (
+            "about = \"\"\nscenarios = []\ninstructions = false\n",
+            "names no scenarios",
+        ),
+        ("about = \"\"\nscenarios = [\"put\"]\n", "instructions"),
+        (
+            "about = \"\"\nscenarios = [\"no such\"]\ninstructions = false\n",
+            "matches no scenario",
+        ),
+        (
+            "about = \"\"\nscenarios = [\"put\"]\ninstructions = false\npears = 1\n",
+            "pears",
+        ),
+    ] {
+        folder.write("one.toml", text);
+        check(&["run", "--suite", &suite], 2, words);
+    }
+}
+
+#[test]
 fn times_are_judged_in_pairs() {
     let own = env!("CARGO_BIN_EXE_perf");
     let pairs = [
