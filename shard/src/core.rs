@@ -211,9 +211,12 @@ impl<T: 'static> Core<T> {
     }
 
     /// After a failure: a batch over several shards may be committed above groups whose fate is not known.
-    /// Reads could show both or neither, and neither is right, so there are none.
-    pub fn check_readable(&self) -> Result<()> {
-        if self.committed_elsewhere.get() > self.visible.get()
+    /// Reads could show both or neither, and neither is right, so there are none. Nor at a version at which a batch
+    /// may be committed whose coordinator is gone: others may show their parts of it.
+    pub fn check_readable(&self, at: Option<Version>) -> Result<()> {
+        let gone = self.transactions.borrow().oldest_never_decided();
+        let is_torn = at.is_some_and(|at| gone.is_some_and(|since| since <= at));
+        if (is_torn || self.committed_elsewhere.get() > self.visible.get())
             && let Some(reason) = &*self.failure.borrow()
         {
             let reason = reason.clone();
@@ -225,7 +228,10 @@ impl<T: 'static> Core<T> {
     /// A read at this version sees all that it must: nothing at or below it is undecided.
     pub fn is_settled(&self, at: Option<Version>) -> bool {
         if self.is_failed() {
-            return true;
+            // Nothing in flight will be seen. But a batch that others decide may still be heard of, and whoever
+            // reads at a version beyond its parts must see them all or none.
+            let undecided = self.transactions.borrow().oldest_undecided();
+            return at.is_none_or(|at| undecided.is_none_or(|oldest| oldest > at));
         }
         let Some(at) = at else {
             return self.committed_elsewhere.get() <= self.visible.get();

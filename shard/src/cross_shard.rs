@@ -66,6 +66,18 @@ struct Prepared {
     since: Version,
     /// Of the prepare frame; `u64::MAX` until it is written.
     sequence: u64,
+    news: News,
+}
+
+/// What may still be heard of a part before the shard is opened again.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum News {
+    /// Its outcome comes.
+    Awaited,
+    /// Its coordinator failed and does not know the outcome: until the database is opened again, nobody shows it.
+    Unknown,
+    /// Its coordinator is gone, and may have told others that it is committed.
+    Never,
 }
 
 /// Everything is ready for it.
@@ -143,7 +155,31 @@ impl Transactions {
 
     /// Readers at this version or above must wait for the oldest undecided part.
     pub fn oldest_undecided(&self) -> Option<Version> {
-        self.prepared.values().map(|part| part.since).min()
+        self.oldest_with(News::Awaited)
+    }
+
+    /// Readers at this version or above wait in vain.
+    pub fn oldest_never_decided(&self) -> Option<Version> {
+        self.oldest_with(News::Never)
+    }
+
+    fn oldest_with(&self, news: News) -> Option<Version> {
+        let parts = self.prepared.values().filter(|part| part.news == news);
+        parts.map(|part| part.since).min()
+    }
+
+    fn outcome_is_unknown(&mut self, transaction: TransactionId) {
+        if let Some(part) = self.prepared.get_mut(&transaction) {
+            part.news = News::Unknown;
+        }
+    }
+
+    fn coordinator_is_gone(&mut self, peer: ShardId) {
+        for part in self.prepared.values_mut() {
+            if part.coordinator == peer && part.news == News::Awaited {
+                part.news = News::Never;
+            }
+        }
     }
 
     /// The oldest log frame that an unfinished batch may need after a crash.
@@ -201,6 +237,7 @@ impl Transactions {
             ops: part.ops,
             since,
             sequence,
+            news: News::Awaited,
         };
         self.prepared.insert(transaction, part);
     }
@@ -459,6 +496,7 @@ impl<T: 'static> Core<T> {
             ops: ops.clone(),
             since: self.clock.now(),
             sequence: u64::MAX,
+            news: News::Awaited,
         };
         let mut transactions = self.transactions.borrow_mut();
         transactions.prepared.insert(transaction, part);
@@ -503,7 +541,12 @@ impl<T: 'static> Core<T> {
                 let reason = format!(
                     "the outcome of a batch is not known since shard {coordinator} failed ({reason})"
                 );
-                return self.fail_because(&reason);
+                self.transactions
+                    .borrow_mut()
+                    .outcome_is_unknown(transaction);
+                self.fail_because(&reason);
+                // It may have failed before, with readers who wait for this.
+                return self.published.raise();
             }
         };
         let part = self.transactions.borrow_mut().take_prepared(transaction);
@@ -545,6 +588,13 @@ impl<T: 'static> Core<T> {
         self.log_outcome(transaction, coordinator, version);
         self.release_held_up();
         self.retry_prepares();
+    }
+
+    /// Another shard is gone for good and will not answer.
+    pub fn lose_peer(&self, peer: ShardId) {
+        self.transactions.borrow_mut().coordinator_is_gone(peer);
+        self.fail_because(&format!("shard {peer} stopped unexpectedly"));
+        self.published.raise();
     }
 
     /// Locks were let go: those who waited for them try again.

@@ -21,8 +21,8 @@ pub enum Error {
         /// The failure that stopped the writes.
         reason: String,
     },
-    /// As `Failed`; and a batch over several shards was committed above writes that failed, so that no read of
-    /// this shard could be right.
+    /// As `Failed`; and a batch over several shards may be committed of which this shard cannot show its part
+    /// without showing writes that failed, so that no read could be right.
     Unreadable {
         /// The failure that stopped the writes.
         reason: String,
@@ -109,8 +109,8 @@ impl fmt::Display for Error {
             ),
             Error::Unreadable { reason } => write!(
                 f,
-                "reads and writes are stopped: {reason}; and a batch over several shards was committed above writes \
-                 that failed; close the database, check the device, and open it again"
+                "reads and writes are stopped: {reason}; and a batch over several shards may be committed of which \
+                 this shard cannot show its part; close the database, check the device, and open it again"
             ),
             Error::Failed { reason } => write!(
                 f,

@@ -53,7 +53,7 @@ impl<T: 'static> Core<T> {
     ) {
         debug_assert!(value.is_empty());
         if self.is_settled(at)
-            && self.check_readable().is_ok()
+            && self.check_readable(at).is_ok()
             && let Looked::Here { found } = self.look(&key, self.read_version(at), &[], &mut value)
         {
             self.count_get(found);
@@ -71,7 +71,7 @@ impl<T: 'static> Core<T> {
     }
 
     pub fn accept_multi_get(self: &Rc<Self>, token: T, keys: Vec<Box<[u8]>>, at: Option<Version>) {
-        let settled = self.is_settled(at) && self.check_readable().is_ok();
+        let settled = self.is_settled(at) && self.check_readable(at).is_ok();
         let version = self.read_version(at);
         let mut values: Vec<Value> = vec![None; keys.len()];
         let mut missing = Vec::new();
@@ -137,7 +137,7 @@ impl<T: 'static> Core<T> {
         self.published.wait_until(|| self.is_settled(at)).await;
         let mut held = Vec::new();
         loop {
-            self.check_readable()?;
+            self.check_readable(at)?;
             // The present is asked anew each time: a version seen before the wait may be merged away.
             match self.look(key, self.read_version(at), &held, value) {
                 Looked::Here { found } => {

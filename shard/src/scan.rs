@@ -33,7 +33,7 @@ impl<T: 'static> Core<T> {
     }
 
     async fn scan_page(&self, scan: &ScanCall) -> Result<ScanPage> {
-        self.check_readable()?;
+        self.check_readable(Some(scan.at))?;
         let at = self.read_version(Some(scan.at));
         let mut merge = MergeCursor::visible(self.sources(), at);
         let (from, to) = (as_bytes(&scan.from), as_bytes(&scan.to));

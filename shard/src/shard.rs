@@ -248,8 +248,7 @@ impl<T: 'static> Shard<T> {
 
     /// Another shard is gone for good and will not answer.
     pub fn peer_lost(&mut self, peer: ShardId) {
-        self.core
-            .fail_because(&format!("shard {peer} stopped unexpectedly"));
+        self.core.lose_peer(peer);
     }
 
     /// One turn: acknowledges what is done, starts what can start, runs tasks that are ready. True

@@ -1,7 +1,9 @@
 //! Batches over two shards, with the letters between them held up by hand: moments that chance seldom finds.
 
 use ringkeep_io::{Crash, Doing};
-use ringkeep_shard::{Call, Durability, Error, Letter, Op, Reply, Result, ShardId, ShardOptions};
+use ringkeep_shard::{
+    Call, Durability, Error, Letter, Op, Reply, Result, ShardId, ShardOptions, Version,
+};
 
 use crate::cross::{Database, put};
 use crate::world::tiny_options;
@@ -70,18 +72,20 @@ impl Held {
     }
 
     fn get(&mut self, shard: u16, key: u64) -> Result<Option<u64>> {
+        let read = self.get_at(shard, key, None);
+        read.expect("a read of the present is answered without letters")
+    }
+
+    /// Nothing while it waits.
+    fn get_at(&mut self, shard: u16, key: u64, at: Option<Version>) -> Option<Result<Option<u64>>> {
         let key = key.to_be_bytes().into();
-        let call = Call::Get {
-            key,
-            at: None,
-            room: Vec::new(),
-        };
-        match self.ask(shard, call) {
-            Some(Reply::Value(got)) => {
+        let room = Vec::new();
+        match self.ask(shard, Call::Get { key, at, room })? {
+            Reply::Value(got) => {
                 let number = || u64::from_be_bytes(got.value[..].try_into().expect("a number"));
-                Ok(got.found.then(number))
+                Some(Ok(got.found.then(number)))
             }
-            Some(Reply::Failed(error)) => Err(error),
+            Reply::Failed(error) => Some(Err(error)),
             other => panic!("{other:?} is no answer to a get"),
         }
     }
@@ -166,4 +170,43 @@ fn a_shard_that_failed_below_a_committed_batch_refuses_to_be_read() {
     held.lose_power(Crash::LoseAll);
     assert_eq!(held.get(0, 1), Ok(Some(7)));
     assert_eq!(held.get(1, 2), Ok(Some(7)));
+}
+
+/// A shard failed for another reason while it waited to hear how a batch had ended. A read at a version beyond the
+/// batch was answered without it, and other shards showed it.
+#[test]
+fn a_failed_shard_does_not_answer_for_a_batch_that_it_has_yet_to_hear_of() {
+    let mut held = Held::new();
+    let token = held.database.call(0, batch());
+    held.settle();
+    held.deliver();
+    assert!(!held.letters.is_empty(), "the vote of shard 1 waits");
+    held.database.shards[1].peer_lost(ShardId(2));
+    held.deliver();
+    let Some(Reply::Written(written)) = held.database.replies.remove(&token) else {
+        panic!("not committed");
+    };
+    let at = Some(written.version);
+    assert_eq!(held.get_at(1, 2, at), None, "the outcome is on its way");
+    held.deliver();
+    assert_eq!(held.get_at(1, 2, at), Some(Ok(Some(7))));
+}
+
+/// The same, and the coordinator is gone: nobody will ever tell.
+#[test]
+fn a_shard_whose_coordinator_is_gone_refuses_to_read_beyond_the_undecided_batch() {
+    let mut held = Held::new();
+    held.ask(0, batch());
+    held.deliver();
+    let before = held.get(1, 2);
+    held.database.shards[1].peer_lost(ShardId(0));
+    held.settle();
+    let read = held.get_at(1, 2, Some(Version(u64::MAX - 1)));
+    let refused = matches!(read, Some(Err(Error::Unreadable { .. })));
+    assert!(refused, "{read:?}");
+    assert_eq!(
+        held.get(1, 2),
+        before,
+        "the present is what was acknowledged"
+    );
 }
