@@ -84,7 +84,7 @@ fn what_is_gone_is_told_and_the_rest_is_kept() {
     let largest = tables.max_by_key(|entry| entry.metadata().unwrap().len());
     let name = largest.unwrap().file_name().into_string().unwrap();
     let table = format!("shard-0001/{name}");
-    damage(&table, 5000..5001);
+    damage(&table, 100..101);
     std::fs::remove_dir_all(folder.db().join("shard-0002")).unwrap();
     let error = Database::open(folder.db(), tiny(3)).map(drop).unwrap_err();
     assert!(matches!(error, Error::Corrupt { .. }), "{error}");
@@ -92,7 +92,7 @@ fn what_is_gone_is_told_and_the_rest_is_kept() {
     let (kept, found) = salvaged(&folder);
     let told = found.to_string();
     assert!(told.contains("the file `database` is lost"), "{told}");
-    assert!(told.contains(&format!("{table} at byte 4096")), "{told}");
+    assert!(told.contains(&format!("{table} at byte 0:")), "{told}");
     assert!(told.contains("shard 0002 is lost"), "{told}");
     assert!(kept.len() > all.len() / 2, "{told}");
     assert!(kept.iter().all(|(key, value)| all.get(key) == Some(value)));
