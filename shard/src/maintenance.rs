@@ -1,6 +1,6 @@
 //! What a shard does for itself: memtables become tables, runs are merged, the log gets room.
 //!
-//! Three tasks that live as long as the shard. Each waits for work, does one piece of it in slices,
+//! Three tasks that live as long as the shard, and one until what the log said is in order. Each waits for work, does one piece of it in slices,
 //! and waits again. A full disk makes a piece of work wait and try again; any other failure of it
 //! stops the shard's writes, since a shard that cannot shed data must not take more.
 
@@ -30,6 +30,8 @@ impl<T: 'static> Core<T> {
     pub fn start_maintenance(self: &Rc<Self>) {
         let core = Rc::clone(self);
         self.tasks.spawn(async move { core.keep_log_room().await });
+        let core = Rc::clone(self);
+        self.tasks.spawn(async move { core.sort_memtables().await });
         let core = Rc::clone(self);
         self.tasks.spawn(async move { core.keep_flushing().await });
         let core = Rc::clone(self);
@@ -181,7 +183,16 @@ impl<T: 'static> Core<T> {
         Ok(())
     }
 
+    /// Whoever walks over memtables lets this end before: nothing is left to do but soon after the opening.
+    pub async fn sort_memtables(&self) {
+        let generations = self.memtables.borrow().all();
+        for generation in generations {
+            generation.sort().await;
+        }
+    }
+
     async fn write_tables(&self, generation: &Generation) -> Result<Vec<Rc<Table>>> {
+        generation.sort().await;
         let sources = vec![Source::memtable(Rc::clone(&generation.table))];
         self.compaction.pace.begin_flush(generation.bytes() as u64);
         let last = self.tables.borrow().runs.is_empty();

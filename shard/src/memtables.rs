@@ -6,6 +6,7 @@ use std::rc::Rc;
 
 use crate::memtable::Memtable;
 use crate::replay::ReplayedGeneration;
+use crate::tasks::yield_now;
 use crate::version::Version;
 
 /// One memtable and the stretch of log that it stands for.
@@ -20,7 +21,11 @@ pub(crate) struct Generation {
 
 impl Generation {
     fn new() -> Rc<Generation> {
-        Generation::of(ReplayedGeneration::new())
+        Generation::of(ReplayedGeneration {
+            table: Memtable::new(),
+            last_sequence: u64::MAX,
+            needs_from: u64::MAX,
+        })
     }
 
     fn of(replayed: ReplayedGeneration) -> Rc<Generation> {
@@ -37,6 +42,13 @@ impl Generation {
 
     pub fn is_empty(&self) -> bool {
         self.table.borrow().is_empty()
+    }
+
+    /// Sorts keys that came from the log, in slices: all at once would stop the shard.
+    pub async fn sort(&self) {
+        while self.table.borrow_mut().sort_some() {
+            yield_now().await;
+        }
     }
 
     /// The newest version in here.
@@ -69,6 +81,11 @@ impl Memtables {
     /// Newest first, as a read must look at them.
     pub fn newest_first(&self) -> impl Iterator<Item = &Rc<Generation>> {
         std::iter::once(&self.active).chain(self.sealed.iter().rev())
+    }
+
+    /// Those that there are now, oldest first: in this order they go to tables.
+    pub fn all(&self) -> Vec<Rc<Generation>> {
+        self.sealed.iter().chain([&self.active]).cloned().collect()
     }
 
     pub fn oldest_sealed(&self) -> Option<&Rc<Generation>> {

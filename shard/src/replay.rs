@@ -14,13 +14,10 @@ use crate::log::format::{Changes, Read, take_change, take_record};
 use crate::log::recovery::{LogEnd, Replay, ReplayedGroup};
 use crate::log::segments::slot_name;
 use crate::manifest::Manifest;
-use crate::memtable::Memtable;
+use crate::memtable::{BulkMemtable, Memtable};
 use crate::shard::{Identity, Recovered, ShardOptions, TransactionId};
 use crate::timeline::Moment;
 use crate::version::{ShardId, Version};
-
-/// A memtable smaller than this would notice the memory that a last huge page, barely used, takes.
-const BULK_FROM_BYTES: usize = 16 << 20;
 
 /// A log that was read to its end and judged.
 pub struct ReplayedLog {
@@ -43,24 +40,25 @@ pub(crate) struct ReplayedGeneration {
     pub needs_from: u64,
 }
 
-impl ReplayedGeneration {
-    pub fn new() -> ReplayedGeneration {
-        ReplayedGeneration::of(Memtable::new())
-    }
+/// The one that takes what is read.
+struct Filling {
+    table: BulkMemtable,
+    needs_from: u64,
+}
 
-    /// One that will grow to this size, if there is as much in the log.
-    fn to_fill(memtable_bytes: usize) -> ReplayedGeneration {
-        ReplayedGeneration::of(match memtable_bytes >= BULK_FROM_BYTES {
-            true => Memtable::bulk(),
-            false => Memtable::new(),
-        })
-    }
-
-    fn of(table: Memtable) -> ReplayedGeneration {
-        ReplayedGeneration {
-            table,
-            last_sequence: u64::MAX,
+impl Filling {
+    fn new(memtable_bytes: usize) -> Filling {
+        Filling {
+            table: BulkMemtable::new(memtable_bytes),
             needs_from: u64::MAX,
+        }
+    }
+
+    fn end(self, last_sequence: u64) -> ReplayedGeneration {
+        ReplayedGeneration {
+            table: self.table.finish(),
+            last_sequence,
+            needs_from: self.needs_from,
         }
     }
 }
@@ -76,7 +74,7 @@ pub(crate) async fn read_log(
     let mut replay = Replay::open(io, directory, identity, manifest).await?;
     let mut state = State {
         full: Vec::new(),
-        filling: ReplayedGeneration::to_fill(options.memtable_bytes),
+        filling: Filling::new(options.memtable_bytes),
         transactions: Transactions::default(),
         prepared: BTreeMap::new(),
         newest: manifest.newest,
@@ -86,9 +84,9 @@ pub(crate) async fn read_log(
     while let Some(group) = replay.next_group().await? {
         state.apply(&group, replay.payload())?;
         if state.filling.table.bytes() >= options.memtable_bytes {
-            state.filling.last_sequence = group.last_sequence;
-            let next = ReplayedGeneration::to_fill(options.memtable_bytes);
-            state.full.push(std::mem::replace(&mut state.filling, next));
+            let next = Filling::new(options.memtable_bytes);
+            let full = std::mem::replace(&mut state.filling, next);
+            state.full.push(full.end(group.last_sequence));
         }
     }
     let (frames, bytes, torn) = (replay.frames, replay.bytes, replay.torn);
@@ -114,7 +112,7 @@ pub(crate) async fn read_log(
 /// What the groups read so far add up to.
 struct State {
     full: Vec<ReplayedGeneration>,
-    filling: ReplayedGeneration,
+    filling: Filling,
     transactions: Transactions,
     /// Parts of commits over several shards whose outcome has not come yet: nearly all of them get
     /// theirs a few frames on, so their changes stay as they were read.
@@ -223,7 +221,7 @@ impl State {
     /// The parts left over are in doubt: only their coordinator knows.
     fn end(self) -> (Vec<ReplayedGeneration>, Transactions) {
         let (mut generations, mut transactions) = (self.full, self.transactions);
-        generations.push(self.filling);
+        generations.push(self.filling.end(u64::MAX));
         for (transaction, part) in self.prepared {
             let ops = Changes::of(&part.changes).map(Op::from).collect();
             let Part {

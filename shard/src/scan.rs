@@ -33,6 +33,7 @@ impl<T: 'static> Core<T> {
     }
 
     async fn scan_page(&self, scan: &ScanCall) -> Result<ScanPage> {
+        self.sort_memtables().await;
         self.check_readable(Some(scan.at))?;
         let at = self.read_version(Some(scan.at));
         let mut merge = MergeCursor::visible(self.sources(), at);

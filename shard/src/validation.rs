@@ -150,6 +150,7 @@ impl<T: 'static> Core<T> {
 
     /// The first key of a range that has changed: also one that was added, or removed.
     async fn changed_in(&self, span: &Span, since: Version) -> Result<Option<Box<[u8]>>> {
+        self.sort_memtables().await;
         let mut cursor = MergeCursor::needed(self.sources_above(since), since, false);
         cursor.seek(span.from.as_ref().map(|key| &**key)).await?;
         let mut passed = 0;

@@ -113,16 +113,37 @@ impl Arena {
         address
     }
 
-    /// Adds a version with the older one `prev` behind it. Nothing leads to it yet.
-    pub fn add_version(
-        &mut self,
-        version: Version,
-        prev: Address,
-        value: Option<&[u8]>,
-    ) -> Address {
+    /// Adds a version. Nothing leads to it yet.
+    pub fn add_version(&mut self, version: Version, value: Option<&[u8]>) -> Address {
         let (address, record) = self.room(version_bytes(value));
-        write_version(record, version, prev, value);
+        write_version(record, version, Address::NONE, value);
         address
+    }
+
+    /// Links an added version in at its place in the chain of a key, normally the head. True if it replaces one:
+    /// of two changes of one key in one commit the last one wins.
+    pub fn link(&mut self, key: Address, added: Address) -> bool {
+        let version = self.version(added).version;
+        let (mut newer, mut next) = (Address::NONE, self.head(key));
+        let mut replaces = false;
+        while next != Address::NONE {
+            let record = self.version(next);
+            if record.version <= version {
+                replaces = record.version == version;
+                if replaces {
+                    next = record.prev;
+                }
+                break;
+            }
+            newer = next;
+            next = record.prev;
+        }
+        self.set_prev(added, next);
+        match newer {
+            Address::NONE => self.set_head(key, added),
+            newer => self.set_prev(newer, added),
+        }
+        replaces
     }
 
     #[inline]
@@ -159,11 +180,16 @@ impl Arena {
         line(0) ^ line(64) ^ line(128)
     }
 
-    pub fn set_head(&mut self, key: Address, head: Address) {
+    /// Takes its version away from a key that is there twice.
+    pub fn abandon(&mut self, key: Address) {
+        self.set_head(key, Address::NONE);
+    }
+
+    fn set_head(&mut self, key: Address, head: Address) {
         self.write_u32(key, 0, head.0);
     }
 
-    pub fn set_prev(&mut self, version: Address, prev: Address) {
+    fn set_prev(&mut self, version: Address, prev: Address) {
         self.write_u32(version, PREV_AT, prev.0);
     }
 

@@ -50,6 +50,42 @@ impl KeyIndex {
         }
     }
 
+    /// An index of keys that are all known, in the order in which they came. Goes from segment to segment, so that
+    /// memory is waited for seldom. `is` tells whether two addresses have the same key; if so, the first one stays,
+    /// and `join` hears of both.
+    pub fn of(
+        keys: &[(Hash, Address)],
+        is: impl Fn(Address, Address) -> bool,
+        mut join: impl FnMut(Address, Address),
+    ) -> KeyIndex {
+        let mut ends = [0; SEGMENTS];
+        for (hash, _) in keys {
+            ends[segment(*hash)] += 1;
+        }
+        let mut index = KeyIndex::new();
+        let mut sum = 0;
+        for (segment, end) in index.segments.iter_mut().zip(&mut ends) {
+            let (start, keys) = (sum, *end);
+            sum += keys;
+            *end = start;
+            index.bytes += segment.grow_for(keys);
+        }
+        let mut by_segment = vec![FREE; keys.len()];
+        for &(hash, key) in keys {
+            let end = &mut ends[segment(hash)];
+            by_segment[*end] = Place { hash: hash.0, key };
+            *end += 1;
+        }
+        for place in by_segment {
+            let segment = &mut index.segments[segment(Hash(place.hash))];
+            match segment.look(place.hash, |there| is(there, place.key)) {
+                Ok(there) => join(there, place.key),
+                Err(free) => segment.put(free, place),
+            }
+        }
+        index
+    }
+
     pub fn bytes(&self) -> usize {
         self.bytes
     }
@@ -89,8 +125,7 @@ impl KeyIndex {
             Ok(key) => Found::Old(key),
             Err(free) => {
                 let key = add(context);
-                segment.places[free] = Place { hash: hash.0, key };
-                segment.used += 1;
+                segment.put(free, Place { hash: hash.0, key });
                 Found::New(key)
             }
         }
@@ -145,6 +180,22 @@ impl Segment {
     /// Rows of used places stay short as long as a quarter of all is free.
     fn is_full(&self) -> bool {
         self.used >= self.places.len() / 4 * 3
+    }
+
+    #[inline]
+    fn put(&mut self, free: usize, place: Place) {
+        self.places[free] = place;
+        self.used += 1;
+    }
+
+    /// Makes an empty segment large enough for so many keys; returns the bytes that this takes.
+    fn grow_for(&mut self, keys: usize) -> usize {
+        let mut count = 0;
+        while keys >= count / 4 * 3 {
+            count = (2 * count).max(PLACES_MIN);
+        }
+        self.places = vec![FREE; count];
+        count * size_of::<Place>()
     }
 
     /// Doubles the places; returns the bytes that this takes.

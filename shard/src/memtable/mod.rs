@@ -5,13 +5,14 @@
 //! comparison on the way of a put. It does no I/O and forgets nothing until it is dropped whole.
 
 mod arena;
+mod bulk;
 mod cursor;
 mod key_index;
 mod order;
 #[cfg(test)]
 mod tests;
 
-use arena::{Arena, VersionRecord};
+use arena::Arena;
 use key_index::{Found, Hash, KeyIndex};
 use order::Order;
 
@@ -19,6 +20,7 @@ use crate::Version;
 use crate::call::Change;
 
 pub(crate) use arena::Address;
+pub(crate) use bulk::BulkMemtable;
 pub(crate) use cursor::MemtableCursor;
 
 /// As many cache misses as a core can wait for at once, and some more.
@@ -40,18 +42,10 @@ impl Memtable {
         Memtable {
             arena: Arena::default(),
             index: KeyIndex::new(),
-            order: Order::new(),
+            order: Order::default(),
             entries: 0,
             oldest: Version(u64::MAX),
             newest: Version(0),
-        }
-    }
-
-    /// An empty one that will be filled at once.
-    pub fn bulk() -> Memtable {
-        Memtable {
-            arena: Arena::bulk(),
-            ..Memtable::new()
         }
     }
 
@@ -128,6 +122,11 @@ impl Memtable {
         Some(self.arena.version(self.arena.head(found)).version)
     }
 
+    /// Sorts some of the keys that came from the log, so that the next cursor need not; false when all are.
+    pub fn sort_some(&mut self) -> bool {
+        self.order.sort_waiting(&self.arena)
+    }
+
     /// A cursor over the keys that are here now. Sorts what is not sorted yet.
     pub fn cursor(&mut self) -> MemtableCursor {
         MemtableCursor::new(self.order.runs(&self.arena))
@@ -174,29 +173,10 @@ impl Memtable {
         (prev != Address::NONE).then_some(prev)
     }
 
-    /// Links a version in at its place in the chain of a known key: normally the head.
+    /// A newer version of a known key, or an older one.
     fn add_version(&mut self, key: Address, version: Version, value: Option<&[u8]>) {
-        let mut newer = Address::NONE;
-        let mut next = self.arena.head(key);
-        while next != Address::NONE {
-            let VersionRecord {
-                version: v, prev, ..
-            } = self.arena.version(next);
-            if v <= version {
-                if v == version {
-                    next = prev;
-                    self.entries -= 1;
-                }
-                break;
-            }
-            newer = next;
-            next = prev;
-        }
-        let added = self.arena.add_version(version, next, value);
-        match newer {
-            Address::NONE => self.arena.set_head(key, added),
-            newer => self.arena.set_prev(newer, added),
-        }
+        let added = self.arena.add_version(version, value);
         self.entries += 1;
+        self.entries -= usize::from(self.arena.link(key, added));
     }
 }

@@ -1,7 +1,8 @@
 //! The order of the keys: sorted runs of unique keys, plus a short unsorted tail of the newest ones.
 //! A put pays for order only every `PIECE` new keys, when the tail is sorted and becomes a run. Runs
 //! are merged as they come up to `MERGE_BY_PUT` keys and when a cursor is opened up to `MERGE_BY_CURSOR`
-//! keys, which bounds both a single step and the number of runs. An overwrite adds nothing.
+//! keys, which bounds both a single step and the number of runs. An overwrite adds nothing. Keys that were read
+//! back from the log wait to be sorted until the database is open.
 //!
 //! Each entry holds eight bytes of its key, taken after the `skip` bytes that all keys up to then had
 //! in common, so that most comparisons touch no key. `skip` only ever falls; runs made under
@@ -31,33 +32,44 @@ pub(super) struct Run {
     pub places: Vec<Place>,
 }
 
+#[derive(Default)]
 pub(super) struct Order {
-    common: Option<Vec<u8>>,
+    common: Common,
     tail: Vec<Address>,
     runs: Vec<Arc<Run>>,
+    waiting: Waiting,
+}
+
+/// The bytes with which all keys so far begin; nothing before the first key.
+#[derive(Default)]
+pub(super) struct Common(Option<Vec<u8>>);
+
+/// Keys to be sorted later, and how many of them are.
+#[derive(Default)]
+struct Waiting {
+    keys: Vec<Address>,
+    sorted: usize,
 }
 
 impl Order {
-    pub fn new() -> Order {
+    /// Keys that are sorted later, piece by piece.
+    pub fn waiting(common: Common, keys: Vec<Address>) -> Order {
         Order {
-            common: None,
-            tail: Vec::new(),
-            runs: Vec::new(),
+            common,
+            waiting: Waiting { keys, sorted: 0 },
+            ..Order::default()
         }
     }
 
     pub fn bytes(&self) -> usize {
         let places: usize = self.runs.iter().map(|run| run.places.capacity()).sum();
-        places * size_of::<Place>() + self.tail.capacity() * size_of::<Address>()
+        let unsorted = self.tail.capacity() + self.waiting.keys.capacity();
+        places * size_of::<Place>() + unsorted * size_of::<Address>()
     }
 
     /// Adds a key that was not there yet.
     pub fn add(&mut self, key: &[u8], address: Address, arena: &Arena) {
-        match &mut self.common {
-            None => self.common = Some(key.to_vec()),
-            Some(common) if key.starts_with(common) => {}
-            Some(common) => common.truncate(common_prefix(common, key)),
-        }
+        self.common.add(key);
         self.tail.push(address);
         if self.tail.len() == PIECE {
             self.sort_tail(arena);
@@ -65,27 +77,39 @@ impl Order {
         }
     }
 
+    /// Sorts a piece of the keys that wait for it; false when none is left.
+    pub fn sort_waiting(&mut self, arena: &Arena) -> bool {
+        let Waiting { keys, sorted } = &mut self.waiting;
+        let piece = keys[*sorted..].iter().take(PIECE);
+        if piece.len() == 0 {
+            self.waiting = Waiting::default();
+            return false;
+        }
+        *sorted += piece.len();
+        let piece = self.common.places(piece, arena);
+        self.add_run(piece, arena);
+        self.merge_runs(MERGE_BY_PUT, arena);
+        true
+    }
+
     /// All keys so far, as runs that stay as they are while keys go on being added.
     pub fn runs(&mut self, arena: &Arena) -> Vec<Arc<Run>> {
+        while self.sort_waiting(arena) {}
         self.sort_tail(arena);
         self.merge_runs(MERGE_BY_CURSOR, arena);
         self.runs.clone()
     }
 
-    fn skip(&self) -> usize {
-        self.common.as_ref().map_or(0, Vec::len)
+    fn sort_tail(&mut self, arena: &Arena) {
+        if !self.tail.is_empty() {
+            let places = self.common.places(self.tail.iter(), arena);
+            self.tail.clear();
+            self.add_run(places, arena);
+        }
     }
 
-    fn sort_tail(&mut self, arena: &Arena) {
-        if self.tail.is_empty() {
-            return;
-        }
-        let skip = self.skip();
-        let place = |key| Place {
-            prefix: prefix(arena.key(key), skip),
-            key,
-        };
-        let mut places: Vec<Place> = self.tail.drain(..).map(place).collect();
+    fn add_run(&mut self, mut places: Vec<Place>, arena: &Arena) {
+        let skip = self.common.bytes();
         if !places.is_sorted_by(|a, b| compare(a, b, arena).is_lt()) {
             places.sort_unstable_by(|a, b| compare(a, b, arena));
         }
@@ -116,10 +140,33 @@ impl Order {
             }
             allowance -= total;
             let (smaller, larger) = (self.runs.remove(at), self.runs.remove(at - 1));
-            let merged = Arc::new(merge(&larger, &smaller, self.skip(), arena));
+            let merged = Arc::new(merge(&larger, &smaller, self.common.bytes(), arena));
             let at = self.runs.partition_point(|run| run.places.len() >= total);
             self.runs.insert(at, merged);
         }
+    }
+}
+
+impl Common {
+    pub fn add(&mut self, key: &[u8]) {
+        match &mut self.0 {
+            None => self.0 = Some(key.to_vec()),
+            Some(common) if key.starts_with(common) => {}
+            Some(common) => common.truncate(common_prefix(common, key)),
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        self.0.as_ref().map_or(0, Vec::len)
+    }
+
+    fn places<'a>(&self, keys: impl Iterator<Item = &'a Address>, arena: &Arena) -> Vec<Place> {
+        let skip = self.bytes();
+        let place = |&key: &Address| Place {
+            prefix: prefix(arena.key(key), skip),
+            key,
+        };
+        keys.map(place).collect()
     }
 }
 

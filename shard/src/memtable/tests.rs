@@ -9,12 +9,37 @@ use crate::merge::seeded::{Seeded, with_seeds};
 /// Ordered as the memtable is: versions of a key from the newest on.
 type Model = BTreeMap<Vec<u8>, BTreeMap<std::cmp::Reverse<Version>, Option<Vec<u8>>>>;
 
+/// A memtable whose writes came from the log, sorted in part.
+fn from_log(random: &mut Seeded, model: &mut Model, writes: usize, keys: usize) -> Memtable {
+    let mut bulk = BulkMemtable::new(random.below(2) << 24);
+    write(random, model, writes, keys, |commit, version| {
+        bulk.insert(commit, version);
+    });
+    let mut table = bulk.finish();
+    for _ in 0..random.below(3) {
+        table.sort_some();
+    }
+    table
+}
+
 fn write_some(
     random: &mut Seeded,
     table: &mut Memtable,
     model: &mut Model,
     writes: usize,
     keys: usize,
+) {
+    write(random, model, writes, keys, |commit, version| {
+        table.insert(commit, version);
+    });
+}
+
+fn write(
+    random: &mut Seeded,
+    model: &mut Model,
+    writes: usize,
+    keys: usize,
+    mut insert: impl FnMut(&mut dyn Iterator<Item = Change<'_>>, Version),
 ) {
     let mut left = writes;
     while left > 0 {
@@ -31,11 +56,11 @@ fn write_some(
             let value = (!random.one_in(5)).then(|| random.bytes(length));
             commit.push((random.key(keys), value));
         }
-        let changes = commit.iter().map(|(key, value)| Change {
+        let mut changes = commit.iter().map(|(key, value)| Change {
             key,
             value: value.as_deref(),
         });
-        table.insert(changes, version);
+        insert(&mut changes, version);
         for (key, value) in commit {
             let versions = model.entry(key).or_default();
             versions.insert(std::cmp::Reverse(version), value);
@@ -46,8 +71,12 @@ fn write_some(
 #[test]
 fn answers_every_read_at_every_version_like_a_map() {
     with_seeds(20, |random| {
-        let (mut table, mut model) = (Memtable::new(), Model::new());
-        write_some(random, &mut table, &mut model, 2000, 300);
+        let mut model = Model::new();
+        let mut table = match random.one_in(2) {
+            true => from_log(random, &mut model, 1500, 300),
+            false => Memtable::new(),
+        };
+        write_some(random, &mut table, &mut model, 1000, 300);
         assert_eq!(
             table.entries(),
             model.values().map(BTreeMap::len).sum::<usize>()
@@ -67,7 +96,11 @@ fn answers_every_read_at_every_version_like_a_map() {
 #[test]
 fn cursors_walk_both_ways_and_turn_like_a_map() {
     with_seeds(12, |random| {
-        let (mut table, mut model) = (Memtable::new(), Model::new());
+        let mut model = Model::new();
+        let mut table = match random.one_in(2) {
+            true => from_log(random, &mut model, 5000, 6000),
+            false => Memtable::new(),
+        };
         for round in 0..4 {
             write_some(random, &mut table, &mut model, 2500, 6000);
             let keys: Vec<&Vec<u8>> = model.keys().collect();
@@ -168,7 +201,7 @@ fn a_small_memtable_is_small_and_a_large_one_counts_everything() {
     assert!(table.bytes() < 8 << 10);
     table.put(b"", Version(1), Some(b""));
     assert!(table.bytes() < 12 << 10);
-    for mut table in [table, Memtable::bulk()] {
+    for mut table in [table, BulkMemtable::new(1 << 30).finish()] {
         let key = |key: u64| key.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes();
         for number in 0..20_000u64 {
             table.put(&key(number), Version(number), Some(&[number as u8; 100]));
