@@ -10,6 +10,7 @@ use std::rc::Rc;
 use crate::file::{KernelFile, failed};
 use crate::file_system::{Access, DirectOpen};
 use crate::io::Inner;
+use crate::memory::MemoryDirectory;
 use crate::report::DirectoryFacts;
 use crate::simulated::SimulatedDirectory;
 use crate::system;
@@ -24,6 +25,7 @@ pub struct Directory {
 enum Place {
     Kernel(KernelDirectory),
     Simulated(SimulatedDirectory),
+    Memory(MemoryDirectory),
 }
 
 struct KernelDirectory {
@@ -50,6 +52,12 @@ impl Directory {
         }
     }
 
+    pub(crate) fn memory(directory: MemoryDirectory) -> Directory {
+        Directory {
+            place: Rc::new(Place::Memory(directory)),
+        }
+    }
+
     fn hold(io: &Rc<Inner>, fd: OwnedFd, path: String) -> Result<Directory> {
         let state = system::file_system(fd.as_fd()).map_err(failed(Doing::Stat))?;
         let system = FileSystem { magic: state.magic };
@@ -71,6 +79,7 @@ impl Directory {
         match &*self.place {
             Place::Kernel(directory) => directory.open(name, mode),
             Place::Simulated(directory) => directory.open(name, mode).map(File::simulated),
+            Place::Memory(directory) => directory.open(name, mode).map(File::memory),
         }
     }
 
@@ -82,6 +91,7 @@ impl Directory {
                 system::remove_at(directory.fd.as_fd(), &name).map_err(failed(Doing::Remove))
             }
             Place::Simulated(directory) => directory.remove(name),
+            Place::Memory(directory) => directory.remove(name),
         }
     }
 
@@ -93,6 +103,7 @@ impl Directory {
                 system::rename_at(directory.fd.as_fd(), &from, &to).map_err(failed(Doing::Rename))
             }
             Place::Simulated(directory) => directory.rename(from, to),
+            Place::Memory(directory) => directory.rename(from, to),
         }
     }
 
@@ -105,6 +116,7 @@ impl Directory {
                 Ok(names)
             }
             Place::Simulated(directory) => directory.list(),
+            Place::Memory(directory) => Ok(directory.list()),
         }
     }
 
@@ -117,6 +129,7 @@ impl Directory {
                     .map_err(failed(Doing::Create))
             }
             Place::Simulated(directory) => directory.create_directory(name),
+            Place::Memory(directory) => directory.create_directory(name),
         }
     }
 
@@ -125,6 +138,7 @@ impl Directory {
         match &*self.place {
             Place::Kernel(directory) => directory.directory(name),
             Place::Simulated(directory) => directory.directory(name).map(Directory::simulated),
+            Place::Memory(directory) => directory.directory(name).map(Directory::memory),
         }
     }
 
@@ -135,6 +149,7 @@ impl Directory {
                 system::fsync(directory.fd.as_fd()).map_err(failed(Doing::SyncDirectory))
             }
             Place::Simulated(directory) => directory.sync(),
+            Place::Memory(_) => Ok(()),
         }
     }
 
@@ -145,6 +160,7 @@ impl Directory {
                 .map(|state| state.free_bytes)
                 .map_err(failed(Doing::Stat)),
             Place::Simulated(directory) => directory.free_bytes(),
+            Place::Memory(directory) => Ok(directory.free_bytes()),
         }
     }
 
@@ -152,7 +168,7 @@ impl Directory {
     pub fn descriptor(&self) -> Option<BorrowedFd<'_>> {
         match &*self.place {
             Place::Kernel(directory) => Some(directory.fd.as_fd()),
-            Place::Simulated(_) => None,
+            Place::Simulated(_) | Place::Memory(_) => None,
         }
     }
 }
@@ -250,6 +266,7 @@ impl fmt::Debug for Directory {
         match &*self.place {
             Place::Kernel(directory) => f.debug_tuple("Directory").field(&directory.fd).finish(),
             Place::Simulated(_) => f.write_str("Directory(simulated)"),
+            Place::Memory(_) => f.write_str("Directory(memory)"),
         }
     }
 }

@@ -3,8 +3,10 @@
 use std::fmt;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::rc::{Rc, Weak};
+use std::sync::Arc;
 
 use crate::io::Inner;
+use crate::memory::MemoryFile;
 use crate::simulated::SimulatedFile;
 use crate::system;
 use crate::{Doing, IoError, Result};
@@ -27,6 +29,7 @@ pub struct File(Rc<Place>);
 enum Place {
     Kernel(KernelFile),
     Simulated(SimulatedFile),
+    Memory(Arc<MemoryFile>),
 }
 
 pub(crate) struct KernelFile {
@@ -58,11 +61,16 @@ impl File {
         File(Rc::new(Place::Simulated(file)))
     }
 
+    pub(crate) fn memory(file: Arc<MemoryFile>) -> File {
+        File(Rc::new(Place::Memory(file)))
+    }
+
     /// Size in bytes. Blocks: for opening and recovery only.
     pub fn size(&self) -> Result<u64> {
         match &*self.0 {
             Place::Kernel(file) => system::size(file.fd.as_fd()).map_err(failed(Doing::Stat)),
             Place::Simulated(file) => file.size(),
+            Place::Memory(file) => Ok(file.size()),
         }
     }
 
@@ -74,6 +82,10 @@ impl File {
                 answer => answer.map_err(failed(Doing::Allocate)),
             },
             Place::Simulated(file) => file.allocate(bytes),
+            Place::Memory(file) => {
+                let full = failed(Doing::Allocate)(libc::ENOSPC);
+                file.allocate(bytes).map_err(|_| full)
+            }
         }
     }
 
@@ -84,6 +96,10 @@ impl File {
                 system::truncate(file.fd.as_fd(), bytes).map_err(failed(Doing::Allocate))
             }
             Place::Simulated(file) => file.truncate(bytes),
+            Place::Memory(file) => {
+                file.truncate(bytes);
+                Ok(())
+            }
         }
     }
 
@@ -91,13 +107,14 @@ impl File {
         match &*self.0 {
             Place::Kernel(file) => file.alignment,
             Place::Simulated(_) => crate::simulated::SECTOR,
+            Place::Memory(_) => 1,
         }
     }
 
     pub(crate) fn explicit_sync(&self) -> bool {
         match &*self.0 {
             Place::Kernel(file) => file.explicit_sync,
-            Place::Simulated(_) => false,
+            Place::Simulated(_) | Place::Memory(_) => false,
         }
     }
 
@@ -105,6 +122,7 @@ impl File {
         match &*self.0 {
             Place::Kernel(file) => file.fd.as_raw_fd(),
             Place::Simulated(_) => panic!("a file of the simulated disk is used with a real Io"),
+            Place::Memory(_) => panic!("a file in memory is used with a real Io"),
         }
     }
 
@@ -118,7 +136,14 @@ impl File {
     pub(crate) fn in_simulation(&self) -> &SimulatedFile {
         match &*self.0 {
             Place::Simulated(file) => file,
-            Place::Kernel(_) => panic!("a real file is used with the simulated disk"),
+            _ => panic!("another file is used with the simulated disk"),
+        }
+    }
+
+    pub(crate) fn in_memory(&self) -> &Arc<MemoryFile> {
+        match &*self.0 {
+            Place::Memory(file) => file,
+            _ => panic!("another file is used with files in memory"),
         }
     }
 }
@@ -132,6 +157,7 @@ impl fmt::Debug for File {
         match &*self.0 {
             Place::Kernel(file) => f.debug_tuple("File").field(&file.fd).finish(),
             Place::Simulated(_) => f.write_str("File(simulated)"),
+            Place::Memory(_) => f.write_str("File(memory)"),
         }
     }
 }

@@ -11,6 +11,7 @@ use std::task::Waker;
 
 use crate::buffer::FramePool;
 use crate::flight::{Flight, Token};
+use crate::memory::MemoryDoor;
 use crate::operation::{Kind, Operation};
 use crate::portable::Portable;
 use crate::probe::{self, RingFacts};
@@ -19,7 +20,8 @@ use crate::ring::Ring;
 use crate::simulated::Host;
 use crate::{
     Backend, BackendKind, Buffer, Counters, Direct, Directory, Doing, Doorbell, File, IoError,
-    IoOptions, Nanos, PAGE, Report, Result, SimulatedDisk, Ticket, WriteDurability, system,
+    IoOptions, MemoryDisk, Nanos, PAGE, Report, Result, SimulatedDisk, Ticket, WriteDurability,
+    system,
 };
 
 /// One thread's door to the kernel; clones share it. See the crate's front page for its rules.
@@ -52,6 +54,7 @@ enum Door {
     Ring(Ring),
     Portable(Portable),
     Simulated(Host),
+    Memory(MemoryDoor),
 }
 
 /// Tells one `Io`'s registered frames and files from another's.
@@ -121,6 +124,15 @@ impl Io {
         )
     }
 
+    /// A host on files in memory. Several, of any threads, may share them.
+    pub fn memory(disk: &MemoryDisk) -> Result<Io> {
+        let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
+        let bell = system::eventfd().map_err(|errno| IoError::new(errno, Doing::Setup))?;
+        let door = Door::Memory(MemoryDoor::new(disk, Arc::new(bell)));
+        let (direct, reason) = (Direct::Required, "asked for".to_owned());
+        Ok(Io::with(id, door, 0, direct, reason, RingFacts::default()))
+    }
+
     fn with(
         id: u64,
         door: Door,
@@ -145,10 +157,12 @@ impl Io {
         }))
     }
 
-    /// Holds an existing directory. On a simulated disk the path is one of its own name space, made when missing. Blocks.
+    /// Holds an existing directory. On a simulated disk and in memory the path is one of a name space of its own, made when
+    /// missing. Blocks.
     pub fn directory(&self, path: &Path) -> Result<Directory> {
         match self.0.door() {
             Door::Simulated(host) => host.directory(path).map(Directory::simulated),
+            Door::Memory(door) => door.directory(path).map(Directory::memory),
             Door::Ring(_) | Door::Portable(_) => Directory::kernel(&self.0, path),
         }
     }
@@ -165,7 +179,7 @@ impl Io {
         };
         let registered = match self.0.door() {
             Door::Ring(ring) => ring.register_chunk(&chunk),
-            Door::Portable(_) | Door::Simulated(_) => false,
+            Door::Portable(_) | Door::Simulated(_) | Door::Memory(_) => false,
         };
         pool.stock(&chunk, registered);
         pool.take().expect("the pool was just stocked")
@@ -224,6 +238,7 @@ impl Io {
             Door::Ring(ring) => ring.turn(&mut ready),
             Door::Portable(portable) => portable.turn(&mut ready),
             Door::Simulated(host) => host.turn(&self.0.flight, &mut ready),
+            Door::Memory(door) => door.turn(&self.0.flight, &mut ready),
         }
         parked + self.0.settle(ready)
     }
@@ -236,6 +251,7 @@ impl Io {
             Door::Ring(ring) => ring.park(deadline, &mut ready),
             Door::Portable(portable) => portable.park(deadline, &mut ready),
             Door::Simulated(host) => host.park(deadline, &self.0.flight, &mut ready),
+            Door::Memory(door) => door.park(deadline, &self.0.flight, &mut ready),
         }
         let completed = self.0.settle(ready);
         let parked = &self.0.parked_completions;
@@ -248,6 +264,7 @@ impl Io {
             Door::Ring(ring) => ring.doorbell(),
             Door::Portable(portable) => portable.doorbell(),
             Door::Simulated(host) => host.doorbell(),
+            Door::Memory(door) => door.doorbell(),
         }
     }
 
@@ -260,7 +277,7 @@ impl Io {
     pub fn now(&self) -> Nanos {
         match self.0.door() {
             Door::Simulated(host) => host.now(),
-            Door::Ring(_) | Door::Portable(_) => system::monotonic(),
+            Door::Ring(_) | Door::Portable(_) | Door::Memory(_) => system::monotonic(),
         }
     }
 
@@ -268,7 +285,7 @@ impl Io {
     pub fn wall_clock(&self) -> Nanos {
         match self.0.door() {
             Door::Simulated(host) => host.wall_clock(),
-            Door::Ring(_) | Door::Portable(_) => system::wall_clock(),
+            Door::Ring(_) | Door::Portable(_) | Door::Memory(_) => system::wall_clock(),
         }
     }
 
@@ -289,6 +306,7 @@ impl Io {
             }
             Door::Portable(_) => (BackendKind::Portable, 0),
             Door::Simulated(_) => (BackendKind::Simulated, 0),
+            Door::Memory(_) => (BackendKind::Memory, 0),
         };
         Report {
             kernel: system::kernel_release(),
@@ -309,6 +327,7 @@ impl Io {
         let enters = match self.0.door() {
             Door::Ring(ring) => ring.enters(),
             Door::Portable(portable) => portable.enters(),
+            Door::Memory(door) => door.enters(),
             Door::Simulated(_) => 0,
         };
         Counters {
@@ -324,6 +343,8 @@ impl Io {
             Door::Ring(ring) => ring.hold(lock),
             Door::Portable(portable) => portable.hold(lock),
             Door::Simulated(host) => host.hold(lock),
+            // What it would keep others from ends with this process.
+            Door::Memory(_) => drop(lock),
         }
     }
 }
@@ -345,6 +366,7 @@ impl Inner {
             Door::Ring(ring) => ring.enqueue(token, operation),
             Door::Portable(portable) => portable.enqueue(token, operation),
             Door::Simulated(host) => host.enqueue(token, operation),
+            Door::Memory(door) => door.enqueue(token),
         }
     }
 
@@ -403,7 +425,7 @@ impl Inner {
     pub(crate) fn fix(&self, fd: BorrowedFd<'_>) -> Option<u32> {
         match self.door() {
             Door::Ring(ring) => ring.fix(fd),
-            Door::Portable(_) | Door::Simulated(_) => None,
+            Door::Portable(_) | Door::Simulated(_) | Door::Memory(_) => None,
         }
     }
 
@@ -442,7 +464,7 @@ impl Drop for Inner {
             Some(Door::Ring(ring)) => ring,
             Some(Door::Portable(portable)) => return portable.close(),
             Some(Door::Simulated(host)) => return host.close(),
-            None => return,
+            Some(Door::Memory(_)) | None => return,
         };
         if !ring.close() {
             // The kernel may still write to these: losing the memory is better than losing its next owner.

@@ -58,6 +58,7 @@ mod operation;
 mod ticket;
 
 mod entry;
+mod memory;
 pub mod planted;
 mod portable;
 mod probe;
@@ -73,6 +74,7 @@ pub use error::{Doing, IoError, Result};
 pub use file::{File, OpenMode};
 pub use file_system::FileSystem;
 pub use io::Io;
+pub use memory::MemoryDisk;
 pub use operation::WriteDurability;
 pub use options::{Backend, Direct, IoOptions};
 pub use report::{BackendKind, Counters, DirectoryFacts, Report};

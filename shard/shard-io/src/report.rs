@@ -14,6 +14,8 @@ pub enum BackendKind {
     Portable,
     /// The simulated disk.
     Simulated,
+    /// Files in memory.
+    Memory,
 }
 
 /// A snapshot of how an `Io` talks to the kernel. `Display` is for people, the fields are for programs.
@@ -94,6 +96,7 @@ impl fmt::Display for BackendKind {
             BackendKind::Ring => "ring (io_uring)",
             BackendKind::Portable => "portable (blocking calls on a few threads)",
             BackendKind::Simulated => "simulated disk",
+            BackendKind::Memory => "files in memory",
         })
     }
 }

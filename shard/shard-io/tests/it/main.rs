@@ -3,6 +3,7 @@
 mod conformance;
 mod files;
 mod limits;
+mod memory;
 mod model;
 mod rig;
 mod simulated;

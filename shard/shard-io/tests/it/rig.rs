@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use ringkeep_io::{
     Backend, BackendKind, Buffer, Completion, Direct, Directory, Io, IoError, IoOptions,
-    SimulatedDisk, SimulatedOptions, Ticket,
+    MemoryDisk, SimulatedDisk, SimulatedOptions, Ticket,
 };
 
 pub struct Rig {
@@ -18,6 +18,7 @@ pub struct Rig {
 enum Place {
     Folder(Folder, Backend),
     Disk(SimulatedDisk),
+    Memory(MemoryDisk),
 }
 
 /// A folder of its own, removed in the end.
@@ -83,19 +84,30 @@ impl Rig {
         }
     }
 
+    fn in_memory(disk: MemoryDisk) -> Rig {
+        let io = Io::memory(&disk).expect("an eventfd");
+        Rig {
+            directory: io.directory(Path::new("/db")).expect("made when missing"),
+            io,
+            name: "memory",
+            place: Place::Memory(disk),
+        }
+    }
+
     /// Closes everything and opens it again.
     pub fn reopen(self) -> Rig {
         drop((self.io, self.directory));
         match self.place {
             Place::Folder(folder, backend) => Rig::on(folder, backend).expect("opened before"),
             Place::Disk(disk) => Rig::on_disk(disk),
+            Place::Memory(disk) => Rig::in_memory(disk),
         }
     }
 
     pub fn folder(&self) -> &Folder {
         match &self.place {
             Place::Folder(folder, _) => folder,
-            Place::Disk(_) => panic!("a simulated disk has no folder"),
+            Place::Disk(_) | Place::Memory(_) => panic!("this disk has no folder"),
         }
     }
 }
@@ -104,6 +116,7 @@ impl Rig {
 pub fn every() -> Vec<Rig> {
     let mut rigs = real();
     rigs.push(Rig::simulated());
+    rigs.push(Rig::in_memory(MemoryDisk::new(1 << 30)));
     rigs
 }
 
