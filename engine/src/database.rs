@@ -57,11 +57,30 @@ impl Database {
     /// Opens the database in the folder `path`, or makes one there.
     pub fn open(path: impl AsRef<Path>, options: Options) -> Result<Database> {
         let options = options.validated()?;
-        let mut threads = Threads::prepare(path.as_ref(), &options)?;
+        Database::start(Threads::prepare(path.as_ref(), &options)?, &options)
+    }
+
+    /// Makes a database without a folder, with the same engine over files in memory; they go with its last handle.
+    /// Caches and memtables take [`Options::memory_bytes`] and files at most [`Options::in_memory_bytes`]: beyond that,
+    /// writes are refused as on a full disk, while reads and deletes go on.
+    ///
+    /// ```
+    /// # use ringkeep::{Database, Options};
+    /// let db = Database::in_memory(Options::small())?;
+    /// db.put("key", "value")?;
+    /// assert_eq!(db.get("key")?.as_deref(), Some(&b"value"[..]));
+    /// # Ok::<(), ringkeep::Error>(())
+    /// ```
+    pub fn in_memory(options: Options) -> Result<Database> {
+        let options = options.validated()?.in_memory()?;
+        Database::start(Threads::in_memory(&options), &options)
+    }
+
+    fn start(mut threads: Threads<'_>, options: &Options) -> Result<Database> {
         let path = threads.path().to_path_buf();
-        let opened = open::open(&path, &options, open::random_store()?, &mut threads)?;
+        let opened = open::open(&path, options, open::random_store()?, &mut threads)?;
         let parts = threads.go(opened);
-        Ok(Database::assemble(path, &options, parts))
+        Ok(Database::assemble(path, options, parts))
     }
 
     pub(crate) fn assemble(
@@ -79,7 +98,7 @@ impl Database {
         }))
     }
 
-    /// Where it is.
+    /// Where it is: `in memory` when it has no folder.
     pub fn path(&self) -> &Path {
         &self.0.path
     }

@@ -30,6 +30,9 @@ pub struct Options {
     pub pin_threads: bool,
     /// Memtables and caches of all shards together.
     pub memory_bytes: usize,
+    /// What the files of a database in memory may take, beside `memory_bytes`:
+    /// [`Database::in_memory`](crate::Database::in_memory).
+    pub in_memory_bytes: u64,
     /// When a write that does not say otherwise may be acknowledged.
     pub durability: Durability,
     /// How the tables of each shard are compressed, but for the last level, where most of the data is. Not at
@@ -58,6 +61,7 @@ impl Default for Options {
             threads: None,
             pin_threads: true,
             memory_bytes: 256 << 20,
+            in_memory_bytes: 1 << 30,
             durability: Durability::Sync,
             codec: Codec::Raw,
             last_level_codec: Codec::Raw,
@@ -158,6 +162,22 @@ impl Options {
             last_level_codec: self.last_level_codec,
             ..budgeted
         })
+    }
+
+    /// Sizes for files in memory: a merge takes room for the tables that it makes before it gives back those that
+    /// they replace, so tables and log segments are small shares of what there is.
+    pub(crate) fn in_memory(mut self) -> Result<Options> {
+        let shards = self.shards_of_new();
+        let share = (self.in_memory_bytes / u64::from(shards) / 32).max(SEGMENT_BYTES_MIN);
+        if self.shard.is_none() {
+            let each = self.of_each(shards)?;
+            self.shard = Some(ShardOptions {
+                table_bytes: each.table_bytes.min(share),
+                segment_bytes: each.segment_bytes.min(share.next_power_of_two()),
+                ..each
+            });
+        }
+        Ok(self)
     }
 
     /// The door of one of so many hosts.

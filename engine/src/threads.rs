@@ -1,4 +1,5 @@
-//! The hosts of a database on real files: the folder, the lock, and one thread per host.
+//! The hosts of a database that is there for its callers: one thread per host, and the folder with its lock or
+//! files in memory.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -7,11 +8,11 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use core_affinity::CoreId;
-use ringkeep_io::IoOptions;
+use ringkeep_io::{IoOptions, MemoryDisk};
 use ringkeep_shard::ShardOptions;
 
 use crate::Result;
-use crate::host::{Driver, HostThread, Obituaries, Setup};
+use crate::host::{Door, Driver, HostThread, Obituaries, Setup};
 use crate::limits::SPIN;
 use crate::lock::Lock;
 use crate::open::{Hosts, Opened};
@@ -22,8 +23,7 @@ use crate::shards::Shards;
 /// Everything that threads need to start.
 pub(crate) struct Threads<'a> {
     options: &'a Options,
-    place: Place,
-    lock: Lock,
+    files: Files,
     obituaries: Obituaries,
     /// Hosts that will be there, as far as one can know before the database file is read.
     expected: usize,
@@ -31,8 +31,15 @@ pub(crate) struct Threads<'a> {
     first_core: usize,
 }
 
-/// The threads of an open database.
-pub(crate) struct Running(Mutex<Option<(Vec<JoinHandle<()>>, Lock)>>);
+enum Files {
+    Folder(Place, Lock),
+    Memory(MemoryDisk),
+}
+
+/// The threads of an open database, and the lock of its folder.
+pub(crate) struct Running(Mutex<Option<Started>>);
+
+type Started = (Vec<JoinHandle<()>>, Option<Lock>);
 
 /// So that several databases of one process do not all begin at the first core.
 static NEXT_CORE: AtomicUsize = AtomicUsize::new(0);
@@ -42,24 +49,37 @@ impl<'a> Threads<'a> {
     pub(crate) fn prepare(path: &Path, options: &'a Options) -> Result<Threads<'a>> {
         let place = Place::find(path, options.create_if_missing)?;
         let lock = Lock::take(&place)?;
+        Ok(Threads::over(Files::Folder(place, lock), options))
+    }
+
+    /// With files that go when the database is dropped.
+    pub(crate) fn in_memory(options: &'a Options) -> Threads<'a> {
+        let disk = MemoryDisk::new(options.in_memory_bytes);
+        Threads::over(Files::Memory(disk), options)
+    }
+
+    fn over(files: Files, options: &'a Options) -> Threads<'a> {
         let cores = match options.pin_threads {
             true => core_affinity::get_core_ids().unwrap_or_default(),
             false => Vec::new(),
         };
         let expected = options.threads_for(options.shards_of_new());
-        Ok(Threads {
+        Threads {
             options,
-            place,
-            lock,
+            files,
             obituaries: Obituaries::default(),
             expected,
             cores,
             first_core: NEXT_CORE.fetch_add(expected, Ordering::Relaxed),
-        })
+        }
     }
 
+    /// Where it is; in memory, what messages call it.
     pub(crate) fn path(&self) -> &Path {
-        &self.place.path
+        match &self.files {
+            Files::Folder(place, _) => &place.path,
+            Files::Memory(_) => Path::new("in memory"),
+        }
     }
 
     /// Leaves the hosts to their loops.
@@ -77,7 +97,11 @@ impl<'a> Threads<'a> {
             .into_iter()
             .filter_map(|host| host.go(&opened.inboxes))
             .collect();
-        let running = Running(Mutex::new(Some((threads, self.lock))));
+        let lock = match self.files {
+            Files::Folder(_, lock) => Some(lock),
+            Files::Memory(_) => None,
+        };
+        let running = Running(Mutex::new(Some((threads, lock))));
         (opened, shards, running)
     }
 }
@@ -98,7 +122,10 @@ impl Hosts for Threads<'_> {
     }
 
     fn check(&self, hosts: usize, shards: u16, each: &ShardOptions) -> Result<()> {
-        check_limits(self.readers(hosts, shards), shards, each)
+        match self.files {
+            Files::Folder(..) => check_limits(self.readers(hosts, shards), shards, each),
+            Files::Memory(_) => Ok(()),
+        }
     }
 }
 
@@ -110,10 +137,13 @@ impl Threads<'_> {
             true => SPIN,
             false => Duration::ZERO,
         };
+        let door = match &self.files {
+            Files::Folder(place, lock) => Door::Kernel(io, lock.copy(&place.path)?),
+            Files::Memory(disk) => Door::Memory(disk.clone()),
+        };
         let setup = Setup {
             index,
-            io,
-            lock: self.lock.copy(&self.place.path)?,
+            door,
             core,
             spin,
             obituaries: self.obituaries.clone(),
@@ -139,7 +169,9 @@ impl Running {
             // A panic was caught on the thread itself, and its reason kept.
             drop(thread.join());
         }
-        if whole() {
+        if let Some(lock) = lock
+            && whole()
+        {
             lock.release();
         }
     }

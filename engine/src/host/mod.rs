@@ -22,7 +22,7 @@ use commits::{Asker, Commits};
 pub(crate) use opening::{ReadLogs, Site, folder, root};
 pub use post::HostReport;
 pub(crate) use post::{Answer, Outcome, Post};
-pub(crate) use threads::{Driver, HostThread, Obituaries, Setup};
+pub(crate) use threads::{Door, Driver, HostThread, Obituaries, Setup};
 
 /// See the module.
 pub(crate) struct Host {

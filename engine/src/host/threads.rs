@@ -10,7 +10,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use core_affinity::CoreId;
-use ringkeep_io::{Io, IoOptions};
+use ringkeep_io::{Io, IoOptions, MemoryDisk};
 use ringkeep_shard::ShardId;
 
 use super::{Host, Post};
@@ -36,13 +36,31 @@ pub(crate) struct HostThread {
 /// What a thread needs to begin.
 pub(crate) struct Setup {
     pub(crate) index: usize,
-    pub(crate) io: IoOptions,
-    /// A copy of the lock, for the ring to hold.
-    pub(crate) lock: OwnedFd,
+    pub(crate) door: Door,
     pub(crate) core: Option<CoreId>,
     /// How long to look for mail before sleeping.
     pub(crate) spin: Duration,
     pub(crate) obituaries: Obituaries,
+}
+
+/// Where a host's files are.
+pub(crate) enum Door {
+    /// Behind the kernel, with a copy of the lock for the ring to hold.
+    Kernel(IoOptions, OwnedFd),
+    Memory(MemoryDisk),
+}
+
+impl Door {
+    fn open(self) -> ringkeep_io::Result<Io> {
+        match self {
+            Door::Kernel(options, lock) => {
+                let io = Io::open(&options)?;
+                io.hold(lock);
+                Ok(io)
+            }
+            Door::Memory(disk) => Io::memory(&disk),
+        }
+    }
 }
 
 /// A step under way.
@@ -161,7 +179,7 @@ fn live(setup: Setup, opened: &mpsc::Sender<Result<()>>, orders: &mpsc::Receiver
         // Refused only where the core was taken from this process since it was listed.
         core_affinity::set_for_current(core);
     }
-    let io = match Io::open(&setup.io) {
+    let io = match setup.door.open() {
         Ok(io) => io,
         Err(error) => {
             let path = "io_uring".into();
@@ -169,7 +187,6 @@ fn live(setup: Setup, opened: &mpsc::Sender<Result<()>>, orders: &mpsc::Receiver
             return;
         }
     };
-    io.hold(setup.lock);
     let mut host = Host::new(io, setup.index);
     drop(opened.send(Ok(())));
     let ended = catch_unwind(AssertUnwindSafe(|| {

@@ -9,6 +9,7 @@ mod damage;
 mod examples;
 mod hot_rows;
 mod idle;
+mod in_memory;
 mod leak;
 mod limits;
 mod options;
