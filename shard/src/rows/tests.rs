@@ -64,6 +64,19 @@ fn a_row_is_what_was_shown_last_or_not_there() {
 }
 
 #[test]
+fn a_row_needs_no_more_room_than_its_value() {
+    let (rows, mut writer) = Rows::new(1 << 20);
+    for length in 0..=24 {
+        let (key, shown) = ([length], vec![length; usize::from(length)]);
+        show(&mut writer, &key, &shown);
+        let mut value = Vec::with_capacity(shown.len());
+        let before = value.capacity();
+        assert!(rows.read(xxh3_64(&key), &key, &mut value));
+        assert_eq!((value.capacity(), &value), (before, &shown));
+    }
+}
+
+#[test]
 fn a_walk_over_everything_leaves_what_is_read_again() {
     let (rows, mut writer) = Rows::new(64 << 10);
     let key = |at: u32| at.to_be_bytes();
