@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand};
 use ringkeep_bench::quantity::Size;
 
 use crate::day::Day;
+use crate::device::JobKind;
 
 const BASELINE: &str = "perf/baselines/work.json";
 const ACCEPTED: &str = "perf/accepted.toml";
@@ -190,10 +191,10 @@ pub struct AcceptArgs {
 #[derive(Debug, Args)]
 pub struct CalibrateArgs {
     /// How often
-    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(2..=1000))]
+    #[arg(long, default_value_t = 10, value_name = "N", value_parser = clap::value_parser!(u64).range(2..=1000))]
     pub repeat: u64,
     /// Pairs of runs each time; as many as the gate will make
-    #[arg(long, default_value_t = 24, value_parser = clap::value_parser!(u64).range(6..=1000))]
+    #[arg(long, default_value_t = 24, value_name = "N", value_parser = clap::value_parser!(u64).range(6..=1000))]
     pub pairs: u64,
     /// Judge so many runs more with times drawn for machines of several kinds
     #[arg(long, default_value_t = 0, value_name = "N", value_parser = clap::value_parser!(u64).range(0..=100_000))]
@@ -276,9 +277,15 @@ pub struct DeviceArgs {
     /// Size of the scratch file
     #[arg(long, default_value = "128MiB", value_name = "SIZE")]
     pub size: Size,
+    /// Measure only this; repeatable
+    #[arg(long, value_enum, value_name = "KIND")]
+    pub only: Vec<JobKind>,
     /// Run fio with the same settings and print both
     #[arg(long)]
     pub against_fio: bool,
+    /// So often both take turns at each load
+    #[arg(long, default_value_t = 5, value_name = "N", requires = "against_fio", value_parser = clap::value_parser!(u32).range(3..=1000))]
+    pub rounds: u32,
     /// Write the numbers here; `-` for standard output in place of the table
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,

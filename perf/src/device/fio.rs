@@ -18,26 +18,23 @@ pub fn must_be_installed() -> Result<(), Fault> {
     }
 }
 
-/// fio with a file of its own.
+/// fio on our file.
 pub struct Fio {
     file: PathBuf,
     file_bytes: u64,
 }
 
 impl Fio {
-    /// Writes its file in `dir`.
-    pub fn prepare(dir: &Path, file_bytes: u64) -> Result<Fio, Fault> {
-        let fio = Fio {
-            file: dir.join("fio-scratch"),
+    /// The file must be there, and written.
+    pub fn on(file: &Path, file_bytes: u64) -> Fio {
+        Fio {
+            file: file.to_path_buf(),
             file_bytes,
-        };
-        let fill = ["--rw=write", "--bs=1M", "--iodepth=4", "--end_fsync=1"];
-        fio.call(&fill.map(str::to_owned))?;
-        Ok(fio)
+        }
     }
 
     /// One job, with the same share of warm-up as ours.
-    pub fn run(&self, job: &Job, seconds: f64) -> Result<Measured, Fault> {
+    pub fn run(&self, job: &Job, seconds: f64) -> Result<Option<Measured>, Fault> {
         let particular: &[&str] = match job.kind {
             JobKind::Read => &["--rw=randread", "--fixedbufs=1"],
             // O_DSYNC on the file is RWF_DSYNC on each write.
@@ -47,18 +44,15 @@ impl Fio {
         let mut options = vec![
             format!("--bs={}", job.bytes),
             format!("--iodepth={}", job.depth),
-            // As ours: whatever is ready goes in and comes out with one system call, and not one with each.
-            format!("--iodepth_batch_submit={}", job.depth),
-            "--iodepth_batch_complete_min=1".to_owned(),
-            format!("--iodepth_batch_complete_max={}", job.depth),
             "--time_based=1".to_owned(),
             format!("--runtime={}ms", (seconds * 900.0) as u64),
             format!("--ramp_time={}ms", (seconds * 100.0) as u64),
         ];
         options.extend(particular.iter().map(|&option| option.to_owned()));
         let report = self.call(&options)?;
-        parse(&report, job.kind)
-            .ok_or_else(|| Fault::internal(format!("fio's report on {job:?} is not understood")))
+        let measured = parse(&report, job.kind)
+            .ok_or_else(|| Fault::internal(format!("fio's report on {job:?} is not understood")))?;
+        Ok((measured.operations > 0).then_some(measured))
     }
 
     fn call(&self, options: &[String]) -> Result<Value, Fault> {
@@ -70,7 +64,7 @@ impl Fio {
                 "--ioengine=io_uring",
                 "--direct=1",
                 "--overwrite=1",
-                "--allow_file_create=1",
+                "--allow_file_create=0",
             ])
             .args([
                 "--output-format=json",

@@ -1,5 +1,6 @@
 //! What is measured, and what comes out of it.
 
+use clap::ValueEnum;
 use serde::Serialize;
 
 /// One load on the device.
@@ -14,7 +15,7 @@ pub struct Job {
 }
 
 /// A kind of load.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ValueEnum)]
 #[serde(rename_all = "snake_case")]
 pub enum JobKind {
     /// Random reads.
@@ -37,10 +38,16 @@ pub struct Measured {
 }
 
 impl Job {
-    /// Everything that is measured, in the order of the table.
-    pub fn all() -> Vec<Job> {
+    /// Those of some kinds, or of all where none is named, in the order of the table.
+    pub fn of(kinds: &[JobKind]) -> Vec<Job> {
+        let mut jobs = Job::all();
+        jobs.retain(|job| kinds.is_empty() || kinds.contains(&job.kind));
+        jobs
+    }
+
+    fn all() -> Vec<Job> {
         let mut jobs = Vec::new();
-        for depth in [1, 8, 32, 128] {
+        for depth in [1, 2, 4, 8, 16, 32, 128] {
             jobs.push(Job {
                 kind: JobKind::Read,
                 bytes: 4 << 10,

@@ -2,7 +2,8 @@
 //! can be read as a share of it.
 //!
 //! One scratch file is written once, so that no later write allocates, and unlinked while it is open, so that even
-//! a killed run leaves no data behind.
+//! a killed run leaves no data behind, unless fio has to find it: two files are two places on the device, and may be
+//! of different speed.
 
 mod engine;
 mod fio;
@@ -20,6 +21,8 @@ use serde::Serialize;
 use crate::cli::DeviceArgs;
 use crate::exit::{Code, Fault};
 use crate::scratch::Scratch;
+use crate::statistics::{median, median_interval};
+pub use job::JobKind;
 use job::{Job, Measured};
 
 /// The whole answer.
@@ -40,20 +43,17 @@ struct Row {
     measured: Measured,
     /// The same job by fio.
     fio: Option<Measured>,
-    /// Rate over fio's: of the rounds the median, the lowest and the highest.
+    /// Rate over fio's: the median of the rounds, and between what its 95 % interval lies.
     over_fio: Option<[f64; 3]>,
 }
 
-/// Turns that both take where fio is asked as well.
-const ROUNDS: u32 = 5;
-
 /// Of each side the round with the middle rate, and how the rounds compare.
 fn against(job: &Job, rounds: Vec<(Measured, Measured)>) -> Row {
-    let mut ratios: Vec<f64> = rounds
+    let ratios: Vec<f64> = rounds
         .iter()
         .map(|(ours, fio)| ours.per_s / fio.per_s)
         .collect();
-    ratios.sort_by(f64::total_cmp);
+    let (low, high) = median_interval(&ratios);
     let (mut ours, mut theirs): (Vec<_>, Vec<_>) = rounds.into_iter().unzip();
     let middle = |side: &mut Vec<Measured>| {
         side.sort_by(|a, b| a.per_s.total_cmp(&b.per_s));
@@ -63,13 +63,11 @@ fn against(job: &Job, rounds: Vec<(Measured, Measured)>) -> Row {
         job: *job,
         measured: middle(&mut ours),
         fio: Some(middle(&mut theirs)),
-        over_fio: Some([
-            ratios[ratios.len() / 2],
-            ratios[0],
-            ratios[ratios.len() - 1],
-        ]),
+        over_fio: Some([median(&ratios), low, high]),
     }
 }
+
+const FILE: &str = "device-scratch";
 
 /// Runs the command.
 pub fn device(arguments: &DeviceArgs) -> Result<Code, Fault> {
@@ -82,40 +80,48 @@ pub fn device(arguments: &DeviceArgs) -> Result<Code, Fault> {
     must_hold(scratch.path(), file_bytes)?;
 
     let io = Io::open(&IoOptions::default()).map_err(Fault::usage)?;
-    let file = scratch_file(&io, scratch.path(), file_bytes)?;
-    let jobs = Job::all();
+    let file = scratch_file(&io, scratch.path(), file_bytes, arguments.against_fio)?;
+    let jobs = Job::of(&arguments.only);
     let seconds = arguments.seconds as f64;
     let mut rows = Vec::new();
-    let opponent = match arguments.against_fio {
-        true => Some(fio::Fio::prepare(scratch.path(), file_bytes)?),
-        false => None,
-    };
+    let opponent = arguments
+        .against_fio
+        .then(|| fio::Fio::on(&scratch.path().join(FILE), file_bytes));
     for job in &jobs {
         let seconds = job.share(&jobs) * seconds;
         let ours = |seconds| load::run(&io, &file, file_bytes, job, seconds);
-        rows.push(match &opponent {
-            None => Row {
+        let row = match &opponent {
+            None => ours(seconds)?.map(|measured| Row {
                 job: *job,
-                measured: ours(seconds)?,
+                measured,
                 fio: None,
                 over_fio: None,
-            },
+            }),
             Some(fio) => {
-                let seconds = seconds / f64::from(ROUNDS);
+                let seconds = seconds / f64::from(arguments.rounds);
                 let mut rounds = Vec::new();
                 // By turns, because a device in a cloud is another one a minute later, and a busy one a second later.
-                for round in 0..ROUNDS {
-                    rounds.push(match round % 2 {
+                for round in 0..arguments.rounds {
+                    let (ours, theirs) = match round % 2 {
                         0 => (ours(seconds)?, fio.run(job, seconds)?),
                         _ => {
                             let theirs = fio.run(job, seconds)?;
                             (ours(seconds)?, theirs)
                         }
-                    });
+                    };
+                    // A device that stood still for one of them has nothing to compare.
+                    rounds.extend(ours.zip(theirs));
                 }
-                against(job, rounds)
+                (!rounds.is_empty()).then(|| against(job, rounds))
             }
-        });
+        };
+        rows.push(row.ok_or_else(|| {
+            Fault::usage(format!(
+                "{} at depth {} completed nothing in {seconds:.2} s; give it more --seconds",
+                table::name(job),
+                job.depth
+            ))
+        })?);
     }
     let engine = engine::shares(&io, scratch.path(), &rows, seconds / 10.0)?;
     let door = io.report();
@@ -125,7 +131,9 @@ pub fn device(arguments: &DeviceArgs) -> Result<Code, Fault> {
         backend: match door.backend {
             BackendKind::Ring => "io_uring",
             BackendKind::Portable => "portable",
-            BackendKind::Simulated => unreachable!("a real directory was opened"),
+            BackendKind::Simulated | BackendKind::Memory => {
+                unreachable!("a real directory was opened")
+            }
         }
         .to_owned(),
         reason: door.reason,
@@ -178,13 +186,13 @@ fn must_hold(path: &Path, needed: u64) -> Result<(), Fault> {
 }
 
 /// Written in full, because reads of holes and first writes into merely allocated blocks are other operations.
-fn scratch_file(io: &Io, path: &Path, bytes: u64) -> Result<File, Fault> {
+fn scratch_file(io: &Io, path: &Path, bytes: u64, stays: bool) -> Result<File, Fault> {
     let cannot = |error| Fault::usage(format!("{}: {error}", path.display()));
     let directory = io.directory(path).map_err(cannot)?;
-    let file = directory
-        .open("device-scratch", OpenMode::CreateNew)
-        .map_err(cannot)?;
-    directory.remove("device-scratch").map_err(cannot)?;
+    let file = directory.open(FILE, OpenMode::CreateNew).map_err(cannot)?;
+    if !stays {
+        directory.remove(FILE).map_err(cannot)?;
+    }
     let mut buffer = load::noise(load::WRITE_BYTES_MAX as usize);
     for offset in (0..bytes).step_by(buffer.len()) {
         let length = buffer.len();

@@ -42,15 +42,18 @@ pub fn text(report: &DeviceReport) -> String {
             format!("{:.0} %", share.of_device * 100.0),
         ]);
     }
-    text.push('\n');
-    text.push_str(&table.text(""));
+    if !report.engine.is_empty() {
+        text.push('\n');
+        text.push_str(&table.text(""));
+    }
     if e.load_average_centi as usize > e.cores * 100 {
         text.push_str("warning: this machine was busy with other work; tails and CPU are worse than the device\n");
     }
     text
 }
 
-fn name(job: &Job) -> String {
+/// For readers.
+pub fn name(job: &Job) -> String {
     let size = Size { bytes: job.bytes };
     match job.kind {
         JobKind::Read => format!("random read {size}"),
