@@ -7,7 +7,7 @@ use crate::cli::{BaselineArgs, BaselineCommand};
 use crate::command::{Sides, comparison};
 use crate::exit::{Code, Fault};
 use crate::filter::Filter;
-use crate::gate::{Against, compare};
+use crate::gate::{Against, Why, compare};
 use crate::measure::{self, Subject};
 use crate::metric::INSTRUCTIONS;
 use crate::report::{Report, load, matrix, save};
@@ -73,6 +73,18 @@ fn refuse_to_bless(report: &Report, to: &Path, accepted: &Path) -> Result<(), Fa
         rows,
     };
     let comparison = comparison(sides, &AcceptedFile::load(accepted)?, false);
+    // Or the baseline would be of a part, and the rest without one.
+    let lost = comparison.rows.iter().find(|row| {
+        let lost = |why: &Why| matches!(why, Why::Vanished | Why::NotMeasured(_));
+        row.head.is_none() && row.why.as_ref().is_some_and(lost)
+    });
+    if let Some(row) = lost {
+        return Err(Fault::usage(format!(
+            "this run has no {}, and {} does; measure everything, instructions as well, or `perf baseline prune` what is gone",
+            row.metric,
+            to.display()
+        )));
+    }
     let worse: Vec<String> = comparison
         .regressions()
         .map(|row| row.metric.clone())

@@ -8,6 +8,7 @@ use crate::exit::{Code, Fault};
 use crate::filter::Filter;
 use crate::gate::{Against, Comparison, Judged, Verdict, compare, judge};
 use crate::measure::{self, Pairing, Subject};
+use crate::metric::INSTRUCTIONS;
 use crate::output;
 use crate::report::{load, matrix, save};
 use crate::suite::Plan;
@@ -22,7 +23,7 @@ pub fn run(arguments: &RunArgs) -> Result<Code, Fault> {
     }
     print!("{}", matrix(&report).text(""));
     if let Err(why) = &report.instruments {
-        println!("note: {why}");
+        println!("no instructions: {why}");
     }
     if let Some(path) = &arguments.out {
         save(&report, path)?;
@@ -75,6 +76,10 @@ pub fn gate(arguments: &GateArgs) -> Result<Code, Fault> {
         );
     }
     let mut rows = compare(&base, &head, filter, against);
+    if !with_instructions {
+        let suffix = format!("/{INSTRUCTIONS}");
+        rows.retain(|row| !row.metric.ends_with(&suffix));
+    }
     if let (Some(pairs), Some(base)) = (arguments.pairs.or(plan.pairs), &arguments.base) {
         let pairing = Pairing { pairs, seed: 1 };
         let base = Subject::at(Some(base))?;

@@ -54,10 +54,10 @@ impl<'a> Source<'a> {
 
     /// The commit called `name`.
     pub fn commit(&self, name: &str) -> Result<Commit, Fault> {
-        let name = format!("{name}^{{commit}}");
-        self.commits(&["-1", &name])?
-            .pop()
-            .ok_or_else(|| Fault::usage(format!("git knows no {name}")))
+        let commit = format!("{name}^{{commit}}");
+        let found = self.commits(&["-1", &commit]).ok();
+        let found = found.and_then(|mut commits| commits.pop());
+        found.ok_or_else(|| Fault::usage(format!("git knows no commit {name}")))
     }
 
     /// What came after `good` up to and with `bad`, oldest first; of merged branches only the merge.

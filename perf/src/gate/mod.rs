@@ -9,4 +9,4 @@ mod machine;
 pub use compare::{Against, compare};
 pub use machine::Machine;
 pub use pairs::{Block, Samples, blocks_min, judge};
-pub use verdict::{Comparison, Judged, Verdict};
+pub use verdict::{Comparison, Judged, Verdict, Why};

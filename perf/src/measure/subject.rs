@@ -93,9 +93,12 @@ pub fn parse<T: for<'a> Deserialize<'a>>(what: &str, output: &Output) -> Result<
         let said = String::from_utf8_lossy(&output.stderr);
         let last: Vec<&str> = said.lines().rev().take(5).collect();
         let last: Vec<&str> = last.into_iter().rev().collect();
+        let said = match last.is_empty() {
+            true => "nothing".to_owned(),
+            false => last.join(" / "),
+        };
         return Err(Fault::internal(format!(
-            "{what} {how}; nothing is concluded. It said: {}",
-            last.join(" / ")
+            "{what} {how}; nothing is concluded. It said: {said}"
         )));
     }
     serde_json::from_slice(&output.stdout)

@@ -12,7 +12,9 @@ pub fn load(path: &Path) -> Result<Report, Fault> {
     let text = std::fs::read_to_string(path).map_err(|error| match error.kind() {
         ErrorKind::NotFound => Fault::new(
             Code::NoBaseline,
-            format!("{shown} does not exist; make it with `perf baseline export --to {shown}`"),
+            format!(
+                "{shown} does not exist; `perf baseline export` makes a baseline, `perf run --out` saves a run"
+            ),
         ),
         _ => Fault::usage(format!("cannot read {shown}: {error}")),
     })?;

@@ -304,6 +304,9 @@ fn what_is_measured_no_more_leaves_the_baseline_by_name() {
     check(&["compare", &base, &run], 0, "PASS");
     check(&prune, 0, "0 removed");
     folder.edit("run.json", "\"put\"", "\"tup\"");
+    // A run of a part would leave the rest without a baseline.
+    let export = ["baseline", "export", "--from", &run, "--to", &base];
+    check(&export, 2, "this run has no put");
     folder.edit("run.json", "\"get_miss\"", "\"miss_get\"");
     check(&prune, 2, "of something else");
     check(&["compare", &base, &base], 0, "PASS");
