@@ -1,7 +1,10 @@
 //! Several changes that happen together or not at all.
 
+use std::time::SystemTime;
+
 use ringkeep_shard::{Op, ShardId};
 
+use crate::expiry::{put_until, since_1970};
 use crate::limits::{BATCH_BYTES_MAX, BATCH_OPS_MAX, KEY_BYTES_MAX, VALUE_BYTES_MAX};
 use crate::routing::Routing;
 use crate::{Error, Result};
@@ -31,6 +34,17 @@ impl Batch {
         self.push(put(key.as_ref(), value.as_ref()))
     }
 
+    /// Adds: store `value` under `key` until `time`, as [`Database::put_until`](crate::Database::put_until).
+    pub fn put_until(
+        &mut self,
+        key: impl AsRef<[u8]>,
+        value: impl AsRef<[u8]>,
+        time: SystemTime,
+    ) -> &mut Batch {
+        let until = since_1970(time);
+        self.push(put_until(key.as_ref(), value.as_ref(), until))
+    }
+
     /// Adds: remove `key`.
     pub fn delete(&mut self, key: impl AsRef<[u8]>) -> &mut Batch {
         self.push(delete(key.as_ref()))
@@ -57,7 +71,7 @@ impl Batch {
         self.bytes = 0;
     }
 
-    fn push(&mut self, op: Op) -> &mut Batch {
+    pub(crate) fn push(&mut self, op: Op) -> &mut Batch {
         self.bytes += op.bytes();
         self.ops.push(op);
         self

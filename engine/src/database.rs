@@ -8,7 +8,9 @@ use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use ringkeep_shard::{Call, CommitClock, Durability, Op, Pins, Reply, ShardId, Version, Written};
+use ringkeep_shard::{
+    Call, CommitClock, Durability, Moment, Op, Pins, Reply, ShardId, Version, Written,
+};
 
 use crate::batch::{check, check_key, check_value, delete, grouped};
 use crate::host::{Outcome, Post};
@@ -332,7 +334,7 @@ impl Database {
         shards.panic_host(shards.routing.shard(key));
     }
 
-    async fn written(&self, call: Result<(ShardId, Call)>) -> Result<Version> {
+    pub(crate) async fn written(&self, call: Result<(ShardId, Call)>) -> Result<Version> {
         let (shard, call) = call?;
         self.0.shards.ask_async(shard, call).await.map(written)
     }
@@ -351,7 +353,7 @@ impl Inner {
     pub(crate) fn get(
         &self,
         key: &[u8],
-        at: Option<Version>,
+        at: Option<Moment>,
         value: &mut Vec<u8>,
     ) -> (ShardId, Call) {
         let call = Call::Get {
@@ -374,7 +376,7 @@ impl Inner {
         Ok(self.one(vec![delete(key)], durability))
     }
 
-    fn one(&self, ops: Vec<Op>, durability: Durability) -> (ShardId, Call) {
+    pub(crate) fn one(&self, ops: Vec<Op>, durability: Durability) -> (ShardId, Call) {
         debug_assert!(ops.len() == 1 && check(&ops[0]).is_ok());
         let shard = self.shards.routing.shard(ops[0].key());
         (shard, Call::Write { ops, durability })
@@ -400,7 +402,7 @@ impl Inner {
     pub(crate) async fn multi_get(
         &self,
         keys: Vec<Box<[u8]>>,
-        at: Option<Version>,
+        at: Option<Moment>,
     ) -> Result<Vec<Option<Vec<u8>>>> {
         self.shards.check_open()?;
         keys.iter().try_for_each(|key| check_key(key))?;
@@ -409,7 +411,7 @@ impl Inner {
         let groups = grouped(&self.shards.routing, places, |(_, key)| key);
         // One shard answers all its keys from one instant by itself.
         let pin = (groups.len() > 1 && at.is_none()).then(|| self.pins.pin());
-        let at = at.or(pin.as_ref().map(ringkeep_shard::Pin::version));
+        let at = at.or(pin.as_ref().map(ringkeep_shard::Pin::moment));
         let mut questions = Vec::with_capacity(groups.len());
         let mut asked = Vec::with_capacity(groups.len());
         for (shard, group) in groups {

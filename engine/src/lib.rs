@@ -32,6 +32,7 @@
 mod database;
 
 mod batch;
+mod expiry;
 mod past;
 mod scan;
 mod snapshot;

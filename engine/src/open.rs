@@ -41,6 +41,11 @@ pub(crate) trait Hosts {
         self.start(index)
     }
 
+    /// Asks the machine for the time of day: milliseconds since 1970. Where callers must not, time is what hosts tell.
+    fn machine_clock(&self) -> fn() -> u64 {
+        || 0
+    }
+
     /// The last check before shards are touched.
     fn check(&self, hosts: usize, shards: u16, each: &ShardOptions) -> Result<()>;
 }
@@ -102,7 +107,7 @@ fn open_with(
         shards,
         hosts: count,
         each,
-        pins: Pins::keeping(Arc::clone(&clock), options.retention),
+        pins: Pins::with_clock(Arc::clone(&clock), options.retention, from.machine_clock()),
         clock,
     });
     if file.state == State::Creating {

@@ -2,11 +2,12 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 use ringkeep_shard::{Call, Past, Reply, ShardId, Version};
 
 use crate::database::wrong;
+use crate::expiry::since_1970;
 use crate::scan::{KeyRange, KeyValue, Scan};
 use crate::shards::Question;
 use crate::{Database, Error, Result, Snapshot, desk};
@@ -15,6 +16,9 @@ impl Database {
     /// The database as it was at a version of the past, for as long as the snapshot lives. All versions within
     /// [`Options::retention`](crate::Options::retention) can be read, and older ones while merges have not dropped
     /// them.
+    ///
+    /// Values that end ([`Database::put_until`]) are judged at the time of the version, as far as that is kept; without a
+    /// retention, at the present. [`Snapshot::time`] tells.
     ///
     /// ```
     /// # fn main() -> ringkeep::Result<()> {
@@ -32,8 +36,12 @@ impl Database {
     /// # }
     /// ```
     pub fn as_of(&self, version: Version) -> Result<Snapshot> {
+        self.as_of_moment(version, None)
+    }
+
+    fn as_of_moment(&self, version: Version, time: Option<u64>) -> Result<Snapshot> {
         self.0.shards.check_open()?;
-        match self.0.pins.pin_past(version) {
+        match self.0.pins.pin_past(version, time) {
             Ok(pin) => Ok(Snapshot::pinned(Arc::clone(&self.0), pin)),
             Err(Past::Gone(oldest)) => Err(Error::HistoryGone {
                 asked: version,
@@ -57,12 +65,10 @@ impl Database {
     pub async fn as_of_time_async(&self, time: SystemTime) -> Result<Snapshot> {
         // The shards have newer times than the timeline.
         self.history(Vec::new()).await?;
-        let millis = time
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default()
-            .as_millis();
-        let version = self.0.pins.timeline().version_at(millis as u64);
-        self.as_of(version.ok_or(Error::TimeNotKept { time })?)
+        let millis = since_1970(time);
+        let version = self.0.pins.timeline().version_at(millis);
+        let version = version.ok_or(Error::TimeNotKept { time })?;
+        self.as_of_moment(version, Some(millis))
     }
 
     /// What has changed from one snapshot to another in a range of keys, in order. It reads all of the range, twice.

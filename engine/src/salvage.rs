@@ -8,6 +8,7 @@ use ringkeep_io::{Directory, Io};
 use ringkeep_shard::salvage::{Remains, identify};
 use ringkeep_shard::{Call, Damage, Durability, Error as ShardError, Identity, ShardId};
 
+use crate::expiry::put_until;
 use crate::host::{folder, root};
 use crate::lock::Lock;
 use crate::place::Place;
@@ -188,8 +189,8 @@ impl Source {
                     bytes,
                 });
             };
-            let mut keep = |key: &[u8], value: &[u8]| {
-                batch.put(key, value);
+            let mut keep = |key: &[u8], value: &[u8], until: Option<u64>| {
+                batch.push(put_until(key, value, until.unwrap_or(u64::MAX)));
                 *keys += 1;
                 *bytes += (key.len() + value.len()) as u64;
                 if batch.bytes() >= BATCH_BYTES {

@@ -5,23 +5,26 @@ use std::cell::{Cell, RefCell};
 use std::path::PathBuf;
 use std::pin::pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use ringkeep_io::{Io, Nanos, SimulatedDisk};
-use ringkeep_shard::{ShardId, ShardOptions, Version};
+pub use ringkeep_shard::Moment;
+use ringkeep_shard::{Pins, ShardId, ShardOptions};
 
 use crate::host::{Driver, Host, Obituaries};
 use crate::open::{self, Hosts};
 use crate::routing::Routing;
 use crate::shards::Shards;
 use crate::threads::Running;
-use crate::{Database, Options, Result, Scan};
+use crate::{Database, Options, Result, Scan, Transaction};
 
 /// The hosts of a database, to be turned by hand. Use the async half of [`Database`] and drive it with
 /// [`ByHand::run`]; the blocking half would wait for ever.
 #[derive(Clone)]
 pub struct ByHand {
     hosts: Rc<RefCell<Vec<Host>>>,
+    pins: Arc<Pins>,
     held: Rc<Cell<Option<Held>>>,
 }
 
@@ -58,10 +61,13 @@ pub fn open(
         Obituaries::default(),
         0,
     );
+    let pins = Arc::clone(&opened.pins);
     let database = Database::assemble(path, options, (opened, shards, Running::by_hand()));
     let hosts = Rc::new(RefCell::new(hosts));
     let held = Rc::default();
-    Ok((database, ByHand { hosts, held }))
+    let by_hand = ByHand { hosts, pins, held };
+    by_hand.tell_time();
+    Ok((database, by_hand))
 }
 
 /// Where the keys of a new database of so many shards live.
@@ -70,9 +76,19 @@ pub fn placement(shards: u16) -> impl Fn(&[u8]) -> ShardId {
     move |key| routing.shard(key)
 }
 
-/// The version that a scan reads at.
-pub fn version_of(scan: &Scan) -> Version {
-    scan.version()
+/// The version that a scan reads at, and the time by which it judges ends.
+pub fn moment_of(scan: &Scan) -> Moment {
+    scan.moment()
+}
+
+/// The same of a transaction.
+pub fn moment_of_transaction(transaction: &Transaction) -> Moment {
+    transaction.moment()
+}
+
+/// The time by which the present judges ends: milliseconds since 1970.
+pub fn now(database: &Database) -> u64 {
+    database.inner().pins.now()
 }
 
 /// Makes the host of a key's shard panic, as a fault of this program would; for tests.
@@ -94,8 +110,16 @@ impl Hosts for Simulated<'_> {
 }
 
 impl ByHand {
+    /// Callers look at the disk's clock.
+    fn tell_time(&self) {
+        if let Some(host) = self.hosts.borrow().first() {
+            self.pins.hear(host.io().wall_clock() / 1_000_000);
+        }
+    }
+
     /// One turn of every host; true when one of them has more to do at once.
     pub fn turn(&self) -> bool {
+        self.tell_time();
         let mut more = false;
         let held = self.held();
         for (index, host) in self.hosts.borrow_mut().iter_mut().enumerate() {

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use ringkeep_shard::{Pin, Version};
 
@@ -53,13 +54,18 @@ impl Snapshot {
         self.pin.version()
     }
 
+    /// Values that end were judged at this time, by the machine's clock.
+    pub fn time(&self) -> SystemTime {
+        UNIX_EPOCH + Duration::from_millis(self.pin.moment().millis)
+    }
+
     /// The value that a key had.
     pub fn get(&self, key: impl AsRef<[u8]>) -> Result<Option<Vec<u8>>> {
         check_key(key.as_ref())?;
         let mut value = Vec::new();
         let (shard, call) = self
             .inner
-            .get(key.as_ref(), Some(self.version()), &mut value);
+            .get(key.as_ref(), Some(self.pin.moment()), &mut value);
         let reply = self.inner.shards.ask(shard, call)?;
         Ok(take_value(reply, &mut value).then_some(value))
     }
@@ -70,7 +76,7 @@ impl Snapshot {
         let mut value = Vec::new();
         let (shard, call) = self
             .inner
-            .get(key.as_ref(), Some(self.version()), &mut value);
+            .get(key.as_ref(), Some(self.pin.moment()), &mut value);
         let reply = self.inner.shards.ask_async(shard, call).await?;
         Ok(take_value(reply, &mut value).then_some(value))
     }
@@ -89,7 +95,7 @@ impl Snapshot {
         keys: impl IntoIterator<Item = K>,
     ) -> impl Future<Output = Result<Vec<Option<Vec<u8>>>>> + Send {
         let keys: Vec<Box<[u8]>> = keys.into_iter().map(|key| key.as_ref().into()).collect();
-        async move { self.inner.multi_get(keys, Some(self.version())).await }
+        async move { self.inner.multi_get(keys, Some(self.pin.moment())).await }
     }
 
     /// The entries of a range of keys, as [`Database::scan`](crate::Database::scan).

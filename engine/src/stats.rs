@@ -46,7 +46,7 @@ macro_rules! rows {
 }
 
 rows! {
-    gets gets_found gets_waited scan_pages
+    gets gets_found gets_waited scan_pages expired_read expired_dropped
     writes ops user_bytes commits_coordinated conflicts
     groups log_frames log_bytes log_durable_writes log_syncs log_closing_frames log_segments
     memtable_bytes flushes flush_bytes

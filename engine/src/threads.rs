@@ -5,13 +5,14 @@ use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use core_affinity::CoreId;
 use ringkeep_io::{IoOptions, MemoryDisk};
 use ringkeep_shard::ShardOptions;
 
 use crate::Result;
+use crate::expiry::since_1970;
 use crate::host::{Door, Driver, HostThread, Obituaries, Setup};
 use crate::limits::SPIN;
 use crate::lock::Lock;
@@ -119,6 +120,10 @@ impl Hosts for Threads<'_> {
         let frames_bytes = 0;
         let io = self.options.io(self.expected);
         self.thread(index, IoOptions { frames_bytes, ..io })
+    }
+
+    fn machine_clock(&self) -> fn() -> u64 {
+        || since_1970(SystemTime::now())
     }
 
     fn check(&self, hosts: usize, shards: u16, each: &ShardOptions) -> Result<()> {

@@ -12,6 +12,7 @@ use std::task::{Context, Poll, Waker};
 use ringkeep_io::{Buffer, Io, OpenMode, PAGE, SimulatedDisk, SimulatedOptions, WriteDurability};
 
 use crate::call::{Change, Op};
+use crate::content::Content;
 use crate::log::format::{FrameHeader, HEADER_BYTES, frame_bytes, push_op};
 use crate::merge::{MergeCursor, Source};
 use crate::page_cache::PageCache;
@@ -20,6 +21,7 @@ use crate::table::{
     Block, BlockHandle, BlockReader, BlockSource, Codec, FilterSize, Found, Make, TableId,
     TableWriter,
 };
+use crate::timeline::Moment;
 use crate::version::{ShardId, Version};
 
 const IDENTITY: Identity = Identity {
@@ -43,6 +45,11 @@ pub fn log_frame(ops: &[Op], payload: &mut Vec<u8>, frame: &mut [u8]) -> usize {
     frame_bytes(payload.len())
 }
 
+const PRESENT: Moment = Moment {
+    millis: 0,
+    version: Version(u64::MAX),
+};
+
 /// Writes in memory.
 #[derive(Clone)]
 pub struct Memtable(Rc<RefCell<crate::memtable::Memtable>>);
@@ -56,15 +63,16 @@ impl Default for Memtable {
 impl Memtable {
     /// One commit of some writes of the same value.
     pub fn insert(&self, keys: &[[u8; 8]], version: u64, value: &[u8]) {
-        let value = Some(value);
-        let changes = keys.iter().map(|key| Change { key, value });
+        let content = Content::Value(value);
+        let changes = keys.iter().map(|key| Change { key, content });
         self.0.borrow_mut().insert(changes, Version(version));
     }
 
     /// Length of the newest value.
     pub fn get(&self, key: &[u8]) -> Option<usize> {
         let table = self.0.borrow();
-        table.get(key, Version(u64::MAX))?.map(<[u8]>::len)
+        let content = table.get(key, Version(u64::MAX))?;
+        content.value().map(<[u8]>::len)
     }
 }
 
@@ -113,7 +121,7 @@ impl Disk {
             run(io, written).result.expect("room");
         };
         for (key, value) in records {
-            writer.add(key, Version(1), Some(value));
+            writer.add(key, Version(1), Content::Value(value));
             while let Some(chunk) = writer.pending() {
                 write(chunk);
             }
@@ -135,7 +143,7 @@ impl Disk {
             .iter()
             .map(|table| Source::memtable(Rc::clone(&table.0)));
         let sources = memtables.chain(tables.iter().map(Table::source));
-        let mut cursor = MergeCursor::visible(sources.collect(), Version(u64::MAX));
+        let mut cursor = MergeCursor::visible(sources.collect(), PRESENT);
         let walk = async {
             let mut count = 0;
             cursor.seek(Bound::Unbounded).await?;
@@ -160,7 +168,7 @@ impl Table {
     pub fn get(&self, key: &[u8]) -> Option<usize> {
         loop {
             match self.table.find(key, Version(u64::MAX), self) {
-                Found::Value(value, _) => return Some(value.len()),
+                Found::Value(value, _) | Found::Until(_, value, _) => return Some(value.len()),
                 Found::Tombstone(_) | Found::Absent => return None,
                 Found::Needs(handle) => self.load(handle),
             }

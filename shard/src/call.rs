@@ -4,7 +4,9 @@ use std::ops::Bound;
 
 use ringkeep_io::Nanos;
 
+use crate::content::Content;
 use crate::stats::ShardStats;
+use crate::timeline::Moment;
 use crate::transaction::Transact;
 use crate::verify::Verified;
 use crate::{Error, ShardId, Version};
@@ -32,6 +34,15 @@ pub enum Op {
         /// Its new value.
         value: Vec<u8>,
     },
+    /// Store a value that ends.
+    PutUntil {
+        /// The key.
+        key: Vec<u8>,
+        /// Its new value.
+        value: Vec<u8>,
+        /// From then on the key is absent: milliseconds since 1970, below [`UNTIL_MAX`](crate::limits::UNTIL_MAX).
+        until: u64,
+    },
     /// Remove the key.
     Delete {
         /// The key.
@@ -43,15 +54,23 @@ impl Op {
     /// The key that this operation changes.
     pub fn key(&self) -> &[u8] {
         match self {
-            Op::Put { key, .. } | Op::Delete { key } => key,
+            Op::Put { key, .. } | Op::PutUntil { key, .. } | Op::Delete { key } => key,
         }
     }
 
     /// The new value, or nothing for a removal.
     pub fn value(&self) -> Option<&[u8]> {
         match self {
-            Op::Put { value, .. } => Some(value),
+            Op::Put { value, .. } | Op::PutUntil { value, .. } => Some(value),
             Op::Delete { .. } => None,
+        }
+    }
+
+    /// When the value ends, if it does.
+    pub fn until(&self) -> Option<u64> {
+        match self {
+            Op::PutUntil { until, .. } => Some(*until),
+            Op::Put { .. } | Op::Delete { .. } => None,
         }
     }
 
@@ -61,31 +80,38 @@ impl Op {
     }
 }
 
-/// A change that is somebody else's memory; no value means removed.
+/// A change that is somebody else's memory.
 #[derive(Clone, Copy, Default, Debug)]
 pub(crate) struct Change<'a> {
     pub key: &'a [u8],
-    pub value: Option<&'a [u8]>,
+    pub content: Content<'a>,
 }
 
 impl<'a> From<&'a Op> for Change<'a> {
     fn from(op: &'a Op) -> Change<'a> {
-        Change {
-            key: op.key(),
-            value: op.value(),
-        }
+        let (key, content) = match op {
+            Op::Put { key, value } => (key, Content::Value(value)),
+            Op::PutUntil { key, value, until } => (key, Content::Until(*until, value)),
+            Op::Delete { key } => (key, Content::Removed),
+        };
+        Change { key, content }
     }
 }
 
 impl From<Change<'_>> for Op {
     fn from(change: Change<'_>) -> Op {
         let key = change.key.into();
-        match change.value {
-            Some(value) => Op::Put {
+        match change.content {
+            Content::Value(value) => Op::Put {
                 key,
                 value: value.into(),
             },
-            None => Op::Delete { key },
+            Content::Until(until, value) => Op::PutUntil {
+                key,
+                value: value.into(),
+                until,
+            },
+            Content::Removed => Op::Delete { key },
         }
     }
 }
@@ -97,8 +123,8 @@ pub enum Call {
     Get {
         /// The key.
         key: Vec<u8>,
-        /// A pinned version; the present when absent.
-        at: Option<Version>,
+        /// A pinned moment; the present when absent.
+        at: Option<Moment>,
         /// Empty, and where the value goes: no memory is taken if it has room.
         room: Vec<u8>,
     },
@@ -106,8 +132,8 @@ pub enum Call {
     MultiGet {
         /// The keys.
         keys: Vec<Box<[u8]>>,
-        /// A pinned version; the present when absent.
-        at: Option<Version>,
+        /// A pinned moment; the present when absent.
+        at: Option<Moment>,
     },
     /// A change to this shard alone, all or nothing.
     Write {
@@ -155,8 +181,8 @@ pub struct ScanCall {
     pub to: Bound<Box<[u8]>>,
     /// From the high end downwards.
     pub reverse: bool,
-    /// The pinned version to read at.
-    pub at: Version,
+    /// The pinned moment to read at.
+    pub at: Moment,
     /// Stop after about this many bytes.
     pub page_bytes: usize,
     /// Leave values empty.

@@ -140,8 +140,14 @@ pub fn log_seeds() -> Vec<Vec<u8>> {
         key: (*b"another").into(),
     };
     let mut payload = Vec::new();
+    let put_until = Op::PutUntil {
+        key: (*b"a third").into(),
+        value: (*b"for a while").into(),
+        until: 1 << 40,
+    };
     push_op(&mut payload, &put);
     push_op(&mut payload, &delete);
+    push_op(&mut payload, &put_until);
     let records = [
         Record::Prepare {
             transaction: TransactionId(7),
@@ -194,6 +200,8 @@ pub fn manifest_seeds() -> Vec<Vec<u8>> {
         entries: 10,
         tombstones: 1,
         keys: 6,
+        ending: 2,
+        last_end: 1 << 40,
         oldest: Version(3),
         newest: Version(9),
         footer_crc: 0x0102_0304,

@@ -11,6 +11,12 @@ use crate::version::Version;
 const NANOS_PER_MILLI: Nanos = 1_000_000;
 
 impl<T: 'static> Core<T> {
+    /// The time by which the present judges ends. Whoever asks the pins what is needed asks this first, so that they
+    /// hear of it.
+    pub fn now(&self) -> u64 {
+        self.pins.hear(self.io.wall_clock() / NANOS_PER_MILLI)
+    }
+
     /// The time of a group that is being formed, for its frame; zero where times are not kept.
     pub fn note_time(&self, version: Version) -> u64 {
         let Some(step) = self.pins.step() else {

@@ -12,6 +12,7 @@ mod shard;
 pub mod stats;
 pub mod version;
 
+mod content;
 mod core;
 mod letter;
 mod open;

@@ -17,6 +17,9 @@ pub const SHARDS_MAX: u16 = 1024;
 /// Participants, operations and the like in one log record: a count above it is damage.
 pub const BATCH_OPS_MAX: usize = 16 << 20;
 
+/// Times of ends have six bytes, which last until the year 10889. What ends from then on never does.
+pub const UNTIL_MAX: u64 = (1 << 48) - 1;
+
 /// Sequences, versions and the like: nobody counts so far, so a number from there on is damage. Below it a sum of
 /// three does not overflow.
 pub const COUNTER_MAX: u64 = 1 << 62;

@@ -150,11 +150,11 @@ impl<T: 'static> Core<T> {
         let next_table = self.next_table.get();
         let (newest, record) = (flushed.newest(), run.record());
         self.add_latest();
-        let (history_from, moments) = (self.pins.gone(), self.pins.timeline().moments());
+        let (let_go, moments) = (self.pins.let_go_so_far(), self.pins.timeline().moments());
         let edit = move |manifest: &mut Manifest| {
             manifest.next_table = manifest.next_table.max(next_table);
             manifest.newest = manifest.newest.max(newest);
-            manifest.history_from = manifest.history_from.max(history_from);
+            manifest.let_go(let_go);
             manifest.moments = moments;
             manifest.replay_after = manifest.replay_after.max(replay_after);
             manifest.flushed = manifest.flushed.max(last_sequence);
@@ -194,6 +194,7 @@ impl<T: 'static> Core<T> {
     async fn write_tables(&self, generation: &Generation) -> Result<Vec<Rc<Table>>> {
         generation.sort().await;
         let sources = vec![Source::memtable(Rc::clone(&generation.table))];
+        self.now();
         self.compaction.pace.begin_flush(generation.bytes() as u64);
         let last = self.tables.borrow().runs.is_empty();
         self.write_run(MergeCursor::needed(sources, self.pins.let_go(), last))
@@ -209,6 +210,7 @@ impl<T: 'static> Core<T> {
             writer.finish().await
         };
         let outcome = copy.await;
+        self.stats.borrow_mut().expired_dropped += merge.expired();
         if outcome.is_err() {
             writer.abandon().await;
         }

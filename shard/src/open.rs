@@ -23,7 +23,7 @@ use crate::rows::Rows;
 use crate::shard::{Identity, Recovered, ShardOptions};
 use crate::table_set::{TableSet, table_number};
 use crate::tasks::{Signal, Tasks};
-use crate::version::{CommitClock, Pins};
+use crate::version::{CommitClock, Needs, Pins};
 
 /// One takes frames while the next is made ready.
 const SLOTS_AT_FIRST: usize = 2;
@@ -112,7 +112,10 @@ pub(crate) async fn open<T: 'static>(
     if !planted(Defect::VersionsReused) {
         clock.raise_to(replayed.newest);
     }
-    pins.recover(manifest.history_from);
+    pins.recover(Needs {
+        watermark: manifest.history_from,
+        ended_by: manifest.ended_by,
+    });
     for moment in manifest.moments.iter().chain(&replayed.moments) {
         pins.timeline().add(*moment);
     }

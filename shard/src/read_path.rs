@@ -1,28 +1,37 @@
 //! Reads: memtables, then runs, newest first. What is in memory is answered at once; a block that is
 //! not makes the read a task that fetches it and looks again.
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::rc::Rc;
 
 use ringkeep_io::planted::{Defect, planted};
 use ringkeep_io::{Buffer, PAGE};
 
 use crate::call::{Got, Reply};
+use crate::content::Content;
 use crate::core::Core;
 use crate::error::{Error, Result};
 use crate::page_cache::PageCache;
 use crate::table::{Block, BlockHandle, BlockSource, Found, Table, TableId};
+use crate::timeline::Moment;
 use crate::version::{Pin, Version};
 
 type Value = Option<Box<[u8]>>;
 
 /// What a look at memory found.
 enum Looked {
-    /// The value, if any, was put where the looker said.
+    /// The value, if any, was put where the looker said. One that ends may not be shown to who does not ask.
     Here {
         found: bool,
+        ends: bool,
     },
     Needs(Rc<Table>, BlockHandle),
+}
+
+/// What a read sees: a version, and what has not ended at a time, for which nobody asks before it matters.
+struct Instant {
+    version: Version,
+    time: OnceCell<u64>,
 }
 
 /// The cache, and the blocks that one waiting read has fetched: those stay in memory until it is done,
@@ -48,16 +57,18 @@ impl<T: 'static> Core<T> {
         self: &Rc<Self>,
         token: T,
         key: Vec<u8>,
-        at: Option<Version>,
+        at: Option<Moment>,
         mut value: Vec<u8>,
     ) {
         debug_assert!(value.is_empty());
-        if self.is_settled(at)
-            && self.check_readable(at).is_ok()
-            && let Looked::Here { found } = self.look(&key, self.read_version(at), &[], &mut value)
+        let version = at.map(|at| at.version);
+        if self.is_settled(version)
+            && self.check_readable(version).is_ok()
+            && let Looked::Here { found, ends } =
+                self.look(&key, &self.instant(at), &[], &mut value)
         {
             self.count_get(found);
-            self.offer(&key, at, found, &value);
+            self.offer(&key, at, found && !ends, &value);
             return self.reply(token, Reply::Value(Got { found, value, key }));
         }
         self.stats.borrow_mut().gets_waited += 1;
@@ -70,15 +81,16 @@ impl<T: 'static> Core<T> {
         });
     }
 
-    pub fn accept_multi_get(self: &Rc<Self>, token: T, keys: Vec<Box<[u8]>>, at: Option<Version>) {
-        let settled = self.is_settled(at) && self.check_readable(at).is_ok();
-        let version = self.read_version(at);
+    pub fn accept_multi_get(self: &Rc<Self>, token: T, keys: Vec<Box<[u8]>>, at: Option<Moment>) {
+        let version = at.map(|at| at.version);
+        let settled = self.is_settled(version) && self.check_readable(version).is_ok();
+        let instant = self.instant(at);
         let mut values: Vec<Value> = vec![None; keys.len()];
         let mut missing = Vec::new();
         for (index, key) in keys.into_iter().enumerate() {
             let mut value = Vec::new();
-            match settled.then(|| self.look(&key, version, &[], &mut value)) {
-                Some(Looked::Here { found }) => {
+            match settled.then(|| self.look(&key, &instant, &[], &mut value)) {
+                Some(Looked::Here { found, .. }) => {
                     self.count_get(found);
                     values[index] = found.then_some(value.into_boxed_slice());
                 }
@@ -91,10 +103,13 @@ impl<T: 'static> Core<T> {
         // What has to be fetched is read at the instant of the rest, whatever is written or merged meanwhile.
         let one_instant = at.is_none() && !planted(Defect::MultiGetTwoInstants);
         let pin = one_instant.then(|| match settled {
-            true => self.pins.pin_at(version),
+            true => self.pins.pin_at(Moment {
+                millis: self.time(&instant),
+                version: instant.version,
+            }),
             false => self.pins.pin(),
         });
-        let at = at.or(pin.as_ref().map(Pin::version));
+        let at = at.or(pin.as_ref().map(Pin::moment));
         // One task a key: the device works on all of them at once.
         self.stats.borrow_mut().gets_waited += missing.len() as u64;
         let gathering = Rc::new(RefCell::new(Gathering {
@@ -133,16 +148,18 @@ impl<T: 'static> Core<T> {
         }
     }
 
-    async fn get(&self, key: &[u8], at: Option<Version>, value: &mut Vec<u8>) -> Result<bool> {
-        self.published.wait_until(|| self.is_settled(at)).await;
+    async fn get(&self, key: &[u8], at: Option<Moment>, value: &mut Vec<u8>) -> Result<bool> {
+        let version = at.map(|at| at.version);
+        let settled = || self.is_settled(version);
+        self.published.wait_until(settled).await;
         let mut held = Vec::new();
         loop {
-            self.check_readable(at)?;
+            self.check_readable(version)?;
             // The present is asked anew each time: a version seen before the wait may be merged away.
-            match self.look(key, self.read_version(at), &held, value) {
-                Looked::Here { found } => {
+            match self.look(key, &self.instant(at), &held, value) {
+                Looked::Here { found, ends } => {
                     self.count_get(found);
-                    self.offer(key, at, found, value);
+                    self.offer(key, at, found && !ends, value);
                     return Ok(found);
                 }
                 Looked::Needs(table, handle) => {
@@ -153,9 +170,10 @@ impl<T: 'static> Core<T> {
         }
     }
 
-    /// Only the present may be shown to others.
-    fn offer(&self, key: &[u8], at: Option<Version>, found: bool, value: &[u8]) {
-        if at.is_none() && found {
+    /// Only the present may be shown to others, and of it what does not end: nobody takes a row away when its time
+    /// has come.
+    fn offer(&self, key: &[u8], at: Option<Moment>, lasts: bool, value: &[u8]) {
+        if at.is_none() && lasts {
             self.offer_row(key, value);
         }
     }
@@ -171,20 +189,40 @@ impl<T: 'static> Core<T> {
     fn look(
         &self,
         key: &[u8],
-        at: Version,
+        at: &Instant,
         held: &[(TableId, Rc<Block>)],
         room: &mut Vec<u8>,
     ) -> Looked {
         // No more than the value needs: most keep it.
-        let mut here = |value: &[u8]| {
+        let here = |room: &mut Vec<u8>, value: &[u8]| {
             room.reserve_exact(value.len());
             room.extend_from_slice(value);
-            Looked::Here { found: true }
+        };
+        const PRESENT: Looked = Looked::Here {
+            found: true,
+            ends: false,
+        };
+        const ABSENT: Looked = Looked::Here {
+            found: false,
+            ends: false,
+        };
+        let until = |room: &mut Vec<u8>, until: u64, value: &[u8]| {
+            let found = until > self.time(at);
+            match found {
+                true => here(room, value),
+                false => self.stats.borrow_mut().expired_read += 1,
+            }
+            let ends = !planted(Defect::EndingRowShown);
+            Looked::Here { found, ends }
         };
         for generation in self.memtables.borrow().newest_first() {
-            match generation.table.borrow().get(key, at) {
-                Some(Some(value)) => return here(value),
-                Some(None) => return Looked::Here { found: false },
+            match generation.table.borrow().get(key, at.version) {
+                Some(Content::Value(value)) => {
+                    here(room, value);
+                    return PRESENT;
+                }
+                Some(Content::Removed) => return ABSENT,
+                Some(Content::Until(end, value)) => return until(room, end, value),
                 None => {}
             }
         }
@@ -202,14 +240,32 @@ impl<T: 'static> Core<T> {
                 self.stats.borrow_mut().filter_negatives += 1;
                 continue;
             }
-            match table.find(key, at, &blocks) {
-                Found::Value(value, _) => return here(&value),
-                Found::Tombstone(_) => return Looked::Here { found: false },
+            match table.find(key, at.version, &blocks) {
+                Found::Value(value, _) => {
+                    here(room, &value);
+                    return PRESENT;
+                }
+                Found::Tombstone(_) => return ABSENT,
+                Found::Until(end, value, _) => return until(room, end, &value),
                 Found::Absent => {}
                 Found::Needs(handle) => return Looked::Needs(Rc::clone(table), handle),
             }
         }
-        Looked::Here { found: false }
+        ABSENT
+    }
+
+    fn instant(&self, at: Option<Moment>) -> Instant {
+        Instant {
+            version: self.read_version(at.map(|at| at.version)),
+            time: match at {
+                Some(at) if !planted(Defect::EndsJudgedNow) => OnceCell::from(at.millis),
+                _ => OnceCell::new(),
+            },
+        }
+    }
+
+    fn time(&self, at: &Instant) -> u64 {
+        *at.time.get_or_init(|| self.now())
     }
 
     /// Reads one block into the cache.

@@ -86,9 +86,9 @@ impl<'a, T: 'static> RunWriter<'a, T> {
                 none => none.insert(start_table(self.core, self.make, &mut self.names)?),
             };
             let mut in_order = true;
-            merge.visit(|key, version, value| {
-                in_order &= output.writer.try_add(key, version, value);
-                bytes += key.len() + value.map_or(0, <[u8]>::len);
+            merge.visit(|key, version, content| {
+                in_order &= output.writer.try_add(key, version, content);
+                bytes += key.len() + content.value().map_or(0, <[u8]>::len);
                 self.last_key.clear();
                 self.last_key.extend_from_slice(key);
             });

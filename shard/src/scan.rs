@@ -5,12 +5,14 @@ use std::ops::Bound;
 use std::rc::Rc;
 
 use crate::call::{Entry, Reply, ScanCall, ScanPage};
+use crate::content::Content;
 use crate::core::Core;
 use crate::error::Result;
 use crate::merge::{MergeCursor, Source};
 use crate::table::BlockReader;
 use crate::table_set::TableRun;
 use crate::tasks::yield_now;
+use crate::timeline::Moment;
 
 /// Entries between two looks at what else there is to do.
 const ENTRIES_PER_SLICE: usize = 512;
@@ -20,7 +22,7 @@ impl<T: 'static> Core<T> {
         let core = Rc::clone(self);
         self.tasks.spawn(async move {
             core.published
-                .wait_until(|| core.is_settled(Some(scan.at)))
+                .wait_until(|| core.is_settled(Some(scan.at.version)))
                 .await;
             match core.scan_page(&scan).await {
                 Ok(page) => {
@@ -34,8 +36,9 @@ impl<T: 'static> Core<T> {
 
     async fn scan_page(&self, scan: &ScanCall) -> Result<ScanPage> {
         self.sort_memtables().await;
-        self.check_readable(Some(scan.at))?;
-        let at = self.read_version(Some(scan.at));
+        self.check_readable(Some(scan.at.version))?;
+        let version = self.read_version(Some(scan.at.version));
+        let at = Moment { version, ..scan.at };
         let mut merge = MergeCursor::visible(self.sources(), at);
         let (from, to) = (as_bytes(&scan.from), as_bytes(&scan.to));
         if scan.reverse {
@@ -55,10 +58,12 @@ impl<T: 'static> Core<T> {
                 break;
             }
             if bytes >= scan.page_bytes {
+                self.stats.borrow_mut().expired_read += merge.expired();
                 return Ok(page);
             }
-            let keep = |key: &[u8], _, value: Option<&[u8]>| -> Entry {
-                let value = value.filter(|_| !scan.keys_only).unwrap_or_default();
+            let keep = |key: &[u8], _, content: Content<'_>| -> Entry {
+                let value = content.value().filter(|_| !scan.keys_only);
+                let value = value.unwrap_or_default();
                 (key.into(), value.into())
             };
             if let Some(entry) = merge.visit(keep) {
@@ -74,6 +79,7 @@ impl<T: 'static> Core<T> {
                 merge.next().await?;
             }
         }
+        self.stats.borrow_mut().expired_read += merge.expired();
         page.done = true;
         Ok(page)
     }

@@ -7,6 +7,10 @@ pub struct ShardStats {
     pub gets: u64,
     /// Of these, found.
     pub gets_found: u64,
+    /// Values that reads met which had ended.
+    pub expired_read: u64,
+    /// Values that flushes and merges dropped because they had ended.
+    pub expired_dropped: u64,
     /// Point reads that had to wait for the device.
     pub gets_waited: u64,
     /// Scan pages answered.

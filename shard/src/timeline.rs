@@ -11,12 +11,12 @@ use crate::version::Version;
 /// 16 bytes each in every manifest.
 pub(crate) const MOMENTS_MAX: usize = 512;
 
-/// A commit and its time.
+/// A commit and its time; of a reader, the newest commit that it sees, and the time by which it judges ends.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Moment {
     /// Milliseconds since 1970, as the machine's clock said.
     pub millis: u64,
-    /// Of the commit.
+    /// The commit.
     pub version: Version,
 }
 
@@ -55,6 +55,13 @@ impl Timeline {
         let moments = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let behind = moments.partition_point(|moment| moment.millis <= millis);
         Some(moments.get(behind.checked_sub(1)?)?.version)
+    }
+
+    /// When a version was, or rather the newest one known that is not above it; the first one for those before.
+    pub fn time_of(&self, version: Version) -> Option<u64> {
+        let moments = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let behind = moments.partition_point(|moment| moment.version <= version);
+        Some(moments.get(behind.saturating_sub(1))?.millis)
     }
 
     /// Opening: versions above the newest that came back were lost, and will be given again.
@@ -98,6 +105,8 @@ mod tests {
             [at(200), at(299), at(300), at(999)],
             [7, 7, 12, 12].map(Some)
         );
+        let times = [4, 5, 8, 9, 99].map(|version| timeline.time_of(Version(version)));
+        assert_eq!(times, [100, 100, 200, 300, 300].map(Some));
         assert_eq!(timeline.newest().map(|moment| moment.millis), Some(300));
         timeline.forget_above(Version(9));
         assert_eq!(timeline.version_at(999), Some(Version(9)));

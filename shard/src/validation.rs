@@ -3,7 +3,8 @@
 //! Asked while the part holds its locks, so that the answer stays true until they are let go: what was
 //! taken before the locks is waited for and seen, what comes later is held up or votes no. A version
 //! above the snapshot is in a memtable, or in a table with such a version: most tables are older than
-//! most transactions and need no look. It cannot be merged away, since the snapshot is pinned.
+//! most transactions and need no look. It cannot be merged away, since the snapshot is pinned. That a value
+//! ends is no change: it was said when it was written.
 
 use std::rc::Rc;
 
@@ -20,7 +21,7 @@ use crate::table::{BlockReader, Found, Table};
 use crate::table_set::TableRun;
 use crate::tasks::yield_now;
 use crate::transaction::{Part, Span};
-use crate::version::{Pin, Version};
+use crate::version::{Needs, Pin, Version};
 
 /// Keys between two looks at what else there is to do.
 const KEYS_PER_SLICE: usize = 256;
@@ -134,10 +135,16 @@ impl<T: 'static> Core<T> {
                     held: &held,
                 };
                 match table.find(key, NEWEST, &blocks) {
-                    Found::Value(_, version) | Found::Tombstone(version) if version > since => {
+                    Found::Value(_, version)
+                    | Found::Until(_, _, version)
+                    | Found::Tombstone(version)
+                        if version > since =>
+                    {
                         return Ok(true);
                     }
-                    Found::Value(..) | Found::Tombstone(_) | Found::Absent => break,
+                    Found::Value(..) | Found::Until(..) | Found::Tombstone(_) | Found::Absent => {
+                        break;
+                    }
                     Found::Needs(handle) => {
                         let block = self.load_block(table, handle).await?;
                         held.push((table.id(), block));
@@ -151,7 +158,8 @@ impl<T: 'static> Core<T> {
     /// The first key of a range that has changed: also one that was added, or removed.
     async fn changed_in(&self, span: &Span, since: Version) -> Result<Option<Box<[u8]>>> {
         self.sort_memtables().await;
-        let mut cursor = MergeCursor::needed(self.sources_above(since), since, false);
+        let needs = Needs::above(since);
+        let mut cursor = MergeCursor::needed(self.sources_above(since), needs, false);
         cursor.seek(span.from.as_ref().map(|key| &**key)).await?;
         let mut passed = 0;
         while let Some(key) = cursor.key() {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use ringkeep_io::planted::{Defect, planted};
 
-use crate::timeline::{MOMENTS_MAX, Timeline};
+use crate::timeline::{MOMENTS_MAX, Moment, Timeline};
 
 /// Between moments of the timeline where the window is a number of versions.
 const STEP_MILLIS: u64 = 10;
@@ -77,20 +77,46 @@ pub enum Past {
     NotYet(Version),
 }
 
-/// The versions that somebody still reads at, or may want to. Flushes and merges keep what they can see.
+/// What flushes and merges have to keep.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Needs {
+    /// Nobody reads below this version.
+    pub watermark: Version,
+    /// What has ended by then has for everybody.
+    pub ended_by: u64,
+}
+
+impl Needs {
+    /// Everything above this version, ended or not.
+    pub fn above(watermark: Version) -> Needs {
+        Needs {
+            watermark,
+            ended_by: 0,
+        }
+    }
+}
+
+/// The moments that somebody still reads at, or may want to. Flushes and merges keep what they can see.
 #[derive(Debug)]
 pub struct Pins {
     clock: Arc<CommitClock>,
     held: Mutex<Held>,
     retention: Retention,
     timeline: Timeline,
+    /// Milliseconds since 1970. The least that `now` says: the machine's clock may be set back, and what was once
+    /// seen to have ended must not be there again.
+    latest: AtomicU64,
+    machine: fn() -> u64,
 }
 
 #[derive(Debug, Default)]
 struct Held {
-    pins: BTreeMap<Version, usize>,
+    /// By version and time, and how often.
+    pins: BTreeMap<(Version, u64), usize>,
     /// What only reads below this version can see may be dropped already.
     gone: Version,
+    /// And what has ended by then.
+    ended_by: u64,
 }
 
 impl Pins {
@@ -106,25 +132,56 @@ impl Pins {
             held: Mutex::default(),
             retention,
             timeline: Timeline::default(),
+            latest: AtomicU64::new(0),
+            machine: || 0,
         })
+    }
+
+    /// The same, where callers can ask the machine for the time: milliseconds since 1970. Otherwise they know it from
+    /// the shards alone.
+    pub fn with_clock(
+        clock: Arc<CommitClock>,
+        retention: Retention,
+        machine: fn() -> u64,
+    ) -> Arc<Pins> {
+        let pins = Pins::keeping(clock, retention);
+        let mut pins = Arc::into_inner(pins).expect("nobody else has it yet");
+        pins.machine = machine;
+        Arc::new(pins)
+    }
+
+    /// The time by which ends are judged: milliseconds since 1970. It never goes back.
+    pub fn now(&self) -> u64 {
+        self.hear((self.machine)())
+    }
+
+    /// The same for those who have looked at a clock.
+    pub fn hear(&self, millis: u64) -> u64 {
+        // Relaxed: the number stands for itself. Written once a millisecond at most, and read by all.
+        let latest = self.latest.load(Ordering::Relaxed);
+        if millis <= latest {
+            return latest;
+        }
+        self.latest.fetch_max(millis, Ordering::Relaxed).max(millis)
     }
 
     /// Pins the present. The version is read under the lock, so that no compaction that asks at the same
     /// time can miss a pin older than its answer.
     pub fn pin(self: &Arc<Self>) -> Pin {
         let mut held = self.held();
-        let version = self.clock.now();
-        self.hold(&mut held, version)
+        let (version, millis) = (self.clock.now(), self.now());
+        self.hold(&mut held, Moment { millis, version })
     }
 
-    /// Pins a version that a shard reads at now. What that shard has merged away was hidden from it; of other
+    /// Pins a moment that a shard reads at now. What that shard has merged away was hidden from it; of other
     /// shards this says nothing.
-    pub(crate) fn pin_at(self: &Arc<Self>, version: Version) -> Pin {
-        self.hold(&mut self.held(), version)
+    pub(crate) fn pin_at(self: &Arc<Self>, moment: Moment) -> Pin {
+        self.hold(&mut self.held(), moment)
     }
 
-    /// Pins a version of the past, if all of it is still there.
-    pub fn pin_past(self: &Arc<Self>, version: Version) -> Result<Pin, Past> {
+    /// Pins a version of the past, if all of it is still there. Ends are judged at `time`, or else at the time of the
+    /// version as far as the timeline tells.
+    pub fn pin_past(self: &Arc<Self>, version: Version, time: Option<u64>) -> Result<Pin, Past> {
         let mut held = self.held();
         let newest = self.clock.now();
         if version > newest {
@@ -133,14 +190,19 @@ impl Pins {
         if version < held.gone {
             return Err(Past::Gone(held.gone));
         }
-        Ok(self.hold(&mut held, version))
+        let time = time.or_else(|| self.timeline.time_of(version));
+        let millis = time.map_or_else(|| self.now(), |time| time.min(self.now()));
+        // What had ended before may be dropped here, and still be there on another shard.
+        let millis = millis.max(held.ended_by);
+        Ok(self.hold(&mut held, Moment { millis, version }))
     }
 
-    fn hold(self: &Arc<Self>, held: &mut Held, version: Version) -> Pin {
-        *held.pins.entry(version).or_insert(0) += 1;
+    fn hold(self: &Arc<Self>, held: &mut Held, moment: Moment) -> Pin {
+        let key = (moment.version, moment.millis);
+        *held.pins.entry(key).or_insert(0) += 1;
         Pin {
             pins: Arc::clone(self),
-            version,
+            moment,
         }
     }
 
@@ -149,12 +211,34 @@ impl Pins {
         self.oldest_of(&self.held())
     }
 
-    /// The same; from here on what only reads below it can see may be dropped.
-    pub(crate) fn let_go(&self) -> Version {
+    /// What to keep; from here on all else may be dropped.
+    pub(crate) fn let_go(&self) -> Needs {
         let mut held = self.held();
-        let oldest = self.oldest_of(&held);
-        held.gone = held.gone.max(oldest);
-        oldest
+        let needs = self.needs_of(&held);
+        held.gone = held.gone.max(needs.watermark);
+        held.ended_by = held.ended_by.max(needs.ended_by);
+        needs
+    }
+
+    /// What has to be kept at the moment.
+    pub(crate) fn needs(&self) -> Needs {
+        self.needs_of(&self.held())
+    }
+
+    fn needs_of(&self, held: &Held) -> Needs {
+        let pinned = held.pins.keys().map(|(_, millis)| *millis);
+        let policy = match self.retention {
+            Retention::None => self.now(),
+            // Of what lies before the timeline nobody knows when it was.
+            _ => self.timeline.time_of(self.policy()).unwrap_or(0),
+        };
+        Needs {
+            watermark: self.oldest_of(held),
+            ended_by: match planted(Defect::EndedForReaders) {
+                false => pinned.fold(policy, u64::min),
+                true => self.now(),
+            },
+        }
     }
 
     fn oldest_of(&self, held: &Held) -> Version {
@@ -163,7 +247,7 @@ impl Pins {
         }
         let policy = self.policy();
         let pinned = held.pins.first_key_value();
-        pinned.map_or(policy, |(version, _)| policy.min(*version))
+        pinned.map_or(policy, |((version, _), _)| policy.min(*version))
     }
 
     /// The oldest version that is kept on purpose.
@@ -186,12 +270,23 @@ impl Pins {
         self.held().gone
     }
 
+    /// What may have been dropped, for a manifest.
+    pub(crate) fn let_go_so_far(&self) -> Needs {
+        let held = self.held();
+        Needs {
+            watermark: held.gone,
+            ended_by: held.ended_by,
+        }
+    }
+
     /// Opening: an earlier life of a shard has let go of this.
-    pub(crate) fn recover(&self, gone: Version) {
+    pub(crate) fn recover(&self, gone: Needs) {
         // The version may never have been used: the power went before.
-        self.clock.raise_to(gone);
+        self.clock.raise_to(gone.watermark);
+        self.hear(gone.ended_by);
         let mut held = self.held();
-        held.gone = held.gone.max(gone);
+        held.gone = held.gone.max(gone.watermark);
+        held.ended_by = held.ended_by.max(gone.ended_by);
     }
 
     /// When versions were.
@@ -219,10 +314,14 @@ impl Pins {
     /// The versions that are pinned, oldest first, and how often.
     pub fn pinned(&self) -> Vec<(Version, usize)> {
         let held = self.held();
-        held.pins
-            .iter()
-            .map(|(version, count)| (*version, *count))
-            .collect()
+        let mut pinned: Vec<(Version, usize)> = Vec::new();
+        for ((version, _), count) in &held.pins {
+            match pinned.last_mut() {
+                Some((last, sum)) if last == version => *sum += count,
+                _ => pinned.push((*version, *count)),
+            }
+        }
+        pinned
     }
 
     fn held(&self) -> MutexGuard<'_, Held> {
@@ -230,27 +329,33 @@ impl Pins {
     }
 }
 
-/// Holds one version readable until dropped.
+/// Holds one moment readable until dropped.
 #[derive(Debug)]
 pub struct Pin {
     pins: Arc<Pins>,
-    version: Version,
+    moment: Moment,
 }
 
 impl Pin {
     /// The pinned version: reads at it see every commit up to and including it.
     pub fn version(&self) -> Version {
-        self.version
+        self.moment.version
+    }
+
+    /// The same with the time by which ends are judged.
+    pub fn moment(&self) -> Moment {
+        self.moment
     }
 }
 
 impl Drop for Pin {
     fn drop(&mut self) {
         let mut held = self.pins.held();
-        if let Some(count) = held.pins.get_mut(&self.version) {
+        let key = (self.moment.version, self.moment.millis);
+        if let Some(count) = held.pins.get_mut(&key) {
             *count -= 1;
             if *count == 0 {
-                held.pins.remove(&self.version);
+                held.pins.remove(&key);
             }
         }
     }
@@ -284,22 +389,42 @@ mod tests {
         let clock = Arc::new(CommitClock::default());
         let pins = Pins::keeping(Arc::clone(&clock), Retention::Versions(10));
         clock.raise_to(Version(30));
-        assert!(pins.pin_past(Version(5)).is_ok(), "nothing was dropped yet");
-        assert_eq!(pins.let_go(), Version(20));
-        let past = |version| pins.pin_past(Version(version)).map(|pin| pin.version());
+        let let_go = || pins.let_go().watermark;
+        let past = |version| pins.pin_past(Version(version), None);
+        assert!(past(5).is_ok(), "nothing was dropped yet");
+        assert_eq!(let_go(), Version(20));
+        let past = |version| past(version).map(|pin| pin.version());
         assert_eq!(past(19), Err(Past::Gone(Version(20))));
         assert_eq!(past(20), Ok(Version(20)));
         assert_eq!(past(31), Err(Past::NotYet(Version(30))));
-        let old = pins.pin_past(Version(21)).expect("it is within the window");
+        let old = pins.pin_past(Version(21), None);
+        let old = old.expect("it is within the window");
         clock.raise_to(Version(50));
-        assert_eq!(
-            pins.let_go(),
-            Version(21),
-            "a pin keeps more than the policy"
-        );
+        assert_eq!(let_go(), Version(21), "a pin keeps more than the policy");
         drop(old);
-        assert_eq!((pins.let_go(), pins.oldest()), (Version(40), Version(40)));
+        assert_eq!((let_go(), pins.oldest()), (Version(40), Version(40)));
         assert_eq!(past(21), Err(Past::Gone(Version(40))));
+    }
+
+    #[test]
+    fn what_has_ended_has_when_the_oldest_reader_says_so() {
+        let pins = Pins::new(Arc::default());
+        assert_eq!(pins.hear(100), 100);
+        let early = pins.pin();
+        assert_eq!(pins.hear(300), 300);
+        assert_eq!(pins.hear(200), 300, "a clock that was set back");
+        assert_eq!(pins.let_go().ended_by, 100);
+        let late = pins.pin();
+        assert_eq!((early.moment().millis, late.moment().millis), (100, 300));
+        drop(early);
+        assert_eq!(pins.let_go().ended_by, 300);
+        let past = pins.pin_past(Version(0), Some(150)).expect("it is there");
+        assert_eq!(
+            past.moment().millis,
+            300,
+            "what had ended by then may be dropped"
+        );
+        assert_eq!(pins.pinned(), [(Version(0), 2)]);
     }
 
     #[test]

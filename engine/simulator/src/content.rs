@@ -51,6 +51,36 @@ pub fn elements(value: &[u8]) -> Vec<u64> {
     chunks.map(element).collect()
 }
 
+/// Sizes of values in a plan are below this. What is above says for how long the value is there, in milliseconds and one
+/// more; nothing stands for ever.
+const SIZES: u32 = 1 << 20;
+
+/// What a value that ends begins with, before the time of its end: no other value does.
+const MARK: u64 = 0x1e5d_5e4d_5a71_05ff;
+
+/// A size in a plan, of a value that is there for so long.
+pub fn staying(bytes: u32, millis: u32) -> u32 {
+    bytes + (millis + 1) * SIZES
+}
+
+/// For how long a value of this size in a plan is there.
+pub fn stays(bytes: u32) -> Option<u64> {
+    (bytes / SIZES).checked_sub(1).map(u64::from)
+}
+
+/// When a value ends, as it says itself.
+pub fn until(value: &[u8]) -> Option<u64> {
+    let (mark, rest) = value.split_first_chunk()?;
+    let until = rest.first_chunk()?;
+    (u64::from_le_bytes(*mark) == MARK).then(|| u64::from_le_bytes(*until))
+}
+
+/// A value that ends then.
+pub fn ending_value(write: u64, key: u32, bytes: u32, until: u64) -> Vec<u8> {
+    let head = [MARK, until].map(u64::to_le_bytes).concat();
+    [head, value(write, key, bytes % SIZES)].concat()
+}
+
 /// What a write leaves under a key.
 pub fn value(write: u64, key: u32, bytes: u32) -> Vec<u8> {
     let mut value = Vec::with_capacity(bytes as usize + 8);
@@ -80,6 +110,15 @@ pub fn is_value(found: &[u8], write: u64, key: u32, bytes: u32) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_value_that_ends_says_when() {
+        let bytes = staying(100, 7);
+        assert_eq!((stays(bytes), stays(100)), (Some(7), None));
+        let value = ending_value(77, 5, bytes, 1234);
+        assert_eq!((until(&value), value.len()), (Some(1234), 116));
+        assert_eq!(until(&super::value(77, 5, 100)), None);
+    }
 
     #[test]
     fn a_value_is_known_by_all_its_bytes() {

@@ -62,6 +62,9 @@ struct Swarm {
     /// Percent of writes that remove.
     removals: u64,
     value_bytes: [u64; 2],
+    /// Percent of values that end, and the longest of their times in milliseconds.
+    ending: u64,
+    stay_most: u64,
     /// Percent of values that take several blocks or frames.
     large: u64,
     steps_most: u64,
@@ -165,6 +168,8 @@ impl Swarm {
             promises,
             removals: *random.pick(&[0, 10, 30, 60]),
             value_bytes: [*random.pick(&[0, 1, 8]), most],
+            ending: *random.pick(&[0, 0, 10, 50, 100]),
+            stay_most: *random.pick(&[1, 5, 40, 500]),
             large: if random.chance(30) { 5 } else { 0 },
             steps_most: *random.pick(&[5, 20, 60, 200]),
             ends,
@@ -370,9 +375,13 @@ impl Swarm {
             return None;
         }
         let [least, most] = self.value_bytes;
-        Some(match random.chance(self.large) {
+        let bytes = match random.chance(self.large) {
             true => random.between(4_000, 20_000),
             false => random.between(least, most),
-        } as u32)
+        } as u32;
+        Some(match random.chance(self.ending) {
+            true => content::staying(bytes, random.below(self.stay_most + 1) as u32),
+            false => bytes,
+        })
     }
 }

@@ -3,7 +3,7 @@
 use std::task::{Context, Poll, ready};
 use std::vec::IntoIter;
 
-use ringkeep_shard::{Call, Entry, Reply, ScanCall, ScanPage, ShardId, Version};
+use ringkeep_shard::{Call, Entry, Moment, Reply, ScanCall, ScanPage, ShardId};
 
 use super::range::Keys;
 use crate::Result;
@@ -12,7 +12,7 @@ use crate::shards::{Question, Shards};
 /// How to read, the same for every shard.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Reading {
-    pub(super) at: Version,
+    pub(super) at: Moment,
     pub(super) reverse: bool,
     pub(super) keys_only: bool,
     pub(super) page_bytes: usize,

@@ -13,7 +13,7 @@ use std::iter::FusedIterator;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use ringkeep_shard::{Entry, Pin, Version};
+use ringkeep_shard::{Entry, Moment, Pin};
 
 use crate::database::Inner;
 use crate::limits::{SCAN_BYTES, SCAN_PAGE_BYTES, SCAN_PAGE_BYTES_MIN};
@@ -68,7 +68,7 @@ impl Scan {
         let share = SCAN_BYTES / 2 / usize::from(inner.shards.routing.shards);
         Scan {
             reading: Reading {
-                at: pin.version(),
+                at: pin.moment(),
                 reverse: false,
                 keys_only: false,
                 page_bytes: share.clamp(SCAN_PAGE_BYTES_MIN, SCAN_PAGE_BYTES),
@@ -80,8 +80,7 @@ impl Scan {
         }
     }
 
-    /// The version that it reads at.
-    pub(crate) fn version(&self) -> Version {
+    pub(crate) fn moment(&self) -> Moment {
         self.reading.at
     }
 

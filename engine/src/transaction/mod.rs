@@ -7,30 +7,30 @@
 //!   scan.rs    ranges, with its own writes among them
 //!   retry.rs   running it again after a conflict
 //!   update.rs  one key read and changed in one step
+//!   writes.rs  what it will change
 //! ```
 
 mod reads;
 mod retry;
 mod scan;
 mod update;
+mod writes;
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
-use ringkeep_shard::{Call, Durability, Op, Part, ShardId, Transact, Version};
+use ringkeep_shard::{Call, Durability, Moment, Op, Part, ShardId, Transact, Version};
 
 use crate::batch::{check_key, check_value, grouped};
 use crate::database::written;
+use crate::expiry::since_1970;
 use crate::limits::{BATCH_BYTES_MAX, BATCH_OPS_MAX, TRANSACTION_AGE_MAX, TRANSACTION_ATTEMPTS};
 use crate::scan::KeyRange;
 use crate::{Database, Error, Result, Snapshot, desk};
 use reads::ReadSet;
 pub use scan::TransactionScan;
-
-/// Changes that wait for the commit; no value means removed.
-type Writes = BTreeMap<Box<[u8]>, Option<Box<[u8]>>>;
+use writes::{Own, Writes};
 
 /// What transactions that run at the same time may do to each other.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -153,7 +153,7 @@ impl Transaction {
         async move {
             self.check()?;
             if let Some(own) = self.writes.get(&key) {
-                return Ok(own.as_deref().map(<[u8]>::to_vec));
+                return Ok(own.seen(self.moment().millis).map(<[u8]>::to_vec));
             }
             let value = self.snapshot.get_async(&key).await?;
             self.note(key)?;
@@ -180,7 +180,7 @@ impl Transaction {
             let mut values = self.snapshot.multi_get_async(&keys).await?;
             for (key, value) in keys.into_iter().zip(&mut values) {
                 match self.writes.get(&key) {
-                    Some(own) => *value = own.as_deref().map(<[u8]>::to_vec),
+                    Some(own) => *value = own.seen(self.moment().millis).map(<[u8]>::to_vec),
                     None => self.note(key)?,
                 }
             }
@@ -197,6 +197,7 @@ impl Transaction {
             scan,
             keys,
             &self.writes,
+            self.snapshot.pin.moment().millis,
             self.reads.as_mut(),
         ))
     }
@@ -211,13 +212,27 @@ impl Transaction {
         let (key, value) = (key.as_ref(), value.as_ref());
         check_key(key)?;
         check_value(value)?;
-        self.write(key, Some(value))
+        self.write(key, Some(value), u64::MAX)
+    }
+
+    /// Stores a value at the commit that is there until `time`, as [`Database::put_until`]. The transaction itself judges
+    /// by the time at which it began. That a value which it has read ends before the commit is no conflict.
+    pub fn put_until(
+        &mut self,
+        key: impl AsRef<[u8]>,
+        value: impl AsRef<[u8]>,
+        time: SystemTime,
+    ) -> Result<()> {
+        let (key, value) = (key.as_ref(), value.as_ref());
+        check_key(key)?;
+        check_value(value)?;
+        self.write(key, Some(value), since_1970(time))
     }
 
     /// Removes a key, there or not, at the commit.
     pub fn delete(&mut self, key: impl AsRef<[u8]>) -> Result<()> {
         check_key(key.as_ref())?;
-        self.write(key.as_ref(), None)
+        self.write(key.as_ref(), None, u64::MAX)
     }
 
     /// Forgets all changes so far.
@@ -251,18 +266,23 @@ impl Transaction {
         inner.shards.ask_async(coordinator, call).await.map(written)
     }
 
-    fn write(&mut self, key: &[u8], value: Option<&[u8]>) -> Result<()> {
+    pub(crate) fn moment(&self) -> Moment {
+        self.snapshot.pin.moment()
+    }
+
+    fn write(&mut self, key: &[u8], value: Option<&[u8]>, until: u64) -> Result<()> {
         self.check()?;
         let bytes = |value: Option<&[u8]>| key.len() + value.map_or(0, <[u8]>::len);
         let before = self.writes.get(key);
         let (keys_before, bytes_before) = match before {
-            Some(value) => (1, bytes(value.as_deref())),
+            Some(own) => (1, bytes(own.value.as_deref())),
             None => (0, 0),
         };
         let grown = bytes(value).saturating_sub(bytes_before);
         self.check_size(1 - keys_before, grown)?;
         self.write_bytes = self.write_bytes + bytes(value) - bytes_before;
-        self.writes.insert(key.into(), value.map(Box::from));
+        let value = value.map(Box::from);
+        self.writes.insert(key.into(), Own { value, until });
         Ok(())
     }
 
@@ -307,15 +327,7 @@ impl Transaction {
 
 /// Each shard's share; first the one of the first key that is changed, which coordinates.
 fn parts(writes: Writes, reads: Option<ReadSet>, routing: &crate::routing::Routing) -> Vec<Part> {
-    let op = |(key, value): (Box<[u8]>, Option<Box<[u8]>>)| match value {
-        Some(value) => Op::Put {
-            key: key.into_vec(),
-            value: value.into_vec(),
-        },
-        None => Op::Delete {
-            key: key.into_vec(),
-        },
-    };
+    let op = |(key, own): (Box<[u8]>, Own)| own.into_op(key);
     let (keys, ranges) = reads.unwrap_or_default().into_parts(&writes);
     let ops = writes.into_iter().map(op).collect();
     let mut parts: Vec<Part> = Vec::new();

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use ringkeep_shard::Span;
 
-use super::Writes;
+use super::writes::Writes;
 
 /// Keys and ranges, whether anything was there or not.
 #[derive(Default)]

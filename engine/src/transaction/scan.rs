@@ -8,8 +8,8 @@ use std::ops::Bound;
 
 use ringkeep_shard::Span;
 
-use super::Writes;
 use super::reads::ReadSet;
+use super::writes::{Own, Writes};
 use crate::scan::{KeyValue, Keys, Scan};
 use crate::{Result, desk};
 
@@ -19,7 +19,9 @@ use crate::{Result, desk};
 pub struct TransactionScan<'t> {
     scan: Scan,
     keys: Keys,
-    own: btree_map::Range<'t, Box<[u8]>, Option<Box<[u8]>>>,
+    own: btree_map::Range<'t, Box<[u8]>, Own>,
+    /// By which ends are judged.
+    time: u64,
     /// The next of its own changes, and of the snapshot's entries.
     next_own: Option<(&'t [u8], Option<&'t [u8]>)>,
     next_seen: Option<KeyValue>,
@@ -42,6 +44,7 @@ impl<'t> TransactionScan<'t> {
         scan: Scan,
         keys: Keys,
         writes: &'t Writes,
+        time: u64,
         reads: Option<&'t mut ReadSet>,
     ) -> TransactionScan<'t> {
         let own = match keys.is_empty() {
@@ -53,6 +56,7 @@ impl<'t> TransactionScan<'t> {
             scan,
             keys,
             own,
+            time,
             next_own: None,
             next_seen: None,
             stage: Stage::New,
@@ -97,7 +101,7 @@ impl<'t> TransactionScan<'t> {
                     false => self.own.next(),
                     true => self.own.next_back(),
                 };
-                self.next_own = own.map(|(key, value)| (&**key, value.as_deref()));
+                self.next_own = own.map(|(key, own)| (&**key, own.seen(self.time)));
             }
             let order = match (&self.next_own, &self.next_seen) {
                 (None, None) => {

@@ -46,6 +46,10 @@ fn every_example_does_what_it_says() {
          price:apple: 10 -> 12\nprice:plum:  -> 9\n",
     );
     run(
+        "expiry",
+        "session:ann = cart: 3 pears\nuser:ann = Ann\n1 dropped\n",
+    );
+    run(
         "scan",
         "fruit:apple = red\nfruit:cherry = red\nfruit:plum = blue\nlast: fruit:plum\n",
     );

@@ -7,6 +7,7 @@ mod batch;
 mod crud;
 mod damage;
 mod examples;
+mod expiry;
 mod hot_rows;
 mod idle;
 mod in_memory;

@@ -110,6 +110,18 @@ defects! {
     /// A multi-get that must fetch some blocks reads them at a later instant.
     MultiGetTwoInstants,
 
+    // Values that end.
+    /// A merge drops what has ended although older runs below still need it hidden.
+    EndedDroppedEarly,
+    /// A merge drops what has ended at present, whoever still reads at an earlier time.
+    EndedForReaders,
+    /// Reads at a snapshot judge ends at the present.
+    EndsJudgedNow,
+    /// Values that end are shown to other threads, which do not judge.
+    EndingRowShown,
+    /// A merge keeps a value and forgets that it ends.
+    EndForgotten,
+
     // Batches over several shards.
     /// A prepared part is not durable when its shard votes for it.
     PrepareNotSynced,

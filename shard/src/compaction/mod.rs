@@ -21,7 +21,7 @@ use crate::stats::ShardStats;
 use crate::table::Table;
 use crate::table_set::{TableRun, TableSet};
 use crate::tasks::yield_now;
-use crate::version::Version;
+use crate::version::Needs;
 use pace::{MERGE_REST, Pace};
 use pick::RunFacts;
 
@@ -46,7 +46,7 @@ enum Request {
 }
 
 impl TableRun {
-    fn facts(&self, watermark: Version) -> RunFacts<'_> {
+    fn facts(&self, needs: Needs) -> RunFacts<'_> {
         let mut facts = RunFacts {
             bytes: self.bytes,
             from: &self.from,
@@ -55,8 +55,11 @@ impl TableRun {
         for table in self.tables.iter().map(|table| table.summary()) {
             facts.entries += table.entries;
             facts.tombstones += table.tombstones;
-            if table.newest <= watermark {
+            if table.newest <= needs.watermark {
                 facts.droppable += table.entries - table.keys + table.tombstones;
+                if table.last_end <= needs.ended_by {
+                    facts.droppable += table.ending;
+                }
             }
         }
         facts
@@ -64,16 +67,17 @@ impl TableRun {
 }
 
 impl TableSet {
-    fn facts(&self, watermark: Version) -> Vec<RunFacts<'_>> {
-        self.runs.iter().map(|run| run.facts(watermark)).collect()
+    fn facts(&self, needs: Needs) -> Vec<RunFacts<'_>> {
+        self.runs.iter().map(|run| run.facts(needs)).collect()
     }
 }
 
 impl<T: 'static> Core<T> {
     /// The runs to merge next. Counts a request as begun or done on the way.
     fn runs_to_merge(&self) -> Option<Range<usize>> {
+        self.now();
         let tables = self.tables.borrow();
-        let facts = tables.facts(self.pins.oldest());
+        let facts = tables.facts(self.pins.needs());
         let begun = pick::begun(&facts);
         let request = &self.compaction.requested;
         // The output of a merge of everything is the last run, so its inputs end right before that.
@@ -145,7 +149,7 @@ impl<T: 'static> Core<T> {
     /// Puts what a piece gave in the place of what it took. The tables that are not needed any more.
     async fn install_piece(&self, inputs: &[Rc<TableRun>], piece: Piece) -> Result<Vec<Rc<Table>>> {
         let next_table = self.next_table.get();
-        let history_from = self.pins.gone();
+        let let_go = self.pins.let_go_so_far();
         let edit = {
             // Flushes only put runs in front, here and in the manifest, and may have done so there
             // already: what is behind is the same.
@@ -154,7 +158,7 @@ impl<T: 'static> Core<T> {
             let records: Vec<_> = after.runs.iter().map(|run| run.record()).collect();
             move |manifest: &mut Manifest| {
                 manifest.next_table = manifest.next_table.max(next_table);
-                manifest.history_from = manifest.history_from.max(history_from);
+                manifest.let_go(let_go);
                 let flushed = manifest.runs.len() - before.runs.len();
                 manifest.runs.truncate(flushed);
                 manifest.runs.extend(records);
@@ -252,7 +256,7 @@ impl<T: 'static> Core<T> {
     /// What the levels hold and what is to be done about it.
     pub fn gather_levels(&self, stats: &mut ShardStats) {
         let tables = self.tables.borrow();
-        let facts = tables.facts(self.pins.oldest());
+        let facts = tables.facts(self.pins.needs());
         stats.last_level_bytes = tables.runs.last().map_or(0, |run| run.bytes);
         stats.tombstones = facts.iter().map(|run| run.tombstones).sum();
         stats.compaction_debt_bytes = pick::debt(&facts, self.options.runs_max);

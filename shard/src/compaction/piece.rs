@@ -16,6 +16,7 @@ use crate::merge::{MergeCursor, Source};
 use crate::run_writer::{Errand, RunWriter, out_of_order};
 use crate::table::{BlockReader, Table};
 use crate::table_set::{TableRun, TableSet};
+use crate::timeline::Moment;
 use crate::version::Version;
 
 /// What one piece changes.
@@ -37,11 +38,18 @@ pub(super) struct Standing<'a> {
     last: bool,
     appends: bool,
     table_bytes: u64,
+    /// Values that ended by then can be dropped.
+    ended_by: u64,
 }
 
 impl<'a> Standing<'a> {
     /// Of the merge of `inputs`, which are runs of `set`, newest first.
-    pub fn new(set: &TableSet, inputs: &'a [Rc<TableRun>], table_bytes: u64) -> Standing<'a> {
+    pub fn new(
+        set: &TableSet,
+        inputs: &'a [Rc<TableRun>],
+        table_bytes: u64,
+        ended_by: u64,
+    ) -> Standing<'a> {
         let is_last_input = |run: &Rc<TableRun>| inputs.last().is_some_and(|i| Rc::ptr_eq(i, run));
         let end = set.runs.iter().position(is_last_input);
         let older = &set.runs[end.map_or(set.runs.len(), |at| at + 1)..];
@@ -53,6 +61,7 @@ impl<'a> Standing<'a> {
             last: older.len() == usize::from(appends) || planted(Defect::RemovalDroppedEarly),
             appends,
             table_bytes,
+            ended_by,
         }
     }
 
@@ -71,11 +80,13 @@ impl<'a> Standing<'a> {
     fn is_movable(&self, run: &Rc<TableRun>, table: &Table) -> bool {
         let summary = table.summary();
         let is_whole = *run.from <= *table.first_key();
+        let ended = summary.ending > 0 && summary.last_end <= self.ended_by;
         let droppable =
             summary.entries - summary.keys + if self.last { summary.tombstones } else { 0 };
         let others = self.inputs.iter().filter(|other| !Rc::ptr_eq(other, run));
         is_whole
             && droppable == 0
+            && !ended
             && summary.file_bytes >= self.table_bytes / 2
             && others.into_iter().all(|other| !other.overlaps(table))
     }
@@ -85,7 +96,9 @@ impl<T: 'static> Core<T> {
     /// Does the next piece of the merge of `inputs`.
     pub(super) async fn merge_piece(&self, inputs: &[Rc<TableRun>]) -> Result<Piece> {
         let tables = Rc::clone(&self.tables.borrow());
-        let standing = Standing::new(&tables, inputs, self.options.table_bytes);
+        self.now();
+        let ended_by = self.pins.needs().ended_by;
+        let standing = Standing::new(&tables, inputs, self.options.table_bytes, ended_by);
         let first = inputs.iter().map(|run| run.first_key()).min();
         let movable = standing.movable();
         if let Some(table) = movable
@@ -104,10 +117,13 @@ impl<T: 'static> Core<T> {
             Source::run(run.tables.clone(), run.from.clone(), reader)
         };
         let sources = inputs.iter().map(source).collect();
-        let watermark = self.pins.let_go();
+        let needs = self.pins.let_go();
         let mut merge = match planted(Defect::OldVersionKept) {
-            false => MergeCursor::needed(sources, watermark, standing.last),
-            true => MergeCursor::visible(sources, Version(watermark.0.saturating_sub(1))),
+            false => MergeCursor::needed(sources, needs, standing.last),
+            true => {
+                let version = Version(needs.watermark.0.saturating_sub(1));
+                MergeCursor::visible(sources, Moment { millis: 0, version })
+            }
         };
         let mut writer = RunWriter::new(self, Errand::Merge, self.make(standing.last));
         let copy = async {
@@ -123,7 +139,9 @@ impl<T: 'static> Core<T> {
             }
             writer.finish().await
         };
-        match copy.await {
+        let copied = copy.await;
+        self.stats.borrow_mut().expired_dropped += merge.expired();
+        match copied {
             Ok(tables) => Ok(Piece {
                 tables,
                 next: merge.key().map(Box::from),

@@ -23,7 +23,10 @@
 //! 3 prepare  transaction u64, coordinator u16, operations (varint), puts and deletes
 //! 4 decide   transaction u64, participants (varint), u16 each, operations (varint), puts and deletes
 //! 5 outcome  transaction u64, version u64 (0 = aborted)
+//! 6 put      key length, value length (varints), time u48 from which on it is absent, key, value
 //! ```
+//!
+//! Where puts and deletes are named, 6 is meant as well.
 
 use ringkeep_io::PAGE;
 use zerocopy::little_endian::{U16, U32, U64};
@@ -31,14 +34,17 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 use crate::call::{Change, Op};
 use crate::checksum::crc32c;
+use crate::content::Content;
 use crate::limits::{BATCH_OPS_MAX, COUNTER_MAX, KEY_BYTES_MAX, SHARDS_MAX, VALUE_BYTES_MAX};
 use crate::shard::{Identity, TransactionId};
 use crate::varint;
 use crate::version::{ShardId, Version};
 
 pub(crate) const MAGIC: [u8; 4] = *b"RKLG";
-pub(crate) const FORMAT_VERSION: u16 = 1;
+pub(crate) const FORMAT_VERSION: u16 = 2;
 pub(crate) const HEADER_BYTES: usize = 88;
+
+const TIME_BYTES: usize = 6;
 
 const FLAG_CONTINUES: u16 = 1;
 const FLAG_CLOSING: u16 = 2;
@@ -201,9 +207,10 @@ const DELETE: u8 = 2;
 const PREPARE: u8 = 3;
 const DECIDE: u8 = 4;
 const OUTCOME: u8 = 5;
+const PUT_UNTIL: u8 = 6;
 
-/// At most this many bytes of an operation beside key and value: kind and two lengths.
-pub(crate) const OP_OVERHEAD: usize = 1 + 3 + 5;
+/// At most this many bytes of an operation beside key and value: kind, two lengths and a time.
+pub(crate) const OP_OVERHEAD: usize = 1 + 3 + 5 + TIME_BYTES;
 
 /// At most this many bytes of any other record beside its operations.
 pub(crate) const RECORD_OVERHEAD: usize = 1 + 8 + 5 + 2 * SHARDS_MAX as usize + 5;
@@ -215,6 +222,14 @@ pub(crate) fn push_op(out: &mut Vec<u8>, op: &Op) {
             out.push(PUT);
             varint::push(out, key.len() as u64);
             varint::push(out, value.len() as u64);
+            out.extend_from_slice(key);
+            out.extend_from_slice(value);
+        }
+        Op::PutUntil { key, value, until } => {
+            out.push(PUT_UNTIL);
+            varint::push(out, key.len() as u64);
+            varint::push(out, value.len() as u64);
+            out.extend_from_slice(&low_bytes(*until));
             out.extend_from_slice(key);
             out.extend_from_slice(value);
         }
@@ -317,7 +332,7 @@ impl<'a> Iterator for Changes<'a> {
 pub(crate) fn take_record<'a>(input: &mut &'a [u8]) -> Option<Read<'a>> {
     let (&kind, rest) = input.split_first()?;
     match kind {
-        PUT | DELETE => take_change(input).map(Read::Change),
+        PUT | DELETE | PUT_UNTIL => take_change(input).map(Read::Change),
         PREPARE => {
             *input = rest;
             Some(Read::Prepare {
@@ -370,7 +385,7 @@ fn take_changes<'a>(input: &mut &'a [u8]) -> Option<Changes<'a>> {
 /// Takes one single change off the front; where something else comes next, or damage, nothing is taken.
 pub(crate) fn take_change<'a>(input: &mut &'a [u8]) -> Option<Change<'a>> {
     let (&kind, mut rest) = input.split_first()?;
-    if kind != PUT && kind != DELETE {
+    if !matches!(kind, PUT | DELETE | PUT_UNTIL) {
         return None;
     }
     let key_bytes = varint::take(&mut rest)?;
@@ -378,19 +393,28 @@ pub(crate) fn take_change<'a>(input: &mut &'a [u8]) -> Option<Change<'a>> {
         return None;
     }
     let value_bytes = match kind {
-        PUT => Some(varint::take(&mut rest)?),
-        _ => None,
+        DELETE => None,
+        _ => Some(varint::take(&mut rest)?),
     };
     if value_bytes.is_some_and(|bytes| bytes > VALUE_BYTES_MAX as u64) {
         return None;
     }
+    let until = match kind {
+        PUT_UNTIL => Some(take_time(&mut rest)?),
+        _ => None,
+    };
     let key = take(&mut rest, key_bytes as usize)?;
-    let value = match value_bytes {
-        Some(bytes) => Some(take(&mut rest, bytes as usize)?),
-        None => None,
+    let content = match (value_bytes, until) {
+        (None, _) => Content::Removed,
+        (Some(bytes), None) => Content::Value(take(&mut rest, bytes as usize)?),
+        (Some(bytes), Some(until)) => Content::Until(until, take(&mut rest, bytes as usize)?),
     };
     *input = rest;
-    Some(Change { key, value })
+    Some(Change { key, content })
+}
+
+fn take_time(input: &mut &[u8]) -> Option<u64> {
+    take(input, TIME_BYTES)?.try_into().ok().map(from_low_bytes)
 }
 
 fn take<'a>(input: &mut &'a [u8], count: usize) -> Option<&'a [u8]> {
@@ -444,7 +468,7 @@ mod tests {
         frame[HEADER_BYTES..HEADER_BYTES + 3].copy_from_slice(b"abc");
         let sealed = header.seal(&identity(), &mut frame);
         let hex: String = frame[..80].iter().map(|b| format!("{b:02x}")).collect();
-        let expected = "524b4c47 0100 0100 30313233343536373839616263646566 0300 010203040506 \
+        let expected = "524b4c47 0200 0100 30313233343536373839616263646566 0300 010203040506 \
              0100000000000000 0200000000000000 0300000000000000 0400000000000000 \
              0500000000000000 03000000 0d0c0b0a";
         let expected: String = expected.split_whitespace().collect();
@@ -498,6 +522,14 @@ mod tests {
     fn golden_records() {
         let records = [
             (Err(put(b"k", b"vv")), "01 01 02 6b 7676"),
+            (
+                Err(Op::PutUntil {
+                    key: (*b"k").into(),
+                    value: (*b"vv").into(),
+                    until: 0x0605_0403_0201,
+                }),
+                "06 01 02 010203040506 6b 7676",
+            ),
             (
                 Err(Op::Delete {
                     key: (*b"kk").into(),

@@ -2,12 +2,14 @@
 //!
 //! ```text
 //! magic "RKMANIF\0", format version u32, zero u32
-//! next table u64, replay after u64 and flushed u64 (log sequences), newest version u64, history from u64
+//! next table u64, replay after u64 and flushed u64 (log sequences), newest version u64, history from u64,
+//!     ended by u64 (milliseconds since 1970)
 //! log slots u32, zero u32, segment bytes u64
 //! pieces u32, then each: epoch, first segment, first sequence, last sequence (all u64; the last one
 //!     is 2^64-1 while the piece is open), last checksum u32
 //! runs u32, then each, newest first: from (u16 length, bytes), tables u32, then each table:
-//!     id, file bytes, entries, tombstones, keys, oldest version, newest version (u64),
+//!     id, file bytes, entries, tombstones, keys, values that end, the last end in milliseconds since 1970,
+//!     oldest version, newest version (u64),
 //!     footer checksum u32, first key (u16 length, bytes), last key (u16 length, bytes)
 //! ```
 //! moments u32, then each: milliseconds since 1970, version (u64)
@@ -19,10 +21,10 @@ use ringkeep_io::PAGE;
 use crate::limits::{COUNTER_MAX, KEY_BYTES_MAX};
 use crate::table::{TableId, TableSummary};
 use crate::timeline::Moment;
-use crate::version::Version;
+use crate::version::{Needs, Version};
 
 pub(crate) const MAGIC: [u8; 8] = *b"RKMANIF\0";
-pub(crate) const FORMAT_VERSION: u32 = 4;
+pub(crate) const FORMAT_VERSION: u32 = 5;
 const OPEN_END: u64 = u64::MAX;
 
 /// Everything that a shard must know to open its files.
@@ -41,6 +43,8 @@ pub(crate) struct Manifest {
     /// Reads at or above this version find all that they must: merges have dropped what only reads below it
     /// could see.
     pub history_from: Version,
+    /// Merges have dropped values that had ended by then: milliseconds since 1970.
+    pub ended_by: u64,
     /// How many log files there are, each of `segment_bytes`.
     pub log_slots: u32,
     pub segment_bytes: u64,
@@ -77,6 +81,12 @@ pub(crate) struct Run {
 }
 
 impl Manifest {
+    /// From here on this may be missing.
+    pub fn let_go(&mut self, needs: Needs) {
+        self.history_from = self.history_from.max(needs.watermark);
+        self.ended_by = self.ended_by.max(needs.ended_by);
+    }
+
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(4096);
         out.extend_from_slice(&MAGIC);
@@ -88,6 +98,7 @@ impl Manifest {
             self.flushed,
             self.newest.0,
             self.history_from.0,
+            self.ended_by,
         ];
         for word in words {
             put_u64(&mut out, word);
@@ -137,6 +148,7 @@ impl Manifest {
             flushed: input.u64()?,
             newest: Version(input.u64()?),
             history_from: Version(input.u64()?),
+            ended_by: input.u64()?,
             log_slots: input.u32()?,
             ..Manifest::default()
         };
@@ -181,6 +193,7 @@ impl Manifest {
             self.replay_after,
             self.flushed,
             self.newest.0,
+            self.ended_by,
             self.segment_bytes,
         ];
         let pieces = self.pieces.iter().all(|piece| {
@@ -194,7 +207,7 @@ impl Manifest {
                 && table.file_bytes.is_multiple_of(PAGE as u64)
                 && table.file_bytes / (PAGE as u64) <= u64::from(u32::MAX)
                 && table.entries <= table.file_bytes
-                && table.tombstones.max(table.keys) <= table.entries
+                && table.tombstones.max(table.keys).max(table.ending) <= table.entries
                 && table.oldest <= table.newest
                 && table.first_key <= table.last_key
         };
@@ -233,6 +246,8 @@ fn put_table(out: &mut Vec<u8>, table: &TableSummary) {
         table.entries,
         table.tombstones,
         table.keys,
+        table.ending,
+        table.last_end,
         table.oldest.0,
         table.newest.0,
     ] {
@@ -296,6 +311,8 @@ impl<'a> Input<'a> {
             entries: self.u64()?,
             tombstones: self.u64()?,
             keys: self.u64()?,
+            ending: self.u64()?,
+            last_end: self.u64()?,
             oldest: Version(self.u64()?),
             newest: Version(self.u64()?),
             footer_crc: self.u32()?,
@@ -316,6 +333,7 @@ mod tests {
             flushed: 79,
             newest: Version(500),
             history_from: Version(400),
+            ended_by: 0x0001_8fff_0000_0000,
             log_slots: 3,
             segment_bytes: 1 << 20,
             pieces: vec![
@@ -343,6 +361,8 @@ mod tests {
                     entries: 10,
                     tombstones: 1,
                     keys: 6,
+                    ending: 2,
+                    last_end: 0x0001_9100_0000_0000,
                     oldest: Version(3),
                     newest: Version(9),
                     footer_crc: 0x0102_0304,
@@ -364,12 +384,13 @@ mod tests {
             .iter()
             .map(|b| format!("{b:02x}"))
             .collect();
-        let expected = "524b4d414e494600 04000000 00000000 0900000000000000 4d00000000000000 \
-             4f00000000000000 f401000000000000 9001000000000000 03000000 00000000 0000100000000000 02000000 \
+        let expected = "524b4d414e494600 05000000 00000000 0900000000000000 4d00000000000000 \
+             4f00000000000000 f401000000000000 9001000000000000 00000000ff8f0100 03000000 00000000 0000100000000000 02000000 \
              0100000000000000 0100000000000000 0100000000000000 5000000000000000 ddccbbaa \
              0200000000000000 0500000000000000 5100000000000000 ffffffffffffffff 00000000 \
              01000000 0100 6b 01000000 0800000000000000 0020000000000000 0a00000000000000 \
-             0100000000000000 0600000000000000 0300000000000000 0900000000000000 04030201 0100 61 0200 7a7a \
+             0100000000000000 0600000000000000 0200000000000000 0000000000910100 \
+             0300000000000000 0900000000000000 04030201 0100 61 0200 7a7a \
              01000000 0000000000900100 c201000000000000";
         let expected: String = expected.split_whitespace().collect();
         assert_eq!(hex, expected);

@@ -7,15 +7,16 @@
 //!
 //! ```text
 //! key record      head: u32 address of the newest version | key length u32 | key
-//! version record  version u64 | prev: u32 address of the next older one | length u32 | value
+//! version record  version u64 | prev: u32 address of the next older one | length u32 | end u64? | value
 //! ```
 //!
-//! Both are padded to 4 bytes. A tombstone has the length `TOMBSTONE` and no value. Nothing here is
-//! persisted.
+//! Both are padded to 4 bytes. A tombstone has the length `TOMBSTONE` and no value; a value that ends has the
+//! bit `ENDS` in its length, and says when. Nothing here is persisted.
 
 use ringkeep_io::Span;
 
 use crate::Version;
+use crate::content::Content;
 
 const UNIT: usize = 4;
 const CHUNK_BYTES_MIN: usize = 4 << 10;
@@ -26,8 +27,10 @@ const KEY_HEADER: usize = 8;
 const VERSION_HEADER: usize = 16;
 const PREV_AT: usize = 8;
 const TOMBSTONE: u32 = u32::MAX;
+const ENDS: u32 = 1 << 31;
+const END_BYTES: usize = 8;
 
-const _: () = assert!(crate::limits::VALUE_BYTES_MAX < TOMBSTONE as usize);
+const _: () = assert!(crate::limits::VALUE_BYTES_MAX < ENDS as usize);
 // A key record and the version record behind it share a chunk, so the second one's offset has to fit.
 const _: () = assert!(crate::limits::KEY_BYTES_MAX + KEY_HEADER + UNIT < CHUNK_BYTES_MAX);
 
@@ -63,7 +66,7 @@ impl Address {
 pub(super) struct VersionRecord<'a> {
     pub version: Version,
     pub prev: Address,
-    pub value: Option<&'a [u8]>,
+    pub content: Content<'a>,
 }
 
 #[derive(Default)]
@@ -102,21 +105,21 @@ impl Arena {
 
     /// Adds a key with its first version and returns the key's address.
     #[inline]
-    pub fn add_key(&mut self, key: &[u8], version: Version, value: Option<&[u8]>) -> Address {
+    pub fn add_key(&mut self, key: &[u8], version: Version, content: Content<'_>) -> Address {
         let key_bytes = (KEY_HEADER + key.len()).next_multiple_of(UNIT);
-        let (address, record) = self.room(key_bytes + version_bytes(value));
+        let (address, record) = self.room(key_bytes + version_bytes(content));
         let (key_record, version_record) = record.split_at_mut(key_bytes);
         key_record[..4].copy_from_slice(&address.forward(key_bytes).0.to_le_bytes());
         key_record[4..KEY_HEADER].copy_from_slice(&(key.len() as u32).to_le_bytes());
         key_record[KEY_HEADER..][..key.len()].copy_from_slice(key);
-        write_version(version_record, version, Address::NONE, value);
+        write_version(version_record, version, Address::NONE, content);
         address
     }
 
     /// Adds a version. Nothing leads to it yet.
-    pub fn add_version(&mut self, version: Version, value: Option<&[u8]>) -> Address {
-        let (address, record) = self.room(version_bytes(value));
-        write_version(record, version, Address::NONE, value);
+    pub fn add_version(&mut self, version: Version, content: Content<'_>) -> Address {
+        let (address, record) = self.room(version_bytes(content));
+        write_version(record, version, Address::NONE, content);
         address
     }
 
@@ -166,8 +169,10 @@ impl Arena {
         VersionRecord {
             version: Version(u64::from(read_u32(record, 0)) | u64::from(read_u32(record, 4)) << 32),
             prev: Address(read_u32(record, PREV_AT)),
-            value: (length != TOMBSTONE)
-                .then(|| &record[VERSION_HEADER..VERSION_HEADER + length as usize]),
+            content: match length < ENDS {
+                true => Content::Value(&record[VERSION_HEADER..][..length as usize]),
+                false => removed_or_ending(record, length),
+            },
         }
     }
 
@@ -276,19 +281,43 @@ impl Chunk {
     }
 }
 
-fn version_bytes(value: Option<&[u8]>) -> usize {
-    (VERSION_HEADER + value.map_or(0, <[u8]>::len)).next_multiple_of(UNIT)
+#[inline]
+fn version_bytes(content: Content<'_>) -> usize {
+    let body = match content {
+        Content::Removed => 0,
+        Content::Value(value) => value.len(),
+        Content::Until(_, value) => END_BYTES + value.len(),
+    };
+    (VERSION_HEADER + body).next_multiple_of(UNIT)
 }
 
 /// Padding is zero already.
 #[inline]
-fn write_version(record: &mut [u8], version: Version, prev: Address, value: Option<&[u8]>) {
-    let length = value.map_or(TOMBSTONE, |value| value.len() as u32);
+fn write_version(record: &mut [u8], version: Version, prev: Address, content: Content<'_>) {
     record[..PREV_AT].copy_from_slice(&version.0.to_le_bytes());
     record[PREV_AT..12].copy_from_slice(&prev.0.to_le_bytes());
+    let (length, value_at, value) = match content {
+        Content::Removed => (TOMBSTONE, VERSION_HEADER, &[][..]),
+        Content::Value(value) => (value.len() as u32, VERSION_HEADER, value),
+        Content::Until(until, value) => {
+            record[VERSION_HEADER..][..END_BYTES].copy_from_slice(&until.to_le_bytes());
+            let length = value.len() as u32 | ENDS;
+            (length, VERSION_HEADER + END_BYTES, value)
+        }
+    };
     record[12..VERSION_HEADER].copy_from_slice(&length.to_le_bytes());
-    let value = value.unwrap_or_default();
-    record[VERSION_HEADER..][..value.len()].copy_from_slice(value);
+    record[value_at..][..value.len()].copy_from_slice(value);
+}
+
+#[cold]
+fn removed_or_ending(record: &[u8], length: u32) -> Content<'_> {
+    if length == TOMBSTONE {
+        return Content::Removed;
+    }
+    let low = u64::from(read_u32(record, VERSION_HEADER));
+    let high = u64::from(read_u32(record, VERSION_HEADER + 4));
+    let value = &record[VERSION_HEADER + END_BYTES..][..(length & !ENDS) as usize];
+    Content::Until(low | high << 32, value)
 }
 
 #[inline]

@@ -38,12 +38,12 @@ impl BulkMemtable {
         }
     }
 
-    /// Adds the changes of one commit, in order; no value means deleted, and of two changes of one key the
+    /// Adds the changes of one commit, in order; of two changes of one key the
     /// last one wins.
     pub fn insert<'a>(&mut self, changes: impl IntoIterator<Item = Change<'a>>, version: Version) {
-        for Change { key, value } in changes {
+        for Change { key, content } in changes {
             self.common.add(key);
-            let address = self.arena.add_key(key, version, value);
+            let address = self.arena.add_key(key, version, content);
             self.keys.push((Hash::of(key), address));
             self.oldest = self.oldest.min(version);
             self.newest = self.newest.max(version);

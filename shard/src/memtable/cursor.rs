@@ -96,12 +96,12 @@ impl MemtableCursor {
     pub fn versions<'a>(
         &self,
         table: &'a Memtable,
-    ) -> impl Iterator<Item = (crate::Version, Option<&'a [u8]>)> + use<'a> {
+    ) -> impl Iterator<Item = (crate::Version, crate::content::Content<'a>)> + use<'a> {
         let mut next = self.newest(table);
         std::iter::from_fn(move || {
             let record = table.arena.version(next?);
             next = table.older(next?);
-            Some((record.version, record.value))
+            Some((record.version, record.content))
         })
     }
 

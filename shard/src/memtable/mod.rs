@@ -18,6 +18,7 @@ use order::Order;
 
 use crate::Version;
 use crate::call::Change;
+use crate::content::Content;
 
 pub(crate) use arena::Address;
 pub(crate) use bulk::BulkMemtable;
@@ -49,8 +50,8 @@ impl Memtable {
         }
     }
 
-    /// Adds the changes of one commit, in order; no value means deleted, and of two changes of one key the
-    /// last one wins. Memory is waited for a few keys at a time, which pays where the index is larger than
+    /// Adds the changes of one commit, in order; of two changes of one key the last one wins. Memory is waited
+    /// for a few keys at a time, which pays where the index is larger than
     /// the processor's caches.
     pub fn insert<'a>(&mut self, changes: impl IntoIterator<Item = Change<'a>>, version: Version) {
         let mut changes = changes.into_iter();
@@ -76,30 +77,29 @@ impl Memtable {
     }
 
     #[cfg(test)]
-    pub fn put(&mut self, key: &[u8], version: Version, value: Option<&[u8]>) {
-        self.insert([Change { key, value }], version);
+    pub fn put(&mut self, key: &[u8], version: Version, content: Content<'_>) {
+        self.insert([Change { key, content }], version);
     }
 
     #[inline]
     fn insert_hashed(&mut self, hash: Hash, change: Change<'_>, version: Version) {
-        let Change { key, value } = change;
+        let Change { key, content } = change;
         let is = |arena: &Arena, address| arena.key(address) == key;
-        let add = |arena: &mut Arena| arena.add_key(key, version, value);
+        let add = |arena: &mut Arena| arena.add_key(key, version, content);
         match self.index.find_or_add(hash, &mut self.arena, is, add) {
             Found::New(address) => {
                 self.order.add(key, address, &self.arena);
                 self.entries += 1;
             }
-            Found::Old(address) => self.add_version(address, version, value),
+            Found::Old(address) => self.add_version(address, version, content),
         }
         self.oldest = self.oldest.min(version);
         self.newest = self.newest.max(version);
     }
 
-    /// The newest version at or below `at`: its value, or `Some(None)` where it is a deletion.
-    /// Nothing at all when the memtable does not know.
+    /// What the newest version at or below `at` says. Nothing at all when the memtable does not know.
     #[inline]
-    pub fn get(&self, key: &[u8], at: Version) -> Option<Option<&[u8]>> {
+    pub fn get(&self, key: &[u8], at: Version) -> Option<Content<'_>> {
         let found = self
             .index
             .find(Hash::of(key), |address| self.arena.key(address) == key)?;
@@ -107,7 +107,7 @@ impl Memtable {
         while address != Address::NONE {
             let record = self.arena.version(address);
             if record.version <= at {
-                return Some(record.value);
+                return Some(record.content);
             }
             address = record.prev;
         }
@@ -159,11 +159,11 @@ impl Memtable {
         (!self.is_empty()).then_some(self.newest)
     }
 
-    /// The version and value at an address that a cursor gave.
+    /// The version at an address that a cursor gave, and what it says.
     #[inline]
-    pub(crate) fn entry(&self, address: Address) -> (Version, Option<&[u8]>) {
+    pub(crate) fn entry(&self, address: Address) -> (Version, Content<'_>) {
         let record = self.arena.version(address);
-        (record.version, record.value)
+        (record.version, record.content)
     }
 
     /// The next older version of the same key.
@@ -174,8 +174,8 @@ impl Memtable {
     }
 
     /// A newer version of a known key, or an older one.
-    fn add_version(&mut self, key: Address, version: Version, value: Option<&[u8]>) {
-        let added = self.arena.add_version(version, value);
+    fn add_version(&mut self, key: Address, version: Version, content: Content<'_>) {
+        let added = self.arena.add_version(version, content);
         self.entries += 1;
         self.entries -= usize::from(self.arena.link(key, added));
     }

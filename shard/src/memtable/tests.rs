@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 
 use super::*;
+use crate::content::of_test;
 use crate::merge::seeded::{Seeded, with_seeds};
 
 /// Ordered as the memtable is: versions of a key from the newest on.
@@ -58,7 +59,7 @@ fn write(
         }
         let mut changes = commit.iter().map(|(key, value)| Change {
             key,
-            value: value.as_deref(),
+            content: of_test(value.as_deref()),
         });
         insert(&mut changes, version);
         for (key, value) in commit {
@@ -86,7 +87,7 @@ fn answers_every_read_at_every_version_like_a_map() {
             let at = Version(random.below(2100) as u64);
             let expected = model.get(&key).and_then(|versions| {
                 let mut visible = versions.range(std::cmp::Reverse(at)..);
-                Some(visible.next()?.1.as_deref())
+                Some(of_test(visible.next()?.1.as_deref()))
             });
             assert_eq!(table.get(&key, at), expected);
         }
@@ -133,7 +134,9 @@ fn cursors_walk_both_ways_and_turn_like_a_map() {
                     let expected = keys.get(at).map(|key| key.as_slice());
                     assert_eq!(cursor.key(&table), expected, "round {round}");
                     let Some(key) = expected else { break };
-                    let expected = model[key].iter().map(|(v, value)| (v.0, value.as_deref()));
+                    let expected = model[key]
+                        .iter()
+                        .map(|(v, value)| (v.0, of_test(value.as_deref())));
                     assert!(cursor.versions(&table).eq(expected));
                     if random.one_in(5) {
                         at = at.wrapping_sub(1);
@@ -152,12 +155,12 @@ fn cursors_walk_both_ways_and_turn_like_a_map() {
 fn a_cursor_keeps_its_keys_while_others_are_added() {
     let mut table = Memtable::new();
     for key in ["b", "d", "f"] {
-        table.put(key.as_bytes(), Version(1), Some(b"old"));
+        table.put(key.as_bytes(), Version(1), Content::Value(b"old"));
     }
     let mut cursor = table.cursor();
     cursor.seek(&table, Bound::Unbounded);
     for key in ["a", "c", "d", "e"] {
-        table.put(key.as_bytes(), Version(2), Some(b"new"));
+        table.put(key.as_bytes(), Version(2), Content::Value(b"new"));
     }
     let mut seen = Vec::new();
     while let Some(key) = cursor.key(&table) {
@@ -170,19 +173,19 @@ fn a_cursor_keeps_its_keys_while_others_are_added() {
 #[test]
 fn the_last_write_of_a_commit_wins_and_late_versions_find_their_place() {
     let mut table = Memtable::new();
-    table.put(b"k", Version(5), Some(b"five"));
-    table.put(b"k", Version(3), Some(b"three"));
-    table.put(b"k", Version(4), None);
-    table.put(b"k", Version(5), Some(b"five again"));
+    table.put(b"k", Version(5), Content::Value(b"five"));
+    table.put(b"k", Version(3), Content::Until(7, b"three"));
+    table.put(b"k", Version(4), Content::Removed);
+    table.put(b"k", Version(5), Content::Value(b"five again"));
     let mut cursor = table.cursor();
     cursor.seek(&table, Bound::Unbounded);
     let versions: Vec<_> = cursor.versions(&table).collect();
     assert_eq!(
         versions,
         [
-            (Version(5), Some(b"five again".as_slice())),
-            (Version(4), None),
-            (Version(3), Some(b"three".as_slice())),
+            (Version(5), Content::Value(b"five again")),
+            (Version(4), Content::Removed),
+            (Version(3), Content::Until(7, b"three")),
         ]
     );
     assert_eq!(
@@ -199,21 +202,25 @@ fn the_last_write_of_a_commit_wins_and_late_versions_find_their_place() {
 fn a_small_memtable_is_small_and_a_large_one_counts_everything() {
     let mut table = Memtable::new();
     assert!(table.bytes() < 8 << 10);
-    table.put(b"", Version(1), Some(b""));
+    table.put(b"", Version(1), Content::Value(b""));
     assert!(table.bytes() < 12 << 10);
     for mut table in [table, BulkMemtable::new(1 << 30).finish()] {
         let key = |key: u64| key.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes();
         for number in 0..20_000u64 {
-            table.put(&key(number), Version(number), Some(&[number as u8; 100]));
+            table.put(
+                &key(number),
+                Version(number),
+                Content::Value(&[number as u8; 100]),
+            );
         }
         let raw = 20_000 * 108;
         let bytes = table.bytes();
         assert!(bytes > raw && bytes < 2 * raw, "{bytes}");
-        table.put(b"large", Version(1), Some(&vec![1; 9 << 20]));
+        table.put(b"large", Version(1), Content::Value(&vec![1; 9 << 20]));
         assert!(table.bytes() > raw + (9 << 20));
         for number in 0..20_000u64 {
             let found = table.get(&key(number), Version(number));
-            assert_eq!(found, Some(Some([number as u8; 100].as_slice())));
+            assert_eq!(found, Some(Content::Value(&[number as u8; 100])));
         }
     }
 }

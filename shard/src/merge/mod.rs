@@ -15,7 +15,12 @@ mod tests;
 use std::cmp::Ordering;
 use std::ops::Bound;
 
+use ringkeep_io::planted::{Defect, planted};
+
+use crate::content::Content;
 use crate::tasks::yield_now;
+use crate::timeline::Moment;
+use crate::version::Needs;
 use crate::{Result, Version};
 use source::Held;
 
@@ -37,6 +42,8 @@ pub(crate) struct MergeCursor {
     /// The value of the entry under the cursor, when there is one.
     shown: Option<Held>,
     passed_over: u32,
+    /// Values that had ended and were dropped, or not shown.
+    expired: u64,
 }
 
 /// Entries passed over between two looks at what else there is to do.
@@ -44,27 +51,33 @@ const PASSED_OVER_PER_SLICE: u32 = 512;
 
 #[derive(Clone, Copy)]
 enum Keep {
-    /// Each key's newest version up to `at`, unless it is a deletion.
-    Visible { at: Version },
-    /// All versions above `watermark`, and each key's newest one up to it; of that, deletions only
-    /// where something older may lie below.
-    Needed { watermark: Version, last: bool },
+    /// Each key's newest version up to that of the moment, unless it is a deletion or has ended.
+    Visible { at: Moment },
+    /// All versions above the watermark, and each key's newest one up to it; of that, deletions only
+    /// where something older may lie below. What has ended for everybody is a deletion.
+    Needed { needs: Needs, last: bool },
 }
 
 impl MergeCursor {
-    /// What a reader at version `at` sees.
-    pub fn visible(mut sources: Vec<Source>, at: Version) -> MergeCursor {
+    /// What a reader at the moment `at` sees.
+    pub fn visible(mut sources: Vec<Source>, at: Moment) -> MergeCursor {
         for source in &mut sources {
-            source.only_visible(at);
+            source.only_visible(at.version);
         }
         MergeCursor::new(sources, Keep::Visible { at })
     }
 
-    /// What has to be kept when nobody will ever read below `watermark`: all versions above it, and
-    /// the newest one of each key up to it. With `last`, nothing older lies below the sources, so a
+    /// What has to be kept when nobody will ever read below a watermark: all versions above it, and
+    /// the newest one of each key up to it. A value that has ended for everybody still hides what is older, and
+    /// becomes a deletion. With `last`, nothing older lies below the sources, so a
     /// deletion up to the watermark has nothing left to hide and goes as well. Forward only.
-    pub fn needed(sources: Vec<Source>, watermark: Version, last: bool) -> MergeCursor {
-        MergeCursor::new(sources, Keep::Needed { watermark, last })
+    pub fn needed(sources: Vec<Source>, needs: Needs, last: bool) -> MergeCursor {
+        MergeCursor::new(sources, Keep::Needed { needs, last })
+    }
+
+    /// Values that had ended, so far.
+    pub fn expired(&self) -> u64 {
+        self.expired
     }
 
     fn new(sources: Vec<Source>, keep: Keep) -> MergeCursor {
@@ -78,6 +91,7 @@ impl MergeCursor {
             met: false,
             shown: None,
             passed_over: 0,
+            expired: 0,
         }
     }
 
@@ -131,16 +145,20 @@ impl MergeCursor {
         self.shown.is_some().then_some(&self.key)
     }
 
-    /// Lets `visit` see the entry under the cursor, where it lies: key, version, value. Nothing past
+    /// Lets `visit` see the entry under the cursor, where it lies: key, version, content. Nothing past
     /// either end.
     #[inline]
-    pub fn visit<R>(&self, visit: impl FnOnce(&[u8], Version, Option<&[u8]>) -> R) -> Option<R> {
+    pub fn visit<R>(&self, visit: impl FnOnce(&[u8], Version, Content<'_>) -> R) -> Option<R> {
         let (key, version) = (&self.key, self.version);
         Some(match self.shown.as_ref()? {
-            Held::Deleted => visit(key, version, None),
-            Held::Block(value) => visit(key, version, Some(value)),
+            Held::Deleted => visit(key, version, Content::Removed),
+            Held::Block(value) => visit(key, version, Content::Value(value)),
+            Held::BlockUntil(_, value) if planted(Defect::EndForgotten) => {
+                visit(key, version, Content::Value(value))
+            }
+            Held::BlockUntil(until, value) => visit(key, version, Content::Until(*until, value)),
             Held::Memtable(source, address) => {
-                self.sources[*source].visit(*address, |value| visit(key, version, value))
+                self.sources[*source].visit(*address, |content| visit(key, version, content))
             }
         })
     }
@@ -153,11 +171,11 @@ impl MergeCursor {
             };
             let same_key = self.met && self.key == key;
             let wanted = match self.keep {
-                Keep::Visible { at } => !same_key && version <= at,
+                Keep::Visible { at } => !same_key && version <= at.version,
                 // Of one key, what follows a version up to the watermark is hidden by it; and the same
                 // version once more is an older source's.
-                Keep::Needed { watermark, .. } => {
-                    !same_key || (version < self.version && self.version > watermark)
+                Keep::Needed { needs, .. } => {
+                    !same_key || (version < self.version && self.version > needs.watermark)
                 }
             };
             if !wanted {
@@ -171,11 +189,20 @@ impl MergeCursor {
             }
             self.version = version;
             self.met = true;
-            let held = self.sources[top].hold(top);
-            let gone = match self.keep {
-                Keep::Visible { .. } => true,
-                Keep::Needed { watermark, last } => last && version <= watermark,
+            let (mut held, ends) = self.sources[top].hold(top);
+            let (gone, time) = match self.keep {
+                Keep::Visible { at } => (true, at.millis),
+                Keep::Needed { needs, last } => {
+                    (last && version <= needs.watermark, needs.ended_by)
+                }
             };
+            if ends <= time && !matches!(held, Held::Deleted) {
+                self.expired += 1;
+                held = Held::Deleted;
+                if planted(Defect::EndedDroppedEarly) {
+                    continue;
+                }
+            }
             if !(gone && matches!(held, Held::Deleted)) {
                 self.shown = Some(held);
                 return Ok(());
@@ -210,11 +237,15 @@ impl MergeCursor {
                 }
                 found = None;
             }
-            if version <= at {
+            if version <= at.version {
                 self.key.clear();
                 self.key.extend_from_slice(key);
                 self.version = version;
-                found = Some(self.sources[top].hold(top));
+                let (held, ends) = self.sources[top].hold(top);
+                found = Some(match ends <= at.millis {
+                    true => Held::Deleted,
+                    false => held,
+                });
             }
             self.advance(top).await?;
             self.rest_sometimes().await;

@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::ops::Bound;
 use std::rc::Rc;
 
+use crate::content::{Content, NEVER};
 use crate::memtable::{Address, Memtable, MemtableCursor};
 use crate::table::{BlockReader, RunCursor, Table, ValueRef};
 use crate::{Result, Version};
@@ -19,6 +20,8 @@ pub(super) enum Held {
     /// In the memtable of the source with this index.
     Memtable(usize, Address),
     Block(ValueRef),
+    /// The same of a value that ends.
+    BlockUntil(u64, ValueRef),
     Deleted,
 }
 
@@ -35,7 +38,7 @@ pub(crate) struct MemtableSource {
 #[derive(Clone, Copy)]
 struct MemtableEntry {
     version: Version,
-    deleted: bool,
+    ends: u64,
     address: Address,
 }
 
@@ -109,23 +112,27 @@ impl Source {
         }
     }
 
-    /// The value that the source with this `index` is on.
+    /// The value that the source with this `index` is on, unless it is deleted, and when that ends to be seen.
     #[inline]
-    pub(super) fn hold(&self, index: usize) -> Held {
+    pub(super) fn hold(&self, index: usize) -> (Held, u64) {
         match self {
             Source::Memtable(source) => match source.entry {
-                Some(entry) if !entry.deleted => Held::Memtable(index, entry.address),
-                _ => Held::Deleted,
+                Some(entry) if entry.ends > 0 => (Held::Memtable(index, entry.address), entry.ends),
+                _ => (Held::Deleted, 0),
             },
-            Source::Run(run) => run.value_ref().map_or(Held::Deleted, Held::Block),
+            Source::Run(run) => match run.value_ref() {
+                Some((value, NEVER)) => (Held::Block(value), NEVER),
+                Some((value, ends)) => (Held::BlockUntil(ends, value), ends),
+                None => (Held::Deleted, 0),
+            },
         }
     }
 
-    /// Lets `visit` see a value that was held from this source.
-    pub(super) fn visit<R>(&self, address: Address, visit: impl FnOnce(Option<&[u8]>) -> R) -> R {
+    /// Lets `visit` see what was held from this source.
+    pub(super) fn visit<R>(&self, address: Address, visit: impl FnOnce(Content<'_>) -> R) -> R {
         match self {
             Source::Memtable(source) => visit(source.table.borrow().entry(address).1),
-            Source::Run(_) => visit(None),
+            Source::Run(_) => visit(Content::Removed),
         }
     }
 }
@@ -190,10 +197,10 @@ impl MemtableSource {
 
 impl MemtableEntry {
     fn at(table: &Memtable, address: Address) -> MemtableEntry {
-        let (version, value) = table.entry(address);
+        let (version, content) = table.entry(address);
         MemtableEntry {
             version,
-            deleted: value.is_none(),
+            ends: content.ends(),
             address,
         }
     }

@@ -7,6 +7,7 @@ use std::rc::Rc;
 
 use super::seeded::{Seeded, with_seeds};
 use super::*;
+use crate::content::of_test;
 use crate::memtable::Memtable;
 use crate::table::tests::fixture::{Fixture, Model, any_codec, expected};
 use crate::table::{BlockReader, Table};
@@ -73,27 +74,46 @@ impl Stack {
     }
 
     /// What a reader at `at` sees, in order.
-    fn visible(&self, at: Version) -> Vec<Seen> {
+    fn visible(&self, at: Moment) -> Vec<Seen> {
         let mut keys: Vec<_> = self.all.keys().map(|(key, _)| key.clone()).collect();
         keys.dedup();
         let visible = keys.into_iter().filter_map(|key| {
-            let (version, value) = expected(&self.all, &key, at)?;
-            Some((key, version, Some(value?)))
+            let (version, value) = expected(&self.all, &key, at.version)?;
+            let lasts = of_test(value.as_deref()).ends() > at.millis;
+            Some((key, version, Some(value.filter(|_| lasts)?)))
         });
         visible.collect()
+    }
+}
+
+/// A version, and a time at which some values have ended.
+fn moment(random: &mut Seeded, stack: &Stack) -> Moment {
+    Moment {
+        millis: [0, 230, 245, 1000][random.below(4)],
+        version: Version(random.below(stack.newest as usize + 2) as u64),
+    }
+}
+
+fn present(version: u64) -> Moment {
+    Moment {
+        millis: 230,
+        version: Version(version),
     }
 }
 
 type Seen = (Vec<u8>, Version, Option<Vec<u8>>);
 
 fn seen(cursor: &MergeCursor) -> Option<Seen> {
-    cursor.visit(|key, version, value| (key.to_vec(), version, value.map(<[u8]>::to_vec)))
+    cursor.visit(|key, version, content| {
+        assert_eq!(content, of_test(content.value()));
+        (key.to_vec(), version, content.value().map(<[u8]>::to_vec))
+    })
 }
 
 fn memtable(model: &Model) -> Rc<RefCell<Memtable>> {
     let mut table = Memtable::new();
     for ((key, Reverse(version)), value) in model {
-        table.put(key, *version, value.as_deref());
+        table.put(key, *version, of_test(value.as_deref()));
     }
     Rc::new(RefCell::new(table))
 }
@@ -122,7 +142,7 @@ fn a_scan_sees_what_the_map_shows_in_both_directions() {
     with_seeds(60, |random| {
         let stack = Stack::new(random);
         for _ in 0..8 {
-            let at = Version(random.below(stack.newest as usize + 2) as u64);
+            let at = moment(random, &stack);
             let visible = stack.visible(at);
             let mut cursor = MergeCursor::visible(stack.sources(random), at);
             stack.fixture.run(async {
@@ -190,9 +210,13 @@ async fn wander(seed: u64, cursor: &mut MergeCursor, visible: &[Seen], keys: usi
 fn what_is_needed_is_kept_and_nothing_else() {
     with_seeds(150, |random| {
         let stack = Stack::new(random);
-        let watermark = Version(random.below(stack.newest as usize + 2) as u64);
+        let Moment { millis, version } = moment(random, &stack);
+        let needs = Needs {
+            watermark: version,
+            ended_by: millis,
+        };
         let last = random.one_in(2);
-        let mut cursor = MergeCursor::needed(stack.sources(random), watermark, last);
+        let mut cursor = MergeCursor::needed(stack.sources(random), needs, last);
         let mut kept = Model::new();
         stack.fixture.run(async {
             cursor.seek(Bound::Unbounded).await.unwrap();
@@ -208,10 +232,12 @@ fn what_is_needed_is_kept_and_nothing_else() {
         });
         let mut needed = Model::new();
         for ((key, Reverse(version)), value) in &stack.all {
-            let newest = expected(&stack.all, key, watermark).map(|(version, _)| version);
+            let newest = expected(&stack.all, key, needs.watermark).map(|(version, _)| version);
+            let lasts = of_test(value.as_deref()).ends() > needs.ended_by;
+            let value = value.clone().filter(|_| lasts);
             let hides = !(last && value.is_none());
-            if *version > watermark || (Some(*version) == newest && hides) {
-                needed.insert((key.clone(), Reverse(*version)), value.clone());
+            if *version > needs.watermark || (Some(*version) == newest && hides) {
+                needed.insert((key.clone(), Reverse(*version)), value);
             }
         }
         assert_eq!(kept, needed);
@@ -237,7 +263,7 @@ fn a_newer_source_wins_where_two_have_the_very_same_entry() {
     };
     let expected = Some((b"k".to_vec(), Version(5), Some(b"new".to_vec())));
     fixture.run(async {
-        let mut scan = MergeCursor::visible(sources(), Version(9));
+        let mut scan = MergeCursor::visible(sources(), present(9));
         scan.seek(Bound::Unbounded).await.unwrap();
         assert_eq!(seen(&scan), expected);
         scan.next().await.unwrap();
@@ -247,7 +273,8 @@ fn a_newer_source_wins_where_two_have_the_very_same_entry() {
         scan.prev().await.unwrap();
         assert_eq!(seen(&scan), None);
         for watermark in [0, 9] {
-            let mut merge = MergeCursor::needed(sources(), Version(watermark), false);
+            let needs = Needs::above(Version(watermark));
+            let mut merge = MergeCursor::needed(sources(), needs, false);
             merge.seek(Bound::Unbounded).await.unwrap();
             assert_eq!(seen(&merge), expected);
             merge.next().await.unwrap();
@@ -260,7 +287,7 @@ fn a_newer_source_wins_where_two_have_the_very_same_entry() {
 fn a_scan_goes_on_while_its_memtable_takes_writes() {
     with_seeds(30, |random| {
         let stack = Stack::new(random);
-        let at = Version(stack.newest);
+        let at = present(stack.newest);
         let visible = stack.visible(at);
         let mut cursor = MergeCursor::visible(stack.sources(random), at);
         stack.fixture.run(async {
@@ -271,7 +298,7 @@ fn a_scan_goes_on_while_its_memtable_takes_writes() {
                     let version = Version(stack.newest + 1 + step as u64);
                     memtable
                         .borrow_mut()
-                        .put(&random.key(stack.keys), version, None);
+                        .put(&random.key(stack.keys), version, Content::Removed);
                 }
                 cursor.next().await.unwrap();
             }
@@ -297,7 +324,7 @@ fn a_failed_read_ends_the_scan_with_its_error() {
     for backward in [false, true] {
         let reader = BlockReader::sequential(fixture.io.clone());
         let source = Source::run(vec![Rc::clone(&table)], Box::default(), reader);
-        let mut cursor = MergeCursor::visible(vec![source], Version(9));
+        let mut cursor = MergeCursor::visible(vec![source], present(9));
         let error = fixture.run(async {
             match backward {
                 false => cursor.seek(Bound::Unbounded).await.unwrap(),

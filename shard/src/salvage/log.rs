@@ -177,7 +177,7 @@ impl Remains {
 
     fn change(&mut self, change: Change<'_>, version: Version) {
         let key = (change.key.into(), Reverse(version));
-        self.changes.insert(key, change.value.map(Box::from));
+        self.changes.insert(key, change.into());
     }
 }
 

@@ -21,8 +21,8 @@ use crate::superblock;
 use crate::verify::Damage;
 use crate::version::{ShardId, Version};
 
-/// Takes one change of a key that is to be kept. An error ends the salvage.
-pub type Keep<'a, E> = dyn FnMut(&[u8], &[u8]) -> std::result::Result<(), E> + 'a;
+/// Takes a key and value that are to be kept, and when the value ends, if it does. An error ends the salvage.
+pub type Keep<'a, E> = dyn FnMut(&[u8], &[u8], Option<u64>) -> std::result::Result<(), E> + 'a;
 
 /// What was left of one shard.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -36,7 +36,7 @@ pub struct Salvaged {
 }
 
 /// Versions of a key, newest first.
-type Versions = BTreeMap<(Box<[u8]>, Reverse<Version>), Option<Box<[u8]>>>;
+type Versions = BTreeMap<(Box<[u8]>, Reverse<Version>), Op>;
 
 /// What is left of a shard's log, and of its list of files.
 pub struct Remains {
@@ -92,7 +92,7 @@ impl Remains {
             if let Some(version) = decided.get(&transaction) {
                 for op in ops {
                     let key = (op.key().into(), Reverse(*version));
-                    self.changes.insert(key, op.value().map(Box::from));
+                    self.changes.insert(key, op);
                 }
             }
         }

@@ -6,6 +6,8 @@ use std::collections::BinaryHeap;
 use ringkeep_io::{Buffer, Directory, File, Io, OpenMode, PAGE};
 
 use super::{Keep, Remains, Salvaged};
+use crate::call::{Change, Op};
+use crate::content::Content;
 use crate::error::{Error, Result};
 use crate::table::{Block, BlockKind, Part, TableId};
 use crate::table_set::{table_name, table_number};
@@ -62,25 +64,25 @@ impl Remains {
                 }
                 (logged, _) => logged.is_some(),
             };
-            let (key, value) = if from_log {
-                let ((key, _), value) = changes.next().expect("just looked at");
-                (key, value)
+            let op = if from_log {
+                changes.next().expect("just looked at").1
             } else {
                 let Reverse((key, _, index)) = heap.pop().expect("just looked at");
-                let value = remnants[index].value();
+                let content = remnants[index].content();
+                let op = Op::from(Change { key: &key, content });
                 remnants[index].advance().await?;
                 let head = remnants[index].head(index);
                 heap.extend(head);
-                (key, value)
+                op
             };
-            if last.as_ref() == Some(&key) {
+            if last.as_deref() == Some(op.key()) {
                 continue;
             }
-            if let Some(value) = value {
-                keep(&key, &value)?;
+            if let Some(value) = op.value() {
+                keep(op.key(), value, op.until())?;
                 found.keys += 1;
             }
-            last = Some(key);
+            last = Some(op.key().into());
         }
         let damages = remnants.into_iter().flat_map(|remnant| remnant.damages);
         found.damages.extend(damages);
@@ -154,8 +156,9 @@ impl Remnant {
         Some(Reverse((key, Reverse(version), index)))
     }
 
-    fn value(&self) -> Option<Box<[u8]>> {
-        self.block.as_ref()?.value(self.at)
+    fn content(&self) -> Content<'_> {
+        let block = self.block.as_ref();
+        block.map_or(Content::Removed, |block| block.content(self.at))
     }
 
     /// To the next entry that counts.

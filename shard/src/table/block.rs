@@ -9,10 +9,11 @@ use zerocopy::FromBytes;
 use super::codec::restore;
 use super::format::{
     BLOCK_HEADER_BYTES, BlockHeader, Damage, HANDLE_BYTES, Identity, MIXED_BLOCK_PAGES_MAX, Shape,
-    handle_from_bytes,
+    TIME_BYTES, handle_from_bytes, time_from_bytes,
 };
 use super::{BlockHandle, BlockKind, TableId};
 use crate::Version;
+use crate::content::Content;
 use crate::limits::KEY_BYTES_MAX;
 
 /// Heads of keys kept beside a block. A lookup compares these before it touches the block itself,
@@ -44,7 +45,7 @@ pub(crate) struct Block {
 pub(super) struct BlockEntry<'a> {
     pub suffix: &'a [u8],
     pub version: Version,
-    pub value: Option<&'a [u8]>,
+    pub content: Content<'a>,
 }
 
 impl Block {
@@ -91,7 +92,10 @@ impl Block {
             Shape::UniformDeleted if value_length != 0 => {
                 return Err(Damage::new(28, "deletions with values"));
             }
-            Shape::Uniform | Shape::UniformDeleted => {
+            Shape::UniformEnding if value_length < TIME_BYTES => {
+                return Err(Damage::new(28, "values that end without a time"));
+            }
+            Shape::Uniform | Shape::UniformDeleted | Shape::UniformEnding => {
                 let room = block.bytes.len() - block.start;
                 if block.stride * block.count > room
                     || prefix_length + suffix_length > KEY_BYTES_MAX
@@ -131,9 +135,10 @@ impl Block {
                 return Err(Damage::new(table + 2 * index, detail));
             }
             let suffix_length = usize::from(self.u16_at(start) >> 1);
-            if suffix_at + suffix_length > end
-                || self.prefix_length + suffix_length > KEY_BYTES_MAX
-                || (self.u16_at(start) & 1 == 1 && suffix_at + suffix_length != end)
+            let body = end.checked_sub(suffix_at + suffix_length);
+            let no_value = self.u16_at(start) & 1 == 1;
+            if self.prefix_length + suffix_length > KEY_BYTES_MAX
+                || body.is_none_or(|body| no_value && (1..TIME_BYTES).contains(&body))
             {
                 let detail = format!("entry {index} has a key of {suffix_length} bytes");
                 return Err(Damage::new(start, detail));
@@ -145,7 +150,9 @@ impl Block {
 
     fn verify_handles(&self, data_pages: u32) -> Result<(), Damage> {
         for index in 0..self.count {
-            let value = self.entry(index).value.unwrap_or_default();
+            let Content::Value(value) = self.entry(index).content else {
+                return Err(Damage::new(self.start, "an index entry that was deleted"));
+            };
             let leads = value.first_chunk().is_some_and(|bytes| {
                 let handle = handle_from_bytes(bytes, BlockKind::Data);
                 handle.pages > 0
@@ -180,21 +187,29 @@ impl Block {
 
     #[inline]
     pub(super) fn entry(&self, index: usize) -> BlockEntry<'_> {
-        let (at, suffix_length, end, deleted) = self.locate(index);
+        let (at, suffix_length, end, no_value) = self.locate(index);
         let suffix_at = at + self.version_bytes;
-        let value_at = suffix_at + suffix_length;
+        let body_at = suffix_at + suffix_length;
+        let body = &self.bytes[body_at..end];
         BlockEntry {
-            suffix: &self.bytes[suffix_at..value_at],
+            suffix: &self.bytes[suffix_at..body_at],
             version: Version(self.base.wrapping_add(self.delta(at))),
-            value: (!deleted).then(|| &self.bytes[value_at..end]),
+            content: match no_value {
+                false => Content::Value(body),
+                true => removed_or_ending(body),
+            },
         }
     }
 
     /// The place of an entry's value, for those who keep the block.
     #[inline]
     pub(super) fn value_span(&self, index: usize) -> std::ops::Range<usize> {
-        let (at, suffix_length, end, _) = self.locate(index);
-        at + self.version_bytes + suffix_length..end
+        let (at, suffix_length, end, no_value) = self.locate(index);
+        let body_at = at + self.version_bytes + suffix_length;
+        match no_value && body_at < end {
+            false => body_at..end,
+            true => body_at + TIME_BYTES..end,
+        }
     }
 
     #[inline]
@@ -268,8 +283,8 @@ impl Block {
         key.strip_prefix(self.prefix()) == Some(self.entry(index).suffix)
     }
 
-    /// Where the version of an entry begins, how long its suffix is, where it ends, and whether it
-    /// is a deletion.
+    /// Where the version of an entry begins, how long its suffix is, where it ends, and whether it is
+    /// something else than a value for ever.
     #[inline]
     fn locate(&self, index: usize) -> (usize, usize, usize, bool) {
         if self.shape == Shape::Mixed {
@@ -286,8 +301,8 @@ impl Block {
             )
         } else {
             let start = self.start + index * self.stride;
-            let deleted = self.shape == Shape::UniformDeleted;
-            (start, self.suffix_length, start + self.stride, deleted)
+            let no_value = self.shape != Shape::Uniform;
+            (start, self.suffix_length, start + self.stride, no_value)
         }
     }
 
@@ -319,6 +334,15 @@ impl Block {
     /// Restored ones: on the device a compressed block has fewer.
     fn pages(&self) -> usize {
         self.bytes.len() / PAGE
+    }
+}
+
+/// The body of an entry that is no value for ever.
+#[inline]
+fn removed_or_ending(body: &[u8]) -> Content<'_> {
+    match body.split_first_chunk() {
+        Some((time, value)) => Content::Until(time_from_bytes(time), value),
+        None => Content::Removed,
     }
 }
 

@@ -3,9 +3,12 @@
 use ringkeep_io::PAGE;
 use zerocopy::IntoBytes;
 
-use super::format::{BLOCK_HEADER_BYTES, BlockHeader, Identity, Shape, seal};
+use super::format::{
+    BLOCK_HEADER_BYTES, BlockHeader, Identity, Shape, TIME_BYTES, seal, time_to_bytes,
+};
 use super::{BlockHandle, TableId};
 use crate::Version;
+use crate::content::Content;
 
 /// Blocks of several entries take at most this many pages.
 const BLOCK_PAGES_MAX: usize = 4;
@@ -22,7 +25,7 @@ const _: () = assert!(BLOCK_PAGES_MAX <= super::format::MIXED_BLOCK_PAGES_MAX);
 pub(super) struct BlockBuilder {
     /// The block takes so many pages before it is asked whether another one pays.
     pages_least: usize,
-    /// Keys and values, back to back.
+    /// Keys and bodies, back to back.
     staged: Vec<u8>,
     entries: Vec<Staged>,
     measure: Measure,
@@ -31,8 +34,8 @@ pub(super) struct BlockBuilder {
 struct Staged {
     version: Version,
     key_length: u32,
-    value_length: u32,
-    deleted: bool,
+    body_length: u32,
+    no_value: bool,
 }
 
 /// What decides the size of a block.
@@ -40,30 +43,36 @@ struct Staged {
 struct Measure {
     count: usize,
     key_bytes: usize,
-    value_bytes: usize,
+    body_bytes: usize,
     prefix_length: usize,
     first_key_length: usize,
-    first_value_length: usize,
+    first_body_length: usize,
     keys_alike: bool,
-    values_alike: bool,
+    bodies_alike: bool,
     deleted: usize,
+    ending: usize,
     oldest: u64,
     newest: u64,
 }
 
 impl Measure {
-    fn of(key: &[u8], version: Version, value: Option<&[u8]>) -> Measure {
-        let value_length = value.map_or(0, <[u8]>::len);
+    fn of(key: &[u8], version: Version, content: Content<'_>) -> Measure {
+        let (body_length, deleted, ending) = match content {
+            Content::Removed => (0, 1, 0),
+            Content::Value(value) => (value.len(), 0, 0),
+            Content::Until(_, value) => (TIME_BYTES + value.len(), 0, 1),
+        };
         Measure {
             count: 1,
             key_bytes: key.len(),
-            value_bytes: value_length,
+            body_bytes: body_length,
             prefix_length: key.len(),
             first_key_length: key.len(),
-            first_value_length: value_length,
+            first_body_length: body_length,
             keys_alike: true,
-            values_alike: true,
-            deleted: value.is_none().into(),
+            bodies_alike: true,
+            deleted,
+            ending,
             oldest: version.0,
             newest: version.0,
         }
@@ -72,11 +81,12 @@ impl Measure {
     fn with(mut self, prefix_length: usize, one: Measure) -> Measure {
         self.count += 1;
         self.key_bytes += one.key_bytes;
-        self.value_bytes += one.value_bytes;
+        self.body_bytes += one.body_bytes;
         self.prefix_length = prefix_length;
         self.keys_alike &= one.first_key_length == self.first_key_length;
-        self.values_alike &= one.first_value_length == self.first_value_length;
+        self.bodies_alike &= one.first_body_length == self.first_body_length;
         self.deleted += one.deleted;
+        self.ending += one.ending;
         self.oldest = self.oldest.min(one.oldest);
         self.newest = self.newest.max(one.newest);
         self
@@ -88,25 +98,25 @@ impl Measure {
     }
 
     fn shape(&self) -> Shape {
-        if self.keys_alike && self.deleted == self.count {
-            Shape::UniformDeleted
-        } else if self.keys_alike && self.values_alike && self.deleted == 0 {
-            Shape::Uniform
-        } else {
-            Shape::Mixed
+        let alike = self.keys_alike && self.bodies_alike;
+        match (self.deleted, self.ending) {
+            (0, 0) if alike => Shape::Uniform,
+            (deleted, 0) if alike && deleted == self.count => Shape::UniformDeleted,
+            (0, ending) if alike && ending == self.count => Shape::UniformEnding,
+            _ => Shape::Mixed,
         }
     }
 
     fn bytes(&self) -> usize {
         let per_entry = match self.shape() {
             Shape::Mixed => 4,
-            Shape::Uniform | Shape::UniformDeleted => 0,
+            Shape::Uniform | Shape::UniformDeleted | Shape::UniformEnding => 0,
         };
         let suffix_bytes = self.key_bytes - self.count * self.prefix_length;
         BLOCK_HEADER_BYTES
             + self.prefix_length
             + suffix_bytes
-            + self.value_bytes
+            + self.body_bytes
             + self.count * (per_entry + self.version_bytes())
     }
 }
@@ -133,8 +143,8 @@ impl BlockBuilder {
     }
 
     /// Adds an entry, unless the block is better closed before it.
-    pub fn push(&mut self, key: &[u8], version: Version, value: Option<&[u8]>) -> bool {
-        let one = Measure::of(key, version, value);
+    pub fn push(&mut self, key: &[u8], version: Version, content: Content<'_>) -> bool {
+        let one = Measure::of(key, version, content);
         if self.is_empty() {
             self.measure = one;
         } else {
@@ -150,12 +160,16 @@ impl BlockBuilder {
             self.measure = grown;
         }
         self.staged.extend_from_slice(key);
-        self.staged.extend_from_slice(value.unwrap_or_default());
+        if let Content::Until(until, _) = content {
+            self.staged.extend_from_slice(&time_to_bytes(until));
+        }
+        self.staged
+            .extend_from_slice(content.value().unwrap_or_default());
         self.entries.push(Staged {
             version,
             key_length: key.len() as u32,
-            value_length: one.first_value_length as u32,
-            deleted: value.is_none(),
+            body_length: one.first_body_length as u32,
+            no_value: one.deleted + one.ending > 0,
         });
         true
     }
@@ -196,7 +210,7 @@ impl BlockBuilder {
             suffix_length: (uniform(measure.first_key_length - prefix_length) as u16).into(),
             version_bytes: version_bytes as u8,
             shape: shape as u8,
-            value_length: (uniform(measure.first_value_length) as u32).into(),
+            value_length: (uniform(measure.first_body_length) as u32).into(),
             base: measure.oldest.into(),
         };
         out[..BLOCK_HEADER_BYTES].copy_from_slice(header.as_bytes());
@@ -215,16 +229,16 @@ impl BlockBuilder {
         });
         for entry in &self.entries {
             let (key, after) = rest.split_at(entry.key_length as usize);
-            let (value, after) = after.split_at(entry.value_length as usize);
+            let (body, after) = after.split_at(entry.body_length as usize);
             rest = after;
             let suffix = &key[prefix_length..];
             if shape == Shape::Mixed {
-                let tag = (suffix.len() << 1) as u16 | u16::from(entry.deleted);
+                let tag = (suffix.len() << 1) as u16 | u16::from(entry.no_value);
                 put(&tag.to_le_bytes());
             }
             put(&(entry.version.0 - measure.oldest).to_le_bytes()[..version_bytes]);
             put(suffix);
-            let end = put(value);
+            let end = put(body);
             if shape == Shape::Mixed {
                 ends.push(end as u16);
             }

@@ -153,6 +153,7 @@ pub(super) fn restore(stored: Buffer) -> Result<Buffer, Damage> {
 mod tests {
     use super::*;
     use crate::Version;
+    use crate::content::Content;
     use crate::merge::seeded::{Seeded, with_seeds};
     use crate::table::block_builder::BlockBuilder;
     use crate::table::format::Identity;
@@ -168,7 +169,7 @@ mod tests {
     fn plain() -> Vec<u8> {
         let mut builder = BlockBuilder::with_pages(2);
         for number in 0..10 {
-            assert!(builder.push(&[b'k', number], Version(5), Some(&[number; 500])));
+            assert!(builder.push(&[b'k', number], Version(5), Content::Value(&[number; 500])));
         }
         let mut plain = vec![0; 2 * PAGE];
         builder.lay_out(HANDLE, TableId(9), &mut plain);
@@ -229,7 +230,7 @@ mod tests {
         );
     }
 
-    const GOLDEN: &str = "00000000 d1 01 0200 0900000000000000 00000000 \
+    const GOLDEN: &str = "00000000 d1 02 0200 0900000000000000 00000000 \
          0a00 0100 0100 00 11 f4010000 0500000000000000 \
          0200 0000 57000000 \
          2f6b000100ffe21f010100ffe21f0201 00ffe21f030100ffe21f040100ffe21f 050100ffe21f060100ffe21f070100ff \

@@ -5,6 +5,8 @@ use std::ops::Bound;
 use std::rc::Rc;
 
 use super::{Block, BlockReader, Table, ValueRef};
+#[cfg(test)]
+use crate::content::Content;
 use crate::{Result, Version};
 
 /// A position on an entry of a table, or on none.
@@ -136,20 +138,22 @@ impl TableCursor {
         Some((&self.key, place.block.entry(place.at).version))
     }
 
-    /// The value under the cursor; nothing where it is a deletion.
+    /// What the entry under the cursor says.
     #[cfg(test)]
     #[inline]
-    pub fn value(&self) -> Option<&[u8]> {
+    pub fn content(&self) -> Option<Content<'_>> {
         let place = self.place.as_ref()?;
-        place.block.entry(place.at).value
+        Some(place.block.entry(place.at).content)
     }
 
-    /// The value under the cursor, to be kept beyond its next step.
+    /// The value under the cursor, to be kept beyond its next step, and when it ends.
     #[inline]
-    pub fn value_ref(&self) -> Option<ValueRef> {
+    pub fn value_ref(&self) -> Option<(ValueRef, u64)> {
         let place = self.place.as_ref()?;
-        place.block.entry(place.at).value?;
-        Some(ValueRef::new(Rc::clone(&place.block), place.at))
+        let content = place.block.entry(place.at).content;
+        content.value()?;
+        let value = ValueRef::new(Rc::clone(&place.block), place.at);
+        Some((value, content.ends()))
     }
 
     fn is_at(&self, key: &[u8]) -> bool {

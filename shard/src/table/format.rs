@@ -8,12 +8,17 @@
 //!         20 count u16 | 22 prefix length u16 | 24 suffix length u16 | 26 version bytes u8 | 27 shape u8
 //!         28 value length u32 | 32 base version u64 | 40 prefix | entries | zeros
 //!
-//!   shape 0 (mixed)    entry = suffix length << 1 | deleted u16, version - base, suffix, value
+//!   shape 0 (mixed)    entry = suffix length << 1 | no value for ever u16, version - base, suffix, body
 //!                      and the block's last 2 * count bytes are the entries' ends, u16 each
 //!   shape 1 (uniform)  entry = version - base, suffix, value: all suffixes and all values are of one
 //!                      length, so entries are found by multiplication and need no ends
 //!   shape 2 (uniform, all deleted) likewise without values
+//!   shape 3 (uniform, all ending) likewise, a value being its time and itself
 //! ```
+//!
+//! The body of an entry is its value. Where it is no value for ever, the body is empty if the key was deleted;
+//! otherwise it is six bytes of the time from which on the value is none (milliseconds since 1970), and then the
+//! value. So what does not end takes no byte for that.
 //!
 //! The upper four bits of the shape are the codec of a compressed block: 0 raw, 1 LZ4 (a block without
 //! frame), 2 Zstandard (a frame). Then the pages are those that are stored, and behind the header come
@@ -44,7 +49,7 @@ use crate::checksum::crc32c;
 use crate::limits::{KEY_BYTES_MAX, VALUE_BYTES_MAX};
 
 /// Of every part of the file. The footer decides which versions can be opened.
-pub(super) const FORMAT_VERSION: u8 = 1;
+pub(super) const FORMAT_VERSION: u8 = 2;
 pub(super) const FOOTER_MAGIC: [u8; 8] = *b"RKTABLE\n";
 
 pub(super) const BLOCK_HEADER_BYTES: usize = 40;
@@ -53,6 +58,8 @@ pub(super) const COMPRESSED_HEADER_BYTES: usize = 48;
 pub(super) const COMPRESSED_PAGES_MAX: usize = 256;
 pub(super) const FILTER_HEADER_BYTES: usize = 64;
 pub(super) const HANDLE_BYTES: usize = 6;
+/// In front of a value that ends.
+pub(super) const TIME_BYTES: usize = 6;
 /// Ends of entries in a mixed block are `u16`.
 pub(super) const MIXED_BLOCK_PAGES_MAX: usize = 8;
 
@@ -69,6 +76,7 @@ pub(super) enum Shape {
     Mixed,
     Uniform,
     UniformDeleted,
+    UniformEnding,
 }
 
 impl Shape {
@@ -76,9 +84,13 @@ impl Shape {
     pub const MASK: u8 = 0x0f;
 
     pub fn from_byte(byte: u8) -> Option<Shape> {
-        [Shape::Mixed, Shape::Uniform, Shape::UniformDeleted]
-            .get(usize::from(byte))
-            .copied()
+        let shapes = [
+            Shape::Mixed,
+            Shape::Uniform,
+            Shape::UniformDeleted,
+            Shape::UniformEnding,
+        ];
+        shapes.get(usize::from(byte)).copied()
     }
 }
 
@@ -216,6 +228,16 @@ pub(super) fn handle_to_bytes(handle: BlockHandle) -> [u8; HANDLE_BYTES] {
     bytes[..4].copy_from_slice(&handle.page.to_le_bytes());
     bytes[4..].copy_from_slice(&(handle.pages as u16).to_le_bytes());
     bytes
+}
+
+pub(super) fn time_to_bytes(millis: u64) -> [u8; TIME_BYTES] {
+    let [a, b, c, d, e, f, ..] = millis.to_le_bytes();
+    [a, b, c, d, e, f]
+}
+
+pub(super) fn time_from_bytes(bytes: &[u8; TIME_BYTES]) -> u64 {
+    let [a, b, c, d, e, f] = *bytes;
+    u64::from_le_bytes([a, b, c, d, e, f, 0, 0])
 }
 
 /// The handle in a verified index entry.

@@ -18,6 +18,7 @@ use super::{
     Block, BlockHandle, BlockKind, BlockReader, Codec, FilterSize, Make, Table, TableCursor,
     TableId, TableSummary, TableWriter,
 };
+use crate::content::Content;
 use crate::fuzz::{MENDED, flagged, split};
 use crate::version::{ShardId, Version};
 
@@ -143,6 +144,8 @@ pub fn table(input: &[u8]) {
         entries: 1,
         tombstones: 0,
         keys: 1,
+        ending: 0,
+        last_end: 0,
         first_key: (*b"a").into(),
         last_key: (*b"z").into(),
         oldest: Version(0),
@@ -199,7 +202,11 @@ fn sample_table(codec: Codec) -> Vec<u8> {
     for number in 0..120u64 {
         let key = format!("key-{number:06}");
         let value = (number % 9 != 0).then(|| vec![number as u8 / 16; number as usize]);
-        writer.add(key.as_bytes(), Version(5 + number % 3), value.as_deref());
+        let content = match value.as_deref() {
+            Some(value) if number % 7 == 0 => Content::Until(1 << 40, value),
+            value => value.into(),
+        };
+        writer.add(key.as_bytes(), Version(5 + number % 3), content);
     }
     let mut chunks: Vec<_> = std::iter::from_fn(|| writer.pending()).collect();
     chunks.extend(writer.finish().0);

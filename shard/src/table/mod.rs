@@ -73,6 +73,9 @@ pub(crate) struct TableSummary {
     pub entries: u64,
     pub tombstones: u64,
     pub keys: u64,
+    /// Values that end, and the time at which the last of them has.
+    pub ending: u64,
+    pub last_end: u64,
     pub first_key: Box<[u8]>,
     pub last_key: Box<[u8]>,
     pub oldest: Version,

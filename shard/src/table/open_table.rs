@@ -9,6 +9,7 @@ use zerocopy::FromBytes;
 use super::filter::{self, Filter};
 use super::format::{Damage, FOOTER_MAGIC, FORMAT_VERSION, Footer, Identity};
 use super::{Block, BlockHandle, BlockKind, BlockSource, TableId, TableSummary};
+use crate::content::Content;
 use crate::{Error, Result, ShardId, Version};
 
 /// A table file that can be read.
@@ -26,6 +27,8 @@ pub(crate) struct Table {
 pub(crate) enum Found {
     /// The newest version at or below the one asked for.
     Value(ValueRef, Version),
+    /// That version is a value that ends at this time.
+    Until(u64, ValueRef, Version),
     /// That version is a deletion.
     Tombstone(Version),
     /// The table has no version of the key at or below the one asked for.
@@ -43,7 +46,7 @@ pub(crate) struct ValueRef {
 }
 
 impl ValueRef {
-    /// The value of an entry, deleted ones having none.
+    /// The value of an entry, without its time; deleted ones have none.
     #[inline]
     pub(super) fn new(block: Rc<Block>, index: usize) -> ValueRef {
         let span = block.value_span(index);
@@ -182,10 +185,11 @@ impl Table {
             return Found::Absent;
         }
         let entry = block.entry(index);
-        let (version, deleted) = (entry.version, entry.value.is_none());
-        match deleted {
-            true => Found::Tombstone(version),
-            false => Found::Value(ValueRef::new(block, index), version),
+        let version = entry.version;
+        match entry.content {
+            Content::Value(_) => Found::Value(ValueRef::new(block, index), version),
+            Content::Removed => Found::Tombstone(version),
+            Content::Until(until, _) => Found::Until(until, ValueRef::new(block, index), version),
         }
     }
 

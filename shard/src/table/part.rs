@@ -5,6 +5,7 @@ use zerocopy::FromBytes;
 
 use super::format::{FORMAT_VERSION, Identity};
 use super::{Block, BlockHandle, BlockKind, TableId};
+use crate::content::Content;
 use crate::version::Version;
 
 /// What a page says of the part that begins with it. Only its checksum tells whether that is true.
@@ -54,8 +55,7 @@ impl Block {
         self.entry(index).version
     }
 
-    /// Nothing where it is a deletion.
-    pub(crate) fn value(&self, index: usize) -> Option<Box<[u8]>> {
-        self.entry(index).value.map(Box::from)
+    pub(crate) fn content(&self, index: usize) -> Content<'_> {
+        self.entry(index).content
     }
 }

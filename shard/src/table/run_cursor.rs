@@ -148,9 +148,9 @@ impl RunCursor {
         }
     }
 
-    /// The value under the cursor, to be kept; nothing where it is a deletion.
+    /// The value under the cursor, to be kept, and when it ends; nothing where it is a deletion.
     #[inline]
-    pub fn value_ref(&self) -> Option<ValueRef> {
+    pub fn value_ref(&self) -> Option<(ValueRef, u64)> {
         match &self.state {
             State::On(cursor) => cursor.value_ref(),
             _ => None,

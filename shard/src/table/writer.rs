@@ -11,6 +11,7 @@ use super::codec::{Codec, Compressor};
 use super::filter::{self, FilterBuilder, FilterSize};
 use super::format::{FOOTER_MAGIC, Footer, Identity, handle_to_bytes, seal};
 use super::{BlockHandle, BlockKind, TableId, TableSummary, separator};
+use crate::content::Content;
 use crate::limits::{KEY_BYTES_MAX, VALUE_BYTES_MAX};
 use crate::{ShardId, Version};
 
@@ -45,6 +46,8 @@ pub(crate) struct TableWriter {
     last_version: Version,
     entries: u64,
     tombstones: u64,
+    ending: u64,
+    last_end: u64,
     oldest: Version,
     newest: Version,
     out: Output,
@@ -77,23 +80,25 @@ impl TableWriter {
             last_version: Version(0),
             entries: 0,
             tombstones: 0,
+            ending: 0,
+            last_end: 0,
             oldest: Version(u64::MAX),
             newest: Version(0),
             out: Output::default(),
         }
     }
 
-    /// Adds the next entry in the order of (key ascending, version descending); no value means
-    /// deleted.
-    pub fn add(&mut self, key: &[u8], version: Version, value: Option<&[u8]>) {
-        let added = self.try_add(key, version, value);
+    /// Adds the next entry in the order of (key ascending, version descending).
+    pub fn add(&mut self, key: &[u8], version: Version, content: Content<'_>) {
+        let added = self.try_add(key, version, content);
         assert!(added, "entries of a table come in order, each once");
     }
 
     /// The same for entries from elsewhere: false, and nothing is added, when they are not as they must be.
     #[must_use]
-    pub fn try_add(&mut self, key: &[u8], version: Version, value: Option<&[u8]>) -> bool {
-        if key.len() > KEY_BYTES_MAX || value.is_some_and(|v| v.len() > VALUE_BYTES_MAX) {
+    pub fn try_add(&mut self, key: &[u8], version: Version, content: Content<'_>) -> bool {
+        let value_bytes = content.value().map_or(0, <[u8]>::len);
+        if key.len() > KEY_BYTES_MAX || value_bytes > VALUE_BYTES_MAX {
             return false;
         }
         let first = self.entries == 0;
@@ -105,10 +110,10 @@ impl TableWriter {
         if !first && !order.is_lt() {
             return false;
         }
-        if !self.data.push(key, version, value) {
+        if !self.data.push(key, version, content) {
             self.close_data();
             self.index_closed(Some(key));
-            self.data.push(key, version, value);
+            self.data.push(key, version, content);
         }
         if first {
             self.first_key = key.into();
@@ -120,7 +125,14 @@ impl TableWriter {
         }
         self.last_version = version;
         self.entries += 1;
-        self.tombstones += u64::from(value.is_none());
+        match content {
+            Content::Value(_) => {}
+            Content::Removed => self.tombstones += 1,
+            Content::Until(until, _) => {
+                self.ending += 1;
+                self.last_end = self.last_end.max(until);
+            }
+        }
         self.oldest = self.oldest.min(version);
         self.newest = self.newest.max(version);
         true
@@ -159,9 +171,10 @@ impl TableWriter {
         let mut top = BlockBuilder::default();
         for entry in std::mem::take(&mut self.top) {
             let value = handle_to_bytes(entry.handle);
-            if !top.push(&entry.key, entry.version, Some(&value)) {
+            let value = Content::Value(&value);
+            if !top.push(&entry.key, entry.version, value) {
                 self.out.close(&mut top, BlockKind::Top, self.id);
-                top.push(&entry.key, entry.version, Some(&value));
+                top.push(&entry.key, entry.version, value);
             }
         }
         self.out.close(&mut top, BlockKind::Top, self.id);
@@ -190,6 +203,8 @@ impl TableWriter {
             entries: self.entries,
             tombstones: self.tombstones,
             keys: self.hashes.len() as u64,
+            ending: self.ending,
+            last_end: self.last_end,
             first_key: self.first_key,
             last_key: self.last_key.into(),
             oldest: self.oldest,
@@ -241,9 +256,10 @@ impl TableWriter {
             None => (self.last_key.clone(), Version(0)),
         };
         let value = handle_to_bytes(handle);
-        if !self.partition.push(&separator.0, separator.1, Some(&value)) {
+        let value = Content::Value(&value);
+        if !self.partition.push(&separator.0, separator.1, value) {
             self.close_partition();
-            self.partition.push(&separator.0, separator.1, Some(&value));
+            self.partition.push(&separator.0, separator.1, value);
         }
         self.last_separator = separator;
     }

@@ -4,9 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound::{Excluded, Included, Unbounded};
 
 use ringkeep_io::{Crash, SimulatedOptions};
-use ringkeep_shard::{Call, Codec, Durability, Entry, Op, Reply, ShardOptions, Version};
+use ringkeep_shard::{Call, Codec, Durability, Entry, Moment, Op, Reply, ShardOptions, Version};
 
 use crate::world::{World, tiny_options};
+
+const PRESENT: Moment = Moment {
+    millis: 0,
+    version: Version(u64::MAX),
+};
 
 const TABLE_BYTES: u64 = 32 << 10;
 /// A table may overshoot by its index and filter.
@@ -285,7 +290,7 @@ fn reads_are_right_at_every_step_of_a_merge() {
                 false => (Included(key.into()), Unbounded),
                 true => (Unbounded, Excluded(key.into())),
             };
-            let page = world.scan_page(from, to, reverse, Version(u64::MAX), 900);
+            let page = world.scan_page(from, to, reverse, PRESENT, 900);
             let found = page.expect("a page").entries;
             let above = model.range(key.to_vec()..);
             let below = model.range(..key.to_vec()).rev();

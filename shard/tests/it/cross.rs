@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 use ringkeep_io::{Crash, Io, SimulatedDisk, SimulatedOptions};
 use ringkeep_shard::{
-    Call, CommitClock, Durability, Identity, Op, Pins, Reply, ScanCall, Shard, ShardId,
-    ShardOptions, Version,
+    Call, CommitClock, Durability, Identity, Moment, Op, Pins, Reply, ScanCall, Shard, ShardId,
+    ShardOptions,
 };
 
 use crate::random::Random;
@@ -154,7 +154,7 @@ impl Database {
         let pin = self.pins.pin();
         (0..SHARDS)
             .map(|shard| {
-                let token = self.call(shard, scan(pin.version()));
+                let token = self.call(shard, scan(pin.moment()));
                 match self.wait(token, random) {
                     Reply::Page(page) => {
                         assert!(page.done);
@@ -175,7 +175,7 @@ fn folder(shard: u16) -> String {
     format!("/db/shard-{shard}")
 }
 
-fn scan(at: Version) -> Call {
+fn scan(at: Moment) -> Call {
     Call::Scan(ScanCall {
         from: Bound::Unbounded,
         to: Bound::Unbounded,

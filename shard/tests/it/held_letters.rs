@@ -2,7 +2,7 @@
 
 use ringkeep_io::{Crash, Doing};
 use ringkeep_shard::{
-    Call, Durability, Error, Letter, Op, Reply, Result, ShardId, ShardOptions, Version,
+    Call, Durability, Error, Letter, Moment, Op, Reply, Result, ShardId, ShardOptions, Version,
 };
 
 use crate::cross::{Database, put};
@@ -80,6 +80,7 @@ impl Held {
     fn get_at(&mut self, shard: u16, key: u64, at: Option<Version>) -> Option<Result<Option<u64>>> {
         let key = key.to_be_bytes().into();
         let room = Vec::new();
+        let at = at.map(|version| Moment { millis: 0, version });
         match self.ask(shard, Call::Get { key, at, room })? {
             Reply::Value(got) => {
                 let number = || u64::from_be_bytes(got.value[..].try_into().expect("a number"));

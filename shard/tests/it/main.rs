@@ -3,6 +3,7 @@
 mod compaction;
 mod counters;
 mod cross;
+mod expiry;
 mod faults;
 mod held_letters;
 mod model;

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use ringkeep_io::{Doing, SimulatedOptions};
-use ringkeep_shard::{Call, Durability, Reply, Rows, Version};
+use ringkeep_shard::{Call, Durability, Moment, Reply, Rows, Version};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::world::{World, tiny_options};
 
-fn shown(rows: &Rows, key: &[u8]) -> Option<Vec<u8>> {
+pub fn shown(rows: &Rows, key: &[u8]) -> Option<Vec<u8>> {
     let mut value = Vec::new();
     rows.read(xxh3_64(key), key, &mut value).then_some(value)
 }
@@ -27,7 +27,7 @@ fn get(at: Option<Version>) -> Call {
     let key = b"key".as_slice().into();
     Call::Get {
         key,
-        at,
+        at: at.map(|version| Moment { millis: 0, version }),
         room: Vec::new(),
     }
 }

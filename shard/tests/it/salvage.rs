@@ -14,7 +14,8 @@ fn salvage(world: &World) -> (Map, Salvaged) {
     let directory = world.directory();
     let remains = Remains::read(&world.io, &directory, &identity()).expect("a folder");
     let decided = BTreeMap::new();
-    let mut keep = |key: &[u8], value: &[u8]| {
+    let mut keep = |key: &[u8], value: &[u8], until: Option<u64>| {
+        assert_eq!(until, None);
         let twice = map.insert(key.to_vec(), value.to_vec());
         assert!(twice.is_none(), "{key:?} came twice");
         Ok::<(), Error>(())

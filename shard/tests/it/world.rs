@@ -13,8 +13,8 @@ use ringkeep_io::{
     Backend, Crash, Direct, Directory, Io, IoOptions, SimulatedDisk, SimulatedOptions,
 };
 use ringkeep_shard::{
-    Call, Codec, CommitClock, Durability, Error, Identity, Op, Pin, Pins, Reply, Result, ScanCall,
-    ScanPage, Shard, ShardId, ShardOptions, Version,
+    Call, Codec, CommitClock, Durability, Error, Identity, Moment, Op, Pin, Pins, Reply, Result,
+    ScanCall, ScanPage, Shard, ShardId, ShardOptions,
 };
 
 pub type Map = BTreeMap<Vec<u8>, Vec<u8>>;
@@ -26,7 +26,7 @@ pub struct World {
     pub options: ShardOptions,
     pub shard: Option<Shard<u64>>,
     pub io: Io,
-    pins: Option<Arc<Pins>>,
+    pub pins: Option<Arc<Pins>>,
     next_token: u64,
     replies: BTreeMap<u64, Reply>,
     /// Every write taken, in order.
@@ -308,7 +308,7 @@ impl World {
         let (mut from, mut to) = (Bound::Unbounded, Bound::Unbounded);
         loop {
             let page =
-                self.scan_page(from.clone(), to.clone(), reverse, pin.version(), page_bytes)?;
+                self.scan_page(from.clone(), to.clone(), reverse, pin.moment(), page_bytes)?;
             let last = page.entries.last().map(|(key, _)| key.clone());
             for (key, value) in page.entries {
                 let known = found.insert(key.to_vec(), value.to_vec());
@@ -334,7 +334,7 @@ impl World {
         from: Bound<Box<[u8]>>,
         to: Bound<Box<[u8]>>,
         reverse: bool,
-        at: Version,
+        at: Moment,
         page_bytes: usize,
     ) -> Result<ScanPage> {
         let token = self.call(Call::Scan(ScanCall {

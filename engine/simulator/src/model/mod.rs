@@ -19,9 +19,20 @@ pub use reads::Snapshot;
 pub use recovery::Loss;
 pub use transactions::Commit;
 
+use std::cell::Cell;
+
 use crate::content;
 use crate::failure::{Check, Verdict, failed};
 use crate::plan::Promise;
+
+/// The time by which a read judged ends, as far as is known: milliseconds since 1970.
+#[derive(Clone, Copy, Default)]
+pub struct When {
+    /// No earlier.
+    pub from: u64,
+    /// And no later.
+    pub to: u64,
+}
 
 /// Position in the order of what clients see.
 pub type Tick = u64;
@@ -46,6 +57,8 @@ pub struct Model {
     answered: Vec<Answered>,
     unfinished: Vec<Snapshot>,
     commits: Vec<Commit>,
+    /// Of the read that is judged.
+    when: Cell<When>,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -59,6 +72,8 @@ struct Answered {
 #[derive(Default)]
 struct Key {
     base: Found,
+    /// Where that is nothing: values that had ended by then, and are there for those who judge by an earlier time.
+    ended: Vec<Vec<u8>>,
     /// In the order in which they were asked for.
     writes: Vec<WriteId>,
 }
@@ -67,6 +82,8 @@ struct Write {
     ops: Vec<(u32, Option<u32>)>,
     promise: Promise,
     asked: Tick,
+    /// When it was asked for, by the clock that ends are judged by.
+    millis: u64,
     /// `newest` when it was asked for: its own version is above.
     above: u64,
     /// Acknowledged, or seen by a read: from then on all reads see it.
@@ -111,7 +128,13 @@ impl Model {
             newest: 0,
             unfinished: Vec::new(),
             commits: Vec::new(),
+            when: Cell::default(),
         }
+    }
+
+    /// What is judged from here on was read then.
+    pub fn judge_at(&self, when: When) {
+        self.when.set(when);
     }
 
     /// Keys are numbered below this.
@@ -125,6 +148,7 @@ impl Model {
         ops: Vec<(u32, Option<u32>)>,
         promise: Promise,
         now: Tick,
+        millis: u64,
     ) -> (WriteId, Vec<Found>) {
         let id = self.writes.len();
         let coordinator = self.shards[ops[0].0 as usize];
@@ -134,7 +158,13 @@ impl Model {
         let tag = self.tag(id);
         let values = ops
             .iter()
-            .map(|(key, bytes)| bytes.map(|bytes| content::value(tag, *key, bytes)))
+            .map(|(key, bytes)| {
+                let bytes = (*bytes)?;
+                Some(match content::stays(bytes) {
+                    Some(time) => content::ending_value(tag, *key, bytes, millis + time),
+                    None => content::value(tag, *key, bytes),
+                })
+            })
             .collect();
         for (key, _) in &ops {
             let writes = &mut self.keys[*key as usize].writes;
@@ -146,6 +176,7 @@ impl Model {
             ops,
             promise,
             asked: now,
+            millis,
             above: self.newest,
             settled: None,
             settled_at: 0,
@@ -241,11 +272,21 @@ impl Model {
         let mut holders = Vec::new();
         for &id in history.writes.iter().rev() {
             let write = &self.writes[id];
-            if !write.refused && write.leaves(self.tag(id), key, found) {
+            if !write.refused && write.leaves(self.tag(id), key, found, self.when.get()) {
                 holders.push(Holder::Write(id));
             }
         }
-        if history.base.as_deref() == found {
+        let base = history.base.as_deref();
+        let base_until = base.and_then(content::until);
+        if is_shown(base, base_until, found, self.when.get()) {
+            holders.push(Holder::Base);
+        }
+        let when = self.when.get();
+        let had_ended = |value: &Vec<u8>| {
+            let until = content::until(value);
+            Some(&value[..]) == found && until.is_some_and(|until| until > when.from)
+        };
+        if history.ended.iter().any(had_ended) {
             holders.push(Holder::Base);
         }
         holders
@@ -323,13 +364,37 @@ impl Model {
 }
 
 impl Write {
-    fn leaves(&self, tag: u64, key: u32, found: Option<&[u8]>) -> bool {
-        // The last change of a key in a batch is the one that counts.
-        let op = self.ops.iter().rev().find(|(other, _)| *other == key);
-        match (op, found) {
-            (Some((_, Some(bytes))), Some(found)) => content::is_value(found, tag, key, *bytes),
-            (Some((_, None)), None) => true,
+    fn leaves(&self, tag: u64, key: u32, found: Option<&[u8]>, when: When) -> bool {
+        if let Some(value) = self.ending(tag, key) {
+            return is_shown(Some(&value), content::until(&value), found, when);
+        }
+        match (self.op(key), found) {
+            (Some(Some(bytes)), Some(found)) => content::is_value(found, tag, key, bytes),
+            (Some(None), None) => true,
             _ => false,
         }
+    }
+
+    /// The last change of a key in a batch is the one that counts.
+    fn op(&self, key: u32) -> Option<Option<u32>> {
+        let mut ops = self.ops.iter().rev();
+        ops.find(|(other, _)| *other == key)
+            .map(|(_, bytes)| *bytes)
+    }
+
+    /// The value that it leaves under the key, if that is one that ends.
+    fn ending(&self, tag: u64, key: u32) -> Option<Vec<u8>> {
+        let bytes = self.op(key)??;
+        let until = self.millis + content::stays(bytes)?;
+        Some(content::ending_value(tag, key, bytes, until))
+    }
+}
+
+/// Whether a read shows a value like this: the value until it ends, and nothing from then on.
+fn is_shown(value: Option<&[u8]>, until: Option<u64>, found: Option<&[u8]>, when: When) -> bool {
+    match (found, until) {
+        (Some(_), Some(until)) => found == value && until > when.from,
+        (None, Some(until)) => until <= when.to,
+        _ => found == value,
     }
 }

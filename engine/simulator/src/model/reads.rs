@@ -1,12 +1,14 @@
 //! What a read or a scan may show.
 
-use super::{Found, Holder, Model, Tick, WriteId};
+use super::{Found, Holder, Model, Tick, When, WriteId};
 use crate::failure::{Check, Verdict, failed};
 
 /// What a scan found, to be looked at again when more is known of the writes that ran beside it.
 pub struct Snapshot {
     /// The version that it reads at.
     pub at: u64,
+    /// And when it judges ends.
+    pub when: When,
     /// Keys looked at and what they held.
     pub found: Vec<(u32, Found)>,
 }
@@ -90,14 +92,17 @@ impl Model {
 
     /// Looks at all scans again, now that what will be known is known.
     pub fn finish_snapshots(&mut self) -> Verdict {
+        let when = self.when.get();
         for snapshot in std::mem::take(&mut self.unfinished) {
             self.matches_version(&snapshot)?;
         }
+        self.judge_at(when);
         self.finish_commits()
     }
 
     fn matches_version(&self, snapshot: &Snapshot) -> Verdict {
         let at = snapshot.at;
+        self.judge_at(snapshot.when);
         for (key, found) in &snapshot.found {
             let fits = |holder: &Holder| {
                 let seen = match holder {

@@ -1,6 +1,7 @@
 //! What may be there after a stop.
 
 use super::{Found, Holder, Model, Write};
+use crate::content;
 use crate::failure::{Check, Verdict, failed};
 use crate::plan::Promise;
 
@@ -100,6 +101,10 @@ impl Model {
             // Versions that the cut took are given again.
             self.newest = 0;
         }
+        let ended: Vec<_> = found
+            .iter()
+            .map(|(key, found)| self.ended(*key, found))
+            .collect();
         self.written_before += self.writes.len() as u64;
         self.writes.clear();
         self.answered.fill(Default::default());
@@ -108,9 +113,33 @@ impl Model {
         for key in &mut self.keys {
             key.writes.clear();
         }
-        for (key, found) in found {
-            self.keys[key as usize].base = found;
+        for ((key, found), ended) in found.into_iter().zip(ended) {
+            let key = &mut self.keys[key as usize];
+            key.base = found;
+            key.ended = ended;
         }
+    }
+
+    /// Of a key under which nothing was found: what may have ended there.
+    fn ended(&self, key: u32, found: &Found) -> Vec<Vec<u8>> {
+        if found.is_some() {
+            return Vec::new();
+        }
+        let history = &self.keys[key as usize];
+        let mut ended = Vec::new();
+        for holder in self.holders(key, None) {
+            match holder {
+                Holder::Base => {
+                    let base = history
+                        .base
+                        .iter()
+                        .filter(|base| content::until(base).is_some());
+                    ended.extend(base.chain(&history.ended).cloned());
+                }
+                Holder::Write(id) => ended.extend(self.writes[id].ending(self.tag(id), key)),
+            }
+        }
+        ended
     }
 }
 

@@ -6,14 +6,14 @@ use std::future::Future;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
 
-use ringkeep::simulation::ByHand;
+use ringkeep::simulation::{self, ByHand, Moment};
 use ringkeep::{Error, Scan, ShardError, Version};
 
 use super::transactions::{Appended, Goal, Transacted};
 use super::{Causes, Open, World};
 use crate::content;
 use crate::failure::{Check, Verdict, failed};
-use crate::model::{Found, Snapshot, Tick, WriteId};
+use crate::model::{Found, Snapshot, Tick, When, WriteId};
 use crate::random::mix;
 
 /// Turns without any answer after which nothing more is to be expected.
@@ -43,7 +43,7 @@ pub(super) enum Asked {
     Get(u32),
     MultiGet(Vec<u32>),
     Scan {
-        at: u64,
+        at: Moment,
         keys: Vec<u32>,
         reverse: bool,
     },
@@ -58,6 +58,8 @@ struct Client {
     call: Call,
     asked: Asked,
     since: Tick,
+    /// The time by which the present judged ends then.
+    millis: u64,
 }
 
 /// Everybody who uses the database.
@@ -110,8 +112,20 @@ impl Clients {
 }
 
 impl World<'_> {
-    pub(super) fn ask(&mut self, client: usize, asked: Asked, since: Tick, call: Call) {
-        self.clients.working[client] = Some(Client { call, asked, since });
+    pub(super) fn ask(
+        &mut self,
+        open: &Open,
+        client: usize,
+        asked: Asked,
+        since: Tick,
+        call: Call,
+    ) {
+        self.clients.working[client] = Some(Client {
+            call,
+            asked,
+            since,
+            millis: simulation::now(&open.db),
+        });
     }
 
     /// Drives one call to its end, with nobody else there.
@@ -208,6 +222,10 @@ impl World<'_> {
                 continue;
             }
             self.totals.answers += 1;
+            self.model.judge_at(When {
+                from: client.millis,
+                to: simulation::now(&open.db),
+            });
             self.take_answer(number, client, answer)?;
         }
         Ok(any)
@@ -249,7 +267,8 @@ impl World<'_> {
                 self.see(entries.len() as u64);
                 self.totals.scans += 1;
                 let found = in_order(&keys, entries, reverse)?;
-                self.model.scanned(Snapshot { at, found }, since, self.now)
+                let snapshot = snapshot(at, found);
+                self.model.scanned(snapshot, since, self.now)
             }
             (Asked::Transact(goal), Answer::Transacted(answer)) => {
                 self.take_transacted(number, since, &goal, answer)
@@ -329,6 +348,18 @@ impl Causes {
             Error::Io { .. } => self.reads || self.writes || self.full,
             _ => false,
         }
+    }
+}
+
+/// What was found at a moment.
+pub(super) fn snapshot(at: Moment, found: Vec<(u32, Found)>) -> Snapshot {
+    Snapshot {
+        at: at.version.0,
+        when: When {
+            from: at.millis,
+            to: at.millis,
+        },
+        found,
     }
 }
 

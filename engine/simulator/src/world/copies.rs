@@ -1,7 +1,7 @@
 //! What is done to copies of the disk, while the database itself goes on: the power goes in another way, a
 //! bit turns over, a write lands elsewhere.
 
-use ringkeep::simulation::ByHand;
+use ringkeep::simulation::{self, ByHand};
 use ringkeep::{Database, Error};
 use ringkeep_io::{Crash, SimulatedDisk};
 
@@ -10,7 +10,7 @@ use super::steps::{Findings, entries};
 use super::{Open, World};
 use crate::content;
 use crate::failure::{Check, Verdict, failed};
-use crate::model::Loss;
+use crate::model::{Loss, When};
 
 impl World<'_> {
     /// Cuts the power now, in several ways.
@@ -138,6 +138,7 @@ impl World<'_> {
     fn read_damaged(&mut self, db: &Database, hosts: &ByHand, story: &str) -> Verdict {
         let keys: Vec<u32> = (0..self.model.keys()).collect();
         let mut found: Findings = Vec::new();
+        let from = simulation::now(db);
         for &key in &keys {
             match self.drive(hosts, db.get_async(content::key(key)))? {
                 Ok(value) => found.push((key, value)),
@@ -145,10 +146,14 @@ impl World<'_> {
                 Err(error) => return failed(Check::Damage, format!("{story}: a get says {error}")),
             }
         }
+        let to = simulation::now(db);
+        self.model.judge_at(When { from, to });
         self.right(&found, story)?;
         match self.drive(hosts, entries(db.scan(..), false))? {
             Ok(shown) => {
                 let found = in_order(&keys, shown, false)?;
+                let to = simulation::now(db);
+                self.model.judge_at(When { from, to });
                 self.right(&found, story)
             }
             Err(error) if is_damage(&error) => Ok(()),

@@ -9,7 +9,7 @@ use super::steps::{Findings, entries};
 use super::{Open, PATH, STORE, World};
 use crate::content;
 use crate::failure::{Check, Failure, Verdict, failed};
-use crate::model::Loss;
+use crate::model::{Loss, When};
 
 /// A plan of a power cut that never comes.
 const NEVER: u64 = u64::MAX;
@@ -84,11 +84,14 @@ impl World<'_> {
             check: Check::Errors,
             story: format!("a read after opening: {error}"),
         };
+        let from = simulation::now(db);
         let shown = self
             .drive(hosts, entries(db.scan(..), reverse))?
             .map_err(error)?;
         let keys: Vec<u32> = (0..self.model.keys()).collect();
         let found = in_order(&keys, shown, reverse)?;
+        let to = simulation::now(db);
+        self.model.judge_at(When { from, to });
         let again: Vec<u32> = match self.random.chance(10) {
             true => keys,
             false => vec![*self.random.pick(&keys)],
@@ -99,7 +102,9 @@ impl World<'_> {
             .map_err(error)?;
         for (key, value) in again.into_iter().zip(values) {
             let shown = &found[key as usize].1;
-            if *shown != value {
+            let until = shown.as_deref().and_then(content::until);
+            let ended = value.is_none() && until.is_some_and(|until| until <= simulation::now(db));
+            if *shown != value && !ended {
                 let (scanned, got) = (
                     self.model.tell_found(key, shown.as_deref()),
                     self.model.tell_found(key, value.as_deref()),

@@ -1,5 +1,7 @@
 //! One step of the plan.
 
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
 use ringkeep::{Batch, Error, Scan, Version, simulation};
 use ringkeep_io::Times;
 
@@ -57,18 +59,18 @@ impl World<'_> {
             Action::Get(key) => {
                 let name = content::key(*key);
                 let call = async move { Answer::Value(db.get_async(name).await) };
-                self.ask(client, Asked::Get(*key), self.now, Box::pin(call));
+                self.ask(open, client, Asked::Get(*key), self.now, Box::pin(call));
             }
             Action::MultiGet(keys) => {
                 let names: Vec<_> = keys.iter().map(|key| content::key(*key)).collect();
                 let call = async move { Answer::Values(db.multi_get_async(names).await) };
                 let asked = Asked::MultiGet(keys.clone());
-                self.ask(client, asked, self.now, Box::pin(call));
+                self.ask(open, client, asked, self.now, Box::pin(call));
             }
             Action::Scan { from, to, reverse } => {
                 let scan = db.scan(content::key(*from)..content::key(*to));
                 let asked = self.scanning(&scan, (*from..*to).collect(), *reverse);
-                self.ask(client, asked, self.now, read_out(scan, *reverse));
+                self.ask(open, client, asked, self.now, read_out(scan, *reverse));
             }
             Action::AsOf { back, reverse } => return self.read_past(open, client, *back, *reverse),
             Action::Pin => {
@@ -80,16 +82,16 @@ impl World<'_> {
                 if let Some((scan, since)) = self.clients.pinned.pop_front() {
                     let keys = (0..self.model.keys()).collect();
                     let asked = self.scanning(&scan, keys, *reverse);
-                    self.ask(client, asked, since, read_out(scan, *reverse));
+                    self.ask(open, client, asked, since, read_out(scan, *reverse));
                 }
             }
             Action::Flush => {
                 let call = async move { Answer::Done(db.flush_async().await) };
-                self.ask(client, Asked::Flush, self.now, Box::pin(call));
+                self.ask(open, client, Asked::Flush, self.now, Box::pin(call));
             }
             Action::Compact => {
                 let call = async move { Answer::Done(db.compact_async().await) };
-                self.ask(client, Asked::Compact, self.now, Box::pin(call));
+                self.ask(open, client, Asked::Compact, self.now, Box::pin(call));
             }
             Action::Wait => return self.wait(open).map(drop),
             Action::Idle => return self.idle(open).map(drop),
@@ -141,11 +143,15 @@ impl World<'_> {
         ops: Vec<(u32, Option<u32>)>,
         promise: Promise,
     ) {
-        let (id, values) = self.model.ask(ops.clone(), promise, self.now);
+        let (id, values) =
+            self.model
+                .ask(ops.clone(), promise, self.now, simulation::now(&open.db));
         self.say(|| format!("client {client}: this is write {id}"));
         let (db, durability) = (open.db.clone(), promise.durability());
         let mut changes = ops.into_iter().zip(values);
-        let call: Call = if changes.len() == 1 {
+        let is_simple = |value: &Found| value.as_deref().and_then(content::until).is_none();
+        let simple = changes.len() == 1 && changes.clone().all(|(_, value)| is_simple(&value));
+        let call: Call = if simple {
             let ((key, _), value) = changes.next().expect("one change");
             let name = content::key(key);
             Box::pin(async move {
@@ -158,13 +164,13 @@ impl World<'_> {
             let mut batch = Batch::new();
             for ((key, _), value) in changes {
                 match value {
-                    Some(value) => batch.put(content::key(key), value),
+                    Some(value) => put(&mut batch, key, &value),
                     None => batch.delete(content::key(key)),
                 };
             }
             Box::pin(async move { Answer::Written(db.write_with_async(batch, durability).await) })
         };
-        self.ask(client, Asked::Write(id), self.now, call);
+        self.ask(open, client, Asked::Write(id), self.now, call);
     }
 
     /// Reads a version of this life, if it is still there; it must be within the window.
@@ -189,13 +195,13 @@ impl World<'_> {
         let scan = then.scan(..);
         let asked = self.scanning(&scan, keys, reverse);
         // It knows nothing of what is known now.
-        self.ask(client, asked, 0, read_out(scan, reverse));
+        self.ask(open, client, asked, 0, read_out(scan, reverse));
         self.poll_clients(open).map(drop)
     }
 
     fn scanning(&self, scan: &Scan, keys: Vec<u32>, reverse: bool) -> Asked {
         Asked::Scan {
-            at: simulation::version_of(scan).0,
+            at: simulation::moment_of(scan),
             keys,
             reverse,
         }
@@ -236,6 +242,18 @@ impl World<'_> {
             .map(|(_, bytes)| bytes.next_multiple_of(4096))
             .sum()
     }
+}
+
+/// A value that says that it ends does.
+fn put<'b>(batch: &'b mut Batch, key: u32, value: &[u8]) -> &'b mut Batch {
+    match content::until(value) {
+        Some(until) => batch.put_until(content::key(key), value, time(until)),
+        None => batch.put(content::key(key), value),
+    }
+}
+
+pub(super) fn time(millis: u64) -> SystemTime {
+    UNIX_EPOCH + Duration::from_millis(millis)
 }
 
 const EIO: i32 = 5;

@@ -6,21 +6,21 @@ use std::future::poll_fn;
 use std::task::Poll;
 use std::time::Duration;
 
-use ringkeep::simulation::ByHand;
+use ringkeep::simulation::{self, ByHand, Moment};
 use ringkeep::{Database, Error, Isolation, Transaction, TransactionOptions, Version};
 
-use super::clients::{Answer, Asked, in_order};
-use super::steps::Findings;
+use super::clients::{Answer, Asked, in_order, snapshot};
+use super::steps::{Findings, time};
 use super::{Open, World};
 use crate::content;
 use crate::cycles::Fate;
 use crate::failure::{Check, Failure, Verdict, failed};
-use crate::model::{Commit, Found, LISTS, Snapshot, WriteId};
+use crate::model::{Commit, Found, LISTS, WriteId};
 use crate::plan::{Promise, Transact};
 
 /// What a transaction over keys has come to.
 pub(super) struct Transacted {
-    at: u64,
+    at: Moment,
     found: Findings,
     pub committed: ringkeep::Result<Version>,
 }
@@ -52,7 +52,9 @@ impl World<'_> {
         let mut asked = None;
         let mut changes = Vec::new();
         if !ops.is_empty() {
-            let (id, values) = self.model.ask(ops.clone(), promise, self.now);
+            let (id, values) =
+                self.model
+                    .ask(ops.clone(), promise, self.now, simulation::now(&open.db));
             self.say(|| format!("client {client}: this is write {id}"));
             let mut covered = reads.clone();
             covered.extend(range.map_or(0..0, |(from, to)| from..to));
@@ -65,7 +67,7 @@ impl World<'_> {
             return;
         };
         let call = async move {
-            let at = tx.version().0;
+            let at = simulation::moment_of_transaction(&tx);
             let mut found = Vec::new();
             let read = read_keys(&mut tx, &reads, range, &mut found).await;
             let committed = match read {
@@ -82,7 +84,7 @@ impl World<'_> {
             id: asked,
             serializable,
         });
-        self.ask(client, asked, self.now, Box::pin(call));
+        self.ask(open, client, asked, self.now, Box::pin(call));
     }
 
     pub(super) fn take_transacted(
@@ -98,8 +100,8 @@ impl World<'_> {
             committed,
         } = answer;
         let id = asked.id;
-        self.say(|| format!("client {number}: transaction {id:?} at {at}: {committed:?}"));
-        self.see(at);
+        self.say(|| format!("client {number}: transaction {id:?} at {at:?}: {committed:?}"));
+        self.see(at.version.0);
         match committed {
             Ok(version) => {
                 self.see(version.0);
@@ -110,9 +112,10 @@ impl World<'_> {
                     self.totals.acknowledged += 1;
                     self.model
                         .acknowledge(id, version.0, self.now, self.disk.now())?;
+                    let at = at.version.0;
                     self.model.committed(Commit { id, at, reads });
                 }
-                self.model.scanned(Snapshot { at, found }, since, self.now)
+                self.model.scanned(snapshot(at, found), since, self.now)
             }
             Err(error) => {
                 self.totals.errors += 1;
@@ -183,7 +186,7 @@ impl World<'_> {
             }
             Answer::Appended(Appended { reads, committed })
         };
-        self.ask(client, Asked::Append(place), self.now, Box::pin(call));
+        self.ask(open, client, Asked::Append(place), self.now, Box::pin(call));
     }
 
     pub(super) fn take_appended(
@@ -283,7 +286,10 @@ async fn change(
     rest(think).await;
     for (key, value) in changes {
         match value {
-            Some(value) => tx.put(content::key(key), value)?,
+            Some(value) => match content::until(&value) {
+                Some(until) => tx.put_until(content::key(key), value, time(until))?,
+                None => tx.put(content::key(key), value)?,
+            },
             None => tx.delete(content::key(key))?,
         }
     }

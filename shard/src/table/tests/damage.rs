@@ -7,6 +7,7 @@ use std::rc::Rc;
 use ringkeep_io::{Buffer, Doing, PAGE, Times};
 
 use super::fixture::{Fixture, Model, SHARD, STORE, any_codec, expected, name, random_model};
+use crate::content::of_test;
 use crate::merge::seeded::{Seeded, with_seeds};
 use crate::table::block::Block;
 use crate::table::format::seal;
@@ -58,7 +59,7 @@ fn read_all(fixture: &Fixture, summary: &TableSummary, model: &Model) -> Result<
         cursor.seek(Bound::Unbounded).await?;
         for ((key, Reverse(version)), value) in model {
             assert_eq!(cursor.position(), Some((key.as_slice(), *version)));
-            assert_eq!(cursor.value(), value.as_deref());
+            assert_eq!(cursor.content(), Some(of_test(value.as_deref())));
             cursor.next().await?;
         }
         assert_eq!(cursor.position(), None);
@@ -213,7 +214,7 @@ fn other_stores_shards_versions_and_summaries_are_told_apart() {
             found,
             Some(Error::Version {
                 found: 9,
-                supported: 1,
+                supported: 2,
                 ..
             })
         ),

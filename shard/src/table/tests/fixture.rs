@@ -11,6 +11,7 @@ use std::task::{Context, Poll, Waker};
 
 use ringkeep_io::{Directory, Io, OpenMode, SimulatedDisk, SimulatedOptions, WriteDurability};
 
+use crate::content::{Content, of_test};
 use crate::merge::seeded::Seeded;
 use crate::page_cache::PageCache;
 use crate::table::{Codec, FilterSize, Found, Make, Table, TableId, TableSummary, TableWriter};
@@ -70,7 +71,7 @@ impl Fixture {
             assert_eq!(done.result, Ok(length));
         };
         for ((key, Reverse(version)), value) in model {
-            writer.add(key, *version, value.as_deref());
+            writer.add(key, *version, of_test(value.as_deref()));
             while let Some(chunk) = writer.pending() {
                 write(chunk);
             }
@@ -115,7 +116,13 @@ impl Fixture {
                 held: &held,
             };
             match table.find(key, at, &blocks) {
-                Found::Value(value, version) => return Ok(Some((version, Some(value.to_vec())))),
+                Found::Value(value, version) => {
+                    return Ok(Some((version, Some(told(Content::Value(&value), &value)))));
+                }
+                Found::Until(until, value, version) => {
+                    let value = told(Content::Until(until, &value), &value);
+                    return Ok(Some((version, Some(value))));
+                }
                 Found::Tombstone(version) => return Ok(Some((version, None))),
                 Found::Absent => return Ok(None),
                 Found::Needs(handle) => {
@@ -163,6 +170,14 @@ pub(crate) fn any_codec(random: &mut Seeded) -> Codec {
 
 pub(crate) fn name(id: u64) -> String {
     format!("table-{id}")
+}
+
+/// The value, or none of the model's where it does not end as that says.
+fn told(found: Content<'_>, value: &[u8]) -> Vec<u8> {
+    match found == of_test(Some(value)) {
+        true => value.to_vec(),
+        false => [value, b" with another end"].concat(),
+    }
 }
 
 /// What the model answers to a read.

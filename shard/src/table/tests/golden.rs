@@ -34,6 +34,11 @@ fn uniform_entries_need_no_ends() {
         &[("user1", 7, None), ("user2", 300, None)],
         include_str!("golden/deleted.txt"),
     );
+    assert_golden(
+        "uniform, all ending at 224",
+        &[("user1", 7, Some("\u{e0}a")), ("user2", 9, Some("\u{e0}b"))],
+        include_str!("golden/ending.txt"),
+    );
 }
 
 /// The table's pages without trailing zeros, sixteen bytes a line.
@@ -59,7 +64,11 @@ fn assert_golden(what: &str, entries: &[(&str, u64, Option<&str>)], expected: &s
         .iter()
         .map(|&(key, version, value)| {
             let key = (key.as_bytes().to_vec(), Reverse(Version(version)));
-            (key, value.map(|value| value.as_bytes().to_vec()))
+            // One byte a letter.
+            (
+                key,
+                value.map(|value| value.chars().map(|letter| letter as u8).collect()),
+            )
         })
         .collect();
     let fixture = Fixture::new(0);

@@ -6,6 +6,7 @@ use std::rc::Rc;
 
 use super::fixture::{Fixture, Model, any_codec, expected, random_model};
 use crate::Version;
+use crate::content::of_test;
 use crate::limits::KEY_BYTES_MAX;
 use crate::merge::seeded::{Seeded, with_seeds};
 use crate::table::{BlockReader, Table, TableCursor};
@@ -122,10 +123,8 @@ type Entry<'a> = (&'a (Vec<u8>, Reverse<Version>), &'a Option<Vec<u8>>);
 fn assert_at(cursor: &TableCursor, entry: Option<Entry>) {
     let expected = entry.map(|((key, Reverse(version)), _)| (key.as_slice(), *version));
     assert_eq!(cursor.position(), expected);
-    assert_eq!(
-        cursor.value(),
-        entry.and_then(|(_, value)| value.as_deref())
-    );
+    let expected = entry.map(|(_, value)| of_test(value.as_deref()));
+    assert_eq!(cursor.content(), expected);
 }
 
 #[test]
