@@ -2,7 +2,7 @@
 
 use std::ops::Bound;
 
-use ringkeep_shard::{Call, Codec, Durability, ScanCall, ShardOptions};
+use ringkeep_shard::{Call, Codec, Durability, Moment, ScanCall, ShardOptions};
 
 use crate::clocks::Clocks;
 use crate::outcome::Outcome;
@@ -244,7 +244,7 @@ fn scan(ops: u64, clocks: Clocks) -> World {
             from: from(&key(visit(n, RECORDS))),
             to: Bound::Unbounded,
             reverse: false,
-            at: version,
+            at: Moment { millis: 0, version },
             page_bytes: 100 * record_bytes,
             keys_only: false,
         })
