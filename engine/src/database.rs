@@ -13,6 +13,7 @@ use ringkeep_shard::{
 };
 
 use crate::batch::{check, check_key, check_value, delete, grouped};
+use crate::health::Samples;
 use crate::host::{Outcome, Post};
 use crate::mailbox::Lost;
 use crate::open::{self, Opened};
@@ -51,6 +52,8 @@ pub(crate) struct Inner {
     pub(crate) pins: Arc<Pins>,
     pub(crate) clock: Arc<CommitClock>,
     pub(crate) durability: Durability,
+    /// What calls of `health` saw.
+    pub(crate) samples: Samples,
     path: PathBuf,
     running: Running,
 }
@@ -95,6 +98,7 @@ impl Database {
             pins: opened.pins,
             clock: opened.clock,
             durability: options.durability,
+            samples: Samples::default(),
             path,
             running,
         }))

@@ -55,6 +55,7 @@ mod salvage;
 mod threads;
 
 mod error;
+mod health;
 pub mod limits;
 mod options;
 mod stats;
@@ -68,6 +69,7 @@ pub mod simulation;
 pub use batch::Batch;
 pub use database::Database;
 pub use error::{Error, Result};
+pub use health::{Condition, Finding, Forecast, Health};
 pub use options::Options;
 pub use past::{Changed, Diff, Holder, Kept, Reason};
 pub use ringkeep_io::{Backend, Direct, IoError};

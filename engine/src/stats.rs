@@ -51,7 +51,7 @@ rows! {
     groups log_frames log_bytes log_durable_writes log_syncs log_closing_frames log_segments
     memtable_bytes flushes flush_bytes
     compactions compaction_pieces compaction_bytes compaction_last_level_bytes compaction_read_bytes
-    tables_moved compaction_debt_bytes
+    tables_moved compaction_debt_bytes shards_slowed room_bytes
     runs tables table_bytes last_level_bytes table_entries tombstones
     row_hits rows_lost rows_shown
     cache_bytes cache_hits cache_misses filter_negatives resident_bytes

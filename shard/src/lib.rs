@@ -61,7 +61,7 @@ pub use letter::Letter;
 pub use replay::ReplayedLog;
 pub use rows::{RowReads, Rows};
 pub use shard::{Identity, InDoubt, Recovered, Shard, ShardOptions, TransactionId};
-pub use stats::ShardStats;
+pub use stats::{ROOM_UNLIMITED, ShardStats};
 pub use table::Codec;
 pub use timeline::{Moment, Timeline};
 pub use transaction::{Part, Reads, Span, Transact};

@@ -297,6 +297,16 @@ impl<T: 'static> Shard<T> {
         self.letters.drain(..)
     }
 
+    /// Why writes are stopped for good, if they are.
+    pub fn failure(&self) -> Option<String> {
+        self.core.failure.borrow().clone()
+    }
+
+    /// What is left on its file system, if that can tell.
+    pub fn free_bytes(&self) -> Option<u64> {
+        self.core.directory.free_bytes().ok()
+    }
+
     /// `Close` was answered: everything is flushed and nothing is in flight.
     pub fn is_closed(&self) -> bool {
         self.core.closed.get()

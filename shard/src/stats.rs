@@ -1,5 +1,8 @@
 //! Counters of one shard.
 
+/// More than any shard is ever written to before it merges.
+pub const ROOM_UNLIMITED: u64 = 1 << 40;
+
 /// What a shard has done since it was opened. Plain sums: add shards together for the whole.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ShardStats {
@@ -53,6 +56,10 @@ pub struct ShardStats {
     pub tables_moved: u64,
     /// Bytes that merges which are due or have begun still have to read.
     pub compaction_debt_bytes: u64,
+    /// Shards that slow their writers down, because merges are behind.
+    pub shards_slowed: u64,
+    /// Bytes that callers may write before that, if merges do nothing; [`ROOM_UNLIMITED`] for each shard where none is due.
+    pub room_bytes: u64,
     /// Sorted runs.
     pub runs: u64,
     /// Table files.

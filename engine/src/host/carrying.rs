@@ -158,8 +158,14 @@ impl Host {
     }
 
     fn report(&self) -> HostReport {
+        let residents = || self.residents.iter();
+        let failure = |resident: &super::Resident| Some((resident.id, resident.shard.failure()?));
         HostReport {
-            shards: self.residents.iter().map(|resident| resident.id).collect(),
+            shards: residents().map(|resident| resident.id).collect(),
+            free_bytes: residents()
+                .filter_map(|resident| resident.shard.free_bytes())
+                .min(),
+            failures: residents().filter_map(failure).collect(),
             door: self.io.report().to_string(),
             io: self.io.counters(),
             turns: self.turns,

@@ -49,6 +49,10 @@ pub struct HostReport {
     pub door: String,
     /// What went through it.
     pub io: Counters,
+    /// The least that is left on a file system of its shards.
+    pub free_bytes: Option<u64>,
+    /// Shards whose writes are stopped for good, and why.
+    pub failures: Vec<(ShardId, String)>,
     /// Turns of its loop.
     pub turns: u64,
     /// Calls taken.

@@ -17,7 +17,7 @@ use crate::call::Reply;
 use crate::core::{Core, Starved};
 use crate::error::Result;
 use crate::manifest::Manifest;
-use crate::stats::ShardStats;
+use crate::stats::{ROOM_UNLIMITED, ShardStats};
 use crate::table::Table;
 use crate::table_set::{TableRun, TableSet};
 use crate::tasks::yield_now;
@@ -260,5 +260,8 @@ impl<T: 'static> Core<T> {
         stats.last_level_bytes = tables.runs.last().map_or(0, |run| run.bytes);
         stats.tombstones = facts.iter().map(|run| run.tombstones).sum();
         stats.compaction_debt_bytes = pick::debt(&facts, self.options.runs_max);
+        let room = self.compaction.pace.room();
+        stats.shards_slowed = u64::from(room.pressure > 0.0);
+        stats.room_bytes = room.bytes.min(ROOM_UNLIMITED);
     }
 }

@@ -114,6 +114,10 @@ impl Pace {
         self.allowance.set(self.allowance.get() - bytes as i64);
     }
 
+    pub(super) fn room(&self) -> Room {
+        self.room.get()
+    }
+
     /// Runs have changed.
     pub(super) fn set_room(&self, room: Room) {
         if self.room.get().pressure == 0.0 {
