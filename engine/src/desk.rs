@@ -20,6 +20,7 @@ use crate::patience::Patience;
 
 thread_local! {
     static DESK: Desk = Desk::new();
+    static NEVER_BLOCKS: Cell<bool> = const { Cell::new(false) };
     static LANE: usize = NEXT_LANE.fetch_add(1, Ordering::Relaxed);
 }
 
@@ -62,6 +63,16 @@ impl Desk {
             patience: Cell::default(),
         }
     }
+}
+
+/// This thread is a host's: calls that wait on it would wait for themselves.
+pub(crate) fn never_blocks() {
+    NEVER_BLOCKS.set(true);
+}
+
+/// This thread is a host's.
+pub(crate) fn is_hosts() -> bool {
+    NEVER_BLOCKS.try_with(Cell::get).unwrap_or(false)
 }
 
 /// The lane of this thread: threads spread evenly over the lanes of every inbox.
@@ -131,6 +142,10 @@ pub(crate) fn wait_a_moment(time: Duration, ready: impl Fn() -> bool) {
 
 /// Polls on this thread and sleeps in between.
 pub(crate) fn block_on_poll<R>(mut poll: impl FnMut(&mut Context<'_>) -> Poll<R>) -> R {
+    assert!(
+        !is_hosts(),
+        "a closure on a shard's thread made a call that waits: use its async twin"
+    );
     let mut wait = |desk: &Desk| {
         let mut context = Context::from_waker(&desk.waker);
         loop {

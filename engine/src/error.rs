@@ -200,6 +200,11 @@ pub enum Error {
         /// What ended its thread.
         reason: String,
     },
+    /// A closure on a shard's thread panicked. The shard goes on; what the closure had done stays done.
+    Panicked {
+        /// What it said.
+        reason: String,
+    },
     /// The database was closed.
     Closed,
 }
@@ -394,6 +399,10 @@ impl fmt::Display for Error {
                 f,
                 "the thread that serves shard {shard} has ended ({reason}): a write under way there may or may not be kept; \
                  close the database, open it again, and report this as a bug"
+            ),
+            Error::Panicked { reason } => write!(
+                f,
+                "a closure on a shard's thread ended early ({reason}): what it had done until then stays done"
             ),
             Error::Closed => f.write_str("the database is closed: open it again"),
         }

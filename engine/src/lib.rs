@@ -33,6 +33,7 @@ mod database;
 
 mod batch;
 mod expiry;
+mod on_shard;
 mod past;
 mod scan;
 mod snapshot;
@@ -70,6 +71,7 @@ pub use batch::Batch;
 pub use database::Database;
 pub use error::{Error, Result};
 pub use health::{Condition, Finding, Forecast, Health};
+pub use on_shard::OnShard;
 pub use options::Options;
 pub use past::{Changed, Diff, Holder, Kept, Reason};
 pub use ringkeep_io::{Backend, Direct, IoError};

@@ -9,7 +9,7 @@ use std::time::Instant;
 use crossbeam_utils::{Backoff, CachePadded};
 use ringkeep_shard::{Call, Reply, Rows, ShardId};
 
-use crate::host::{Answer, Obituaries, Outcome, Post, host_of};
+use crate::host::{Answer, Obituaries, Outcome, Post, Start, host_of};
 use crate::limits::{OBITUARY_WAIT, SPIN};
 use crate::mailbox::{Inbox, Lost, Refused, Waiting};
 use crate::routing::Routing;
@@ -144,6 +144,12 @@ impl Shards {
         })
     }
 
+    /// A closure for the host of a shard.
+    pub(crate) fn question_to_run(&self, shard: ShardId, start: Start) -> Question {
+        let host = host_of(shard, self.inboxes.len());
+        Question::new(shard, host, |answer| Post::Run { start, answer })
+    }
+
     /// The same question for every host.
     pub(crate) fn question_hosts(&self, post: impl Fn(Answer) -> Post) -> Vec<Question> {
         let hosts = 0..self.inboxes.len();
@@ -158,7 +164,7 @@ impl Shards {
             Ok(Outcome::Reply(Reply::Failed(error))) => Err(error::of_shard(shard, error)),
             Ok(Outcome::Reply(reply)) => Ok(reply),
             Ok(Outcome::HostGone { shard, reason }) => Err(Error::HostStopped { shard, reason }),
-            Ok(Outcome::Drained | Outcome::Report(_)) => {
+            Ok(Outcome::Ran(_) | Outcome::Panicked(_) | Outcome::Drained | Outcome::Report(_)) => {
                 unreachable!("a host's answer to a shard's question")
             }
             Err(Lost) => Err(self.lost(shard)),

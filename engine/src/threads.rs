@@ -158,6 +158,13 @@ impl Threads<'_> {
 }
 
 impl Running {
+    /// For the last handle that goes on one of these very threads, which cannot wait for itself.
+    pub(crate) fn end_by_itself(&self) {
+        let mut running = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // They were told to stop. With their ends the last copies of the lock close.
+        drop(running.take());
+    }
+
     /// No threads: the hosts are driven by hand.
     pub(crate) fn by_hand() -> Running {
         Running(Mutex::new(None))

@@ -5,7 +5,7 @@ use ringkeep_shard::{Call, Reply};
 use super::{Inner, wrong};
 use crate::host::Post;
 use crate::shards::Question;
-use crate::{Error, Result};
+use crate::{Error, Result, desk};
 
 impl Inner {
     /// First every host answers what it has taken and takes no more, so that no commit over several shards
@@ -51,6 +51,11 @@ impl Inner {
 impl Drop for Inner {
     fn drop(&mut self) {
         self.shards.close();
+        if desk::is_hosts() {
+            // A closure had the last handle.
+            self.shards.stop();
+            return self.running.end_by_itself();
+        }
         self.end();
     }
 }

@@ -15,6 +15,11 @@ impl Host {
                 call,
                 answer,
             } => self.accept(shard, call, answer),
+            Post::Run { answer, .. } if self.draining => {
+                answer.send(Outcome::Reply(Reply::Failed(ringkeep_shard::Error::Closed)))
+            }
+            Post::Run { start, answer } => self.jobs.add(start, answer),
+            Post::Wake => {}
             Post::Letter { to, letter } => {
                 let resident = self.resident(to);
                 resident.entangled = true;
@@ -127,7 +132,8 @@ impl Host {
                 self.calls -= 1;
             }
         }
-        if self.calls == 0 {
+        // Closures that wait for calls hear that those are refused, and end.
+        if self.calls == 0 && self.jobs.is_empty() {
             for answer in self.drained.drain(..) {
                 answer.send(Outcome::Drained);
             }
@@ -172,6 +178,7 @@ impl Host {
             calls: self.calls_taken,
             letters: self.letters_sent,
             parks: self.parks,
+            closures_overran: self.jobs.overran(),
         }
     }
 }

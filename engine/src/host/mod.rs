@@ -4,6 +4,7 @@
 
 mod carrying;
 mod commits;
+mod jobs;
 mod opening;
 mod post;
 mod threads;
@@ -19,6 +20,8 @@ use crate::limits::{CALLS_MAX, LANE_ITEMS, LANES_PER_CORE, MAIL_PER_LANE};
 use crate::mailbox::{self, Inbox, LANES_MAX, Mail};
 use crate::options;
 use commits::{Asker, Commits};
+use jobs::Jobs;
+pub(crate) use jobs::{Ran, Running, Start};
 pub(crate) use opening::{ReadLogs, Site, folder, root};
 pub use post::HostReport;
 pub(crate) use post::{Answer, Outcome, Post};
@@ -35,6 +38,8 @@ pub(crate) struct Host {
     /// Letters whose lane was full. Bounded by the commits under way.
     outbox: VecDeque<(ShardId, Letter)>,
     commits: Commits,
+    /// Callers' closures. Their own calls come by mail, as everybody's.
+    jobs: Jobs,
     /// Calls taken and not answered.
     calls: usize,
     /// Set by `Drain`: takes no more calls.
@@ -80,11 +85,13 @@ impl Host {
         let lanes = (options::cores() * LANES_PER_CORE).min(LANES_MAX);
         let doorbell = io.doorbell();
         let mail = mailbox::inbox(lanes, LANE_ITEMS, Box::new(move || doorbell.ring()));
+        let jobs = Jobs::new(Arc::clone(mail.inbox()));
         Host {
             index,
             hosts: 1,
             io,
             mail,
+            jobs,
             peers: Arc::new([]),
             residents: Vec::new(),
             outbox: VecDeque::new(),
@@ -126,7 +133,7 @@ impl Host {
         for resident in &mut self.residents {
             more |= resident.shard.turn();
         }
-        more | self.carry() | self.step_down()
+        more | self.carry() | self.jobs.run(|| self.io.now()) | self.step_down()
     }
 
     /// Sleeps until there is something to do.

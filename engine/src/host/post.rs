@@ -3,6 +3,7 @@
 use ringkeep_io::Counters;
 use ringkeep_shard::{Call, Letter, Reply, ShardId};
 
+use super::jobs::{Ran, Start};
 use crate::mailbox;
 
 /// The right to answer one caller.
@@ -16,6 +17,10 @@ pub(crate) enum Post {
         call: Call,
         answer: Answer,
     },
+    /// A caller's closure, to be run beside the shards.
+    Run { start: Start, answer: Answer },
+    /// A closure may go on: only ends a sleep.
+    Wake,
     /// A message from another shard.
     Letter { to: ShardId, letter: Letter },
     /// Take no more calls, and say when all those taken are answered.
@@ -32,6 +37,10 @@ pub(crate) enum Post {
 pub(crate) enum Outcome {
     /// The shard's answer.
     Reply(Reply),
+    /// To `Run`.
+    Ran(Ran),
+    /// To `Run`: it panicked.
+    Panicked(String),
     /// To `Drain`.
     Drained,
     /// To `Report`.
@@ -61,4 +70,6 @@ pub struct HostReport {
     pub letters: u64,
     /// Times that it slept.
     pub parks: u64,
+    /// Times that a caller's closure held it up for longer than its slice of 100 us.
+    pub closures_overran: u64,
 }

@@ -16,7 +16,7 @@ use ringkeep_shard::ShardId;
 use super::{Host, Post};
 use crate::mailbox::{Inbox, Refused};
 use crate::patience::Patience;
-use crate::{Error, Result};
+use crate::{Error, Result, desk};
 
 /// A host that can be told to take a step: by an order to its thread, or here and now when it is driven
 /// by hand.
@@ -187,6 +187,7 @@ fn live(setup: Setup, opened: &mpsc::Sender<Result<()>>, orders: &mpsc::Receiver
             return;
         }
     };
+    desk::never_blocks();
     let mut host = Host::new(io, setup.index);
     drop(opened.send(Ok(())));
     let ended = catch_unwind(AssertUnwindSafe(|| {
@@ -246,7 +247,8 @@ fn bury(host: Host, reason: &str, obituaries: &Obituaries) {
     }
 }
 
-fn reason(panic: &(dyn Any + Send)) -> String {
+/// What a panic said.
+pub(super) fn reason(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().copied();
     let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
     format!("it panicked: {}", text.unwrap_or("without a message"))

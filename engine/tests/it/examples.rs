@@ -37,6 +37,7 @@ fn output(name: &str) -> String {
 #[test]
 fn every_example_does_what_it_says() {
     run("hello", "hello, world\n");
+    run("on_shard", "cart 7 costs 5\n");
     run("in_memory", "1000 sessions in memory\n");
     run("batch", "alice 70, bob 30\n");
     run("transaction", "alice 70, bob 30, sum 100\n");

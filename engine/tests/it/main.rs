@@ -13,6 +13,7 @@ mod idle;
 mod in_memory;
 mod leak;
 mod limits;
+mod on_shard;
 mod options;
 mod panics;
 mod past;
