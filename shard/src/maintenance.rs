@@ -185,9 +185,12 @@ impl<T: 'static> Core<T> {
 
     /// Whoever walks over memtables lets this end before: nothing is left to do but soon after the opening.
     pub async fn sort_memtables(&self) {
-        let generations = self.memtables.borrow().all();
-        for generation in generations {
-            generation.sort().await;
+        loop {
+            let unsorted = self.memtables.borrow().oldest_unsorted();
+            match unsorted {
+                Some(generation) => generation.sort().await,
+                None => return,
+            }
         }
     }
 

@@ -83,9 +83,11 @@ impl Memtables {
         std::iter::once(&self.active).chain(self.sealed.iter().rev())
     }
 
-    /// Those that there are now, oldest first: in this order they go to tables.
-    pub fn all(&self) -> Vec<Rc<Generation>> {
-        self.sealed.iter().chain([&self.active]).cloned().collect()
+    /// Of those with keys that came from the log and wait to be sorted the one that goes to a table first.
+    pub fn oldest_unsorted(&self) -> Option<Rc<Generation>> {
+        let mut all = self.sealed.iter().chain([&self.active]);
+        let unsorted = |generation: &&Rc<Generation>| generation.table.borrow().is_unsorted();
+        all.find(unsorted).cloned()
     }
 
     pub fn oldest_sealed(&self) -> Option<&Rc<Generation>> {

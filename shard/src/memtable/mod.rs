@@ -122,6 +122,11 @@ impl Memtable {
         Some(self.arena.version(self.arena.head(found)).version)
     }
 
+    /// Keys that came from the log wait to be sorted.
+    pub fn is_unsorted(&self) -> bool {
+        self.order.is_waiting()
+    }
+
     /// Sorts some of the keys that came from the log, so that the next cursor need not; false when all are.
     pub fn sort_some(&mut self) -> bool {
         self.order.sort_waiting(&self.arena)

@@ -77,6 +77,10 @@ impl Order {
         }
     }
 
+    pub fn is_waiting(&self) -> bool {
+        self.waiting.sorted < self.waiting.keys.len()
+    }
+
     /// Sorts a piece of the keys that wait for it; false when none is left.
     pub fn sort_waiting(&mut self, arena: &Arena) -> bool {
         let Waiting { keys, sorted } = &mut self.waiting;
