@@ -48,8 +48,8 @@ pub fn history(arguments: &HistoryArgs) -> Result<Code, Fault> {
             table.row(vec![
                 one.metric.clone(),
                 one.labels[point.index].clone(),
-                format!("{:.4}", point.before),
-                format!("{:.4}", point.after),
+                page::amount(&one.metric, point.before),
+                page::amount(&one.metric, point.after),
                 match point.before {
                     0.0 => "from nothing".to_owned(),
                     before => format!("{:+.1} %", (point.after / before - 1.0) * 100.0),

@@ -195,8 +195,8 @@ fn plot(text: &mut String, series: &Series) {
     text.push_str("</svg>");
 }
 
-/// With the unit that the metric's name tells.
-fn amount(metric: &str, value: f64) -> String {
+/// With the unit that the metric's name tells, and digits enough for a change of one in a thousand to show.
+pub fn amount(metric: &str, value: f64) -> String {
     match metric {
         _ if metric.ends_with("_ns") => Span { ns: value as u64 }.to_string(),
         _ if metric.ends_with("_bytes") && value >= 1.0 => Size {
@@ -205,7 +205,9 @@ fn amount(metric: &str, value: f64) -> String {
         .to_string(),
         _ if value >= 1000.0 => format!("{value:.0}"),
         _ => {
-            let text = format!("{value:.4}");
+            let magnitude = value.abs().max(1e-9).log10().floor() as i32;
+            let decimals = (4 - magnitude).clamp(1, 9) as usize;
+            let text = format!("{value:.decimals$}");
             text.trim_end_matches('0').trim_end_matches('.').to_owned()
         }
     }
