@@ -50,9 +50,12 @@ impl Fio {
         ];
         options.extend(particular.iter().map(|&option| option.to_owned()));
         let report = self.call(&options)?;
+        if timed(&report, job.kind)["N"].as_u64() == Some(0) {
+            return Ok(None);
+        }
         let measured = parse(&report, job.kind)
             .ok_or_else(|| Fault::internal(format!("fio's report on {job:?} is not understood")))?;
-        Ok((measured.operations > 0).then_some(measured))
+        Ok(Some(measured))
     }
 
     fn call(&self, options: &[String]) -> Result<Value, Fault> {
@@ -89,27 +92,28 @@ impl Fio {
     }
 }
 
+/// What was timed, each from its submission, as ours.
+fn timed(report: &Value, kind: JobKind) -> &Value {
+    let job = &report["jobs"][0];
+    match kind {
+        JobKind::Read => &job["read"]["clat_ns"],
+        JobKind::DurableWrite => &job["write"]["clat_ns"],
+        JobKind::Sync => &job["sync"]["lat_ns"],
+    }
+}
+
 fn parse(report: &Value, kind: JobKind) -> Option<Measured> {
     let job = &report["jobs"][0];
-    let side = match kind {
-        JobKind::Read => &job["read"],
-        JobKind::DurableWrite => &job["write"],
-        JobKind::Sync => &job["sync"],
-    };
-    // Latency from submission, as ours; syncs carry their own histogram under another name.
-    let times = match kind {
-        JobKind::Sync => &side["lat_ns"]["percentile"],
-        JobKind::Read | JobKind::DurableWrite => &side["clat_ns"]["percentile"],
-    };
-    let operations = side["total_ios"].as_u64()?;
-    // One sync for each write.
     let per_s = match kind {
-        JobKind::Sync => job["write"]["iops"].as_f64()?,
-        JobKind::Read | JobKind::DurableWrite => side["iops"].as_f64()?,
+        JobKind::Read => &job["read"]["iops"],
+        // One sync for each write, and fio has the rate of the writes alone.
+        JobKind::DurableWrite | JobKind::Sync => &job["write"]["iops"],
     };
+    let (per_s, timed) = (per_s.as_f64()?, timed(report, kind));
+    let times = &timed["percentile"];
     let cpu_percent = job["usr_cpu"].as_f64()? + job["sys_cpu"].as_f64()?;
     Some(Measured {
-        operations,
+        operations: timed["N"].as_u64()?,
         per_s,
         p50_ns: times["50.000000"].as_u64()?,
         p99_ns: times["99.000000"].as_u64()?,
