@@ -1,10 +1,10 @@
-//! Fixed work for one shard on a simulated disk, and what it cost.
+//! Fixed work for one shard, or for a database of two on two hosts, on a simulated disk, and what it cost.
 //!
 //! Everything here repeats: keys and values come from counters, the disk from a seed, and a shard is a function of
-//! its calls and its disk's answers. So two runs of one binary count the same reads, writes, bytes and allocations,
+//! its calls and its disk's answers, as are hosts that one thread turns. So two runs of one binary count the same reads, writes, bytes and allocations,
 //! and a change of a count is a change of the code.
 //!
-//! A scenario prepares a shard, then does its work inside [`measured_part`]. All calls are made before, and nothing
+//! A scenario prepares its world, then does its work inside [`measured_part`]. All calls are made before, and nothing
 //! in between allocates but the engine and the simulated disk.
 //!
 //! The one who judges (`perf`) never links against the two sides that it compares: it starts a binary, which may be
@@ -12,9 +12,13 @@
 
 mod allocation;
 mod clocks;
+mod counts;
+mod hosts;
+mod ledger;
 mod on_device;
 mod outcome;
 mod scenario;
+mod through;
 mod world;
 
 pub use allocation::{Allocated, CountingAllocator, allocated};

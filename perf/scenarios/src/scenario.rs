@@ -5,7 +5,9 @@ use std::ops::Bound;
 use ringkeep_shard::{Call, Codec, Durability, Moment, ScanCall, ShardOptions};
 
 use crate::clocks::Clocks;
+use crate::hosts::Hosts;
 use crate::outcome::Outcome;
+use crate::through;
 use crate::world::{World, from};
 
 /// A named piece of work.
@@ -16,7 +18,15 @@ pub struct Scenario {
     pub operation: &'static str,
     /// Operations unless told otherwise: enough that one of a kind does not matter, few enough for Callgrind.
     pub ops: u64,
-    work: fn(u64, Clocks) -> World,
+    work: Work,
+}
+
+/// So many operations, in a world of its own.
+enum Work {
+    /// By one shard, whose calls are handed to it.
+    Shard(fn(u64, Clocks) -> World),
+    /// By a database, whose calls go from core to core.
+    Database(fn(u64, Clocks) -> Hosts),
 }
 
 impl Scenario {
@@ -27,7 +37,10 @@ impl Scenario {
 
     /// Does the work.
     pub fn run(&self, ops: u64, clocks: Clocks) -> Outcome {
-        (self.work)(ops, clocks).outcome(self.name, ops)
+        match self.work {
+            Work::Shard(work) => work(ops, clocks).outcome(self.name, ops),
+            Work::Database(work) => work(ops, clocks).outcome(self.name, ops),
+        }
     }
 }
 
@@ -37,81 +50,111 @@ pub const SCENARIOS: &[Scenario] = &[
         name: "put",
         operation: "a durable put by the only caller",
         ops: 2_000,
-        work: put,
+        work: Work::Shard(put),
     },
     Scenario {
         name: "put_shared",
         operation: "a durable put by one of 1000 callers at once",
         ops: 8_000,
-        work: put_shared,
+        work: Work::Shard(put_shared),
     },
     Scenario {
         name: "batch",
         operation: "a durable batch of 1000 puts",
         ops: 20,
-        work: batch,
+        work: Work::Shard(batch),
     },
     Scenario {
         name: "get_memtable",
         operation: "a get of a key that was just written",
         ops: 4_000,
-        work: get_memtable,
+        work: Work::Shard(get_memtable),
     },
     Scenario {
         name: "get_hit",
         operation: "a get of a key whose block is cached",
         ops: 4_000,
-        work: get_hit,
+        work: Work::Shard(get_hit),
     },
     Scenario {
         name: "get_cold",
         operation: "a get of a key whose block is on the device",
         ops: 2_000,
-        work: get_cold,
+        work: Work::Shard(get_cold),
     },
     Scenario {
         name: "get_miss",
         operation: "a get of a key that does not exist",
         ops: 4_000,
-        work: get_miss,
+        work: Work::Shard(get_miss),
     },
     Scenario {
         name: "scan",
         operation: "a cached scan of 100 records",
         ops: 200,
-        work: scan,
+        work: Work::Shard(scan),
     },
     Scenario {
         name: "flush",
         operation: "a record of a memtable written out",
         ops: 10_000,
-        work: flush,
+        work: Work::Shard(flush),
     },
     Scenario {
         name: "compaction",
         operation: "a record merged from one of four overlapping runs",
         ops: 20_000,
-        work: compaction,
+        work: Work::Shard(compaction),
     },
     Scenario {
         name: "overwrite",
         operation: "a buffered put over an aged set, with its flushes and merges",
         ops: 60_000,
-        work: overwrite,
+        work: Work::Shard(overwrite),
     },
     Scenario {
         name: "recovery",
         operation: "a record replayed from the log of a killed process",
         ops: 10_000,
-        work: recovery,
+        work: Work::Shard(recovery),
+    },
+    Scenario {
+        name: "put_through",
+        operation: "a durable put from another core",
+        ops: 1_000,
+        work: Work::Database(through::put),
+    },
+    Scenario {
+        name: "get_through",
+        operation: "a get from another core of a key that has no hot row",
+        ops: 2_000,
+        work: Work::Database(through::get),
+    },
+    Scenario {
+        name: "get_row",
+        operation: "a get of a hot row, which its caller reads by itself",
+        ops: 4_000,
+        work: Work::Database(through::get_row),
+    },
+    Scenario {
+        name: "multi_get_across",
+        operation: "a get of two keys on two shards",
+        ops: 1_000,
+        work: Work::Database(through::multi_get_across),
+    },
+    Scenario {
+        name: "batch_across",
+        operation: "a durable batch of two puts on two shards",
+        ops: 500,
+        work: Work::Database(through::batch_across),
     },
 ];
 
 const RECORDS: u64 = 10_000;
-const VALUE_BYTES: usize = 100;
+pub(crate) const VALUE_BYTES: usize = 100;
 
 /// Nothing is flushed or merged by itself.
-fn quiet() -> ShardOptions {
+pub(crate) fn quiet() -> ShardOptions {
     ShardOptions {
         memtable_bytes: 64 << 20,
         cache_bytes: 16 << 20,
@@ -127,7 +170,7 @@ fn quiet() -> ShardOptions {
 }
 
 /// Scattered over the key space, never twice the same: the multiplier is odd.
-fn key(number: u64) -> Vec<u8> {
+pub(crate) fn key(number: u64) -> Vec<u8> {
     let scattered = number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
     [b"key:".as_slice(), &scattered.to_be_bytes()].concat()
 }
@@ -138,7 +181,7 @@ fn absent_key(number: u64) -> Vec<u8> {
     key
 }
 
-fn value(number: u64) -> Vec<u8> {
+pub(crate) fn value(number: u64) -> Vec<u8> {
     let mut bytes = number.to_le_bytes().repeat(VALUE_BYTES.div_ceil(8));
     bytes.truncate(VALUE_BYTES);
     bytes

@@ -1,21 +1,21 @@
 //! One shard on a simulated disk, driven by hand.
 
-use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::path::Path;
 use std::sync::Arc;
 
-use ringkeep_io::{DiskCounters, Io, SimulatedDisk, SimulatedOptions};
+use ringkeep_io::{Io, SimulatedDisk, SimulatedOptions};
 use ringkeep_shard::{
     Call, CommitClock, Durability, Got, Identity, Op, Pins, Reply, Shard, ShardId, ShardOptions,
     ShardStats, Version,
 };
-use xxhash_rust::xxh3::Xxh3;
 
-use crate::allocation::{self, allocated};
+use crate::allocation::allocated;
 use crate::clocks::{Clocks, Times};
+use crate::counts::{Measured, Moment};
+use crate::ledger::Ledger;
 use crate::measured_part;
-use crate::outcome::{Outcome, Toolchain};
+use crate::outcome::Outcome;
 
 const SEED: u64 = 1;
 const FOLDER: &str = "/shard";
@@ -28,27 +28,8 @@ pub struct World {
     options: ShardOptions,
     shard: Option<Shard<u64>>,
     clock: Arc<CommitClock>,
-    /// Hash of everything asked.
-    asked: Xxh3,
-    /// Hash of everything answered.
-    answered: Xxh3,
-    /// Bytes of key and value of what exists.
-    live: BTreeMap<Vec<u8>, u64>,
+    ledger: Ledger,
     measured: Option<Measured>,
-}
-
-struct Measured {
-    counts: BTreeMap<String, u64>,
-    user_bytes: u64,
-    cpu_ns: u64,
-    wall_ns: u64,
-}
-
-/// All counters at one moment.
-struct Moment {
-    disk: DiskCounters,
-    allocated: allocation::Allocated,
-    stats: ShardStats,
 }
 
 impl World {
@@ -58,9 +39,7 @@ impl World {
         let io = Io::simulated(&disk);
         let mut world = World {
             clocks,
-            asked: Xxh3::new(),
-            answered: Xxh3::new(),
-            live: BTreeMap::new(),
+            ledger: Ledger::default(),
             measured: None,
             shard: None,
             clock: Arc::default(),
@@ -68,9 +47,8 @@ impl World {
             io,
             options,
         };
-        world
-            .asked
-            .update(format!("{:?}", world.options).as_bytes());
+        let options = format!("{:?}", world.options);
+        world.ledger.asks(options.as_bytes());
         let directory = world.io.directory(Path::new(FOLDER)).expect("a folder");
         Shard::<u64>::create(&world.io, &directory, &identity(), &world.options)
             .expect("a new shard");
@@ -155,6 +133,7 @@ impl World {
             disk: self.disk.counters(),
             allocated: allocated(),
             stats: ShardStats::default(),
+            messages: None,
         };
         let began = self.clocks.read();
         measured_part(&mut || self.open());
@@ -169,13 +148,10 @@ impl World {
             disk,
             allocated,
             stats: self.stats(),
+            messages: None,
         };
-        self.measured = Some(Measured {
-            counts: difference(before, &after),
-            user_bytes,
-            cpu_ns: ended.cpu_ns - began.cpu_ns,
-            wall_ns: ended.wall_ns - began.wall_ns,
-        });
+        let measured = Measured::between(before, &after, began, ended);
+        self.measured = Some(measured.writing(user_bytes));
     }
 
     fn moment(&mut self) -> Moment {
@@ -184,6 +160,7 @@ impl World {
             disk: self.disk.counters(),
             allocated: allocated(),
             stats,
+            messages: None,
         }
     }
 
@@ -211,16 +188,13 @@ impl World {
         for call in calls {
             match call {
                 Call::Write { ops, durability } => {
-                    self.asked
-                        .update(format!("write {durability:?}").as_bytes());
+                    self.ledger.asks(format!("write {durability:?}").as_bytes());
                     for op in ops {
-                        self.asked.update(op.key());
-                        self.asked.update(op.value().unwrap_or_default());
-                        self.live.insert(op.key().to_vec(), op.bytes() as u64);
+                        self.ledger.writes(op.key(), op.value().unwrap_or_default());
                     }
                 }
-                Call::Get { key, at: None, .. } => self.asked.update(key),
-                other => self.asked.update(format!("{other:?}").as_bytes()),
+                Call::Get { key, at: None, .. } => self.ledger.asks(key),
+                other => self.ledger.asks(format!("{other:?}").as_bytes()),
             }
         }
     }
@@ -231,38 +205,26 @@ impl World {
             match reply {
                 Reply::Failed(error) => panic!("call {token} failed: {error}"),
                 // Commit versions are the engine's own affair.
-                Reply::Written(_) => self.answered.update(b"written"),
-                Reply::Value(Got { found: false, .. }) => self.answered.update(b"nothing"),
-                Reply::Value(got) => self.answered.update(&got.value),
+                Reply::Written(_) => self.ledger.answers(b"written"),
+                Reply::Value(Got { found: false, .. }) => self.ledger.answers(b"nothing"),
+                Reply::Value(got) => self.ledger.answers(&got.value),
                 Reply::Page(page) => {
                     for (key, value) in &page.entries {
-                        self.answered.update(key);
-                        self.answered.update(value);
+                        self.ledger.answers(key);
+                        self.ledger.answers(value);
                     }
                 }
-                other => self.answered.update(format!("{other:?}").as_bytes()),
+                other => self.ledger.answers(format!("{other:?}").as_bytes()),
             }
         }
     }
 
     /// The end of a scenario.
     pub fn outcome(mut self, scenario: &str, ops: u64) -> Outcome {
-        let stats = self.stats();
-
-        let measured = self.measured.expect("a scenario measures something");
-        Outcome {
-            scenario: scenario.to_owned(),
-            workload: format!("{scenario}-{ops}-{:016x}", self.asked.digest()),
-            answers: format!("{:016x}", self.answered.digest()),
-            ops,
-            user_bytes: measured.user_bytes,
-            counts: measured.counts,
-            space_bytes: stats.table_bytes,
-            live_bytes: self.live.values().sum(),
-            cpu_ns: measured.cpu_ns,
-            wall_ns: measured.wall_ns,
-            toolchain: Toolchain::current(),
-        }
+        let space_bytes = self.stats().table_bytes;
+        let measured = self.measured.take();
+        let measured = measured.expect("a scenario measures something");
+        self.ledger.outcome(scenario, ops, measured, space_bytes)
     }
 }
 
@@ -321,28 +283,4 @@ fn drive(
             io.park(shard.next_deadline());
         }
     }
-}
-
-fn difference(before: &Moment, after: &Moment) -> BTreeMap<String, u64> {
-    let (disk, was) = (&after.disk, &before.disk);
-    let (stats, stats_were) = (&after.stats, &before.stats);
-    let mut counts = BTreeMap::new();
-    let mut count = |name: &str, after: u64, before: u64| {
-        counts.insert(name.to_owned(), after - before);
-    };
-    count("device_reads", disk.reads, was.reads);
-    count("device_read_bytes", disk.read_bytes, was.read_bytes);
-    count("device_writes", disk.writes, was.writes);
-    count("device_write_bytes", disk.write_bytes, was.write_bytes);
-    count("durable_writes", disk.durable_writes, was.durable_writes);
-    count("syncs", disk.syncs, was.syncs);
-    count("directory_syncs", disk.directory_syncs, was.directory_syncs);
-    count("log_frames", stats.log_frames, stats_were.log_frames);
-    count("commit_groups", stats.groups, stats_were.groups);
-    if allocation::is_counting() {
-        let (now, then) = (after.allocated, before.allocated);
-        count("allocations", now.calls, then.calls);
-        count("allocated_bytes", now.bytes, then.bytes);
-    }
-    counts
 }

@@ -22,7 +22,7 @@ fn a_run_repeats() {
         assert_eq!(once, again, "{}", scenario.name);
         // What is cached, or known to be absent, is told without any.
         let allocations = once.counts.get("allocations").copied();
-        let none = ["get_hit", "get_miss"].contains(&scenario.name);
+        let none = ["get_hit", "get_miss", "get_row"].contains(&scenario.name);
         assert_eq!(allocations == Some(0), none, "{}", scenario.name);
     }
 }
@@ -55,4 +55,21 @@ fn each_path_costs_what_it_is_known_to_cost() {
     let overwrite = run("overwrite");
     assert!(overwrite.space_bytes > overwrite.live_bytes);
     assert!(overwrite.counts["device_write_bytes"] > overwrite.user_bytes);
+}
+
+#[test]
+fn messages_are_those_of_the_protocol() {
+    for (name, each) in [
+        // There and back, and nobody is asked for what a reader finds by itself.
+        ("put_through", 2),
+        ("get_through", 2),
+        ("get_row", 0),
+        ("multi_get_across", 2 * 2),
+        // To the coordinator and back; between it and the other prepare, vote, outcome and receipt.
+        ("batch_across", 2 + 4),
+    ] {
+        let scenario = Scenario::named(name).expect("a scenario");
+        let outcome = scenario.run(100, Clocks::Stopped);
+        assert_eq!(outcome.counts["messages"], 100 * each, "{name}");
+    }
 }

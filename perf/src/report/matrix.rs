@@ -20,6 +20,7 @@ pub fn matrix(report: &Report) -> Table {
         ("device_write_bytes", "write B"),
         (WRITE_AMPLIFICATION, "write amp"),
         (SPACE_AMPLIFICATION, "space amp"),
+        ("messages", "messages"),
     ];
     let titles = ["per op"]
         .into_iter()
