@@ -2,7 +2,6 @@
 #![cfg(not(loom))]
 
 use std::hint::black_box;
-use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use routing::Routing;
@@ -23,11 +22,5 @@ fn shard(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group! {
-    name = benches;
-    config = Criterion::default()
-        .warm_up_time(Duration::from_millis(300))
-        .measurement_time(Duration::from_secs(1));
-    targets = shard
-}
+criterion_group!(benches, shard);
 criterion_main!(benches);

@@ -2,7 +2,6 @@
 #![cfg(not(loom))]
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use ringkeep::{Batch, Database, Direct, Isolation, Options, TransactionOptions};
@@ -77,11 +76,5 @@ fn commits(criterion: &mut Criterion) {
     std::fs::remove_dir_all(folder).unwrap();
 }
 
-criterion_group! {
-    name = benches;
-    config = Criterion::default()
-        .warm_up_time(Duration::from_millis(300))
-        .measurement_time(Duration::from_secs(2));
-    targets = commits
-}
+criterion_group!(benches, commits);
 criterion_main!(benches);

@@ -1,7 +1,5 @@
 //! Log append: a group of writes encoded, checksummed and sealed into a frame. The device is `perf device`'s.
 
-use std::time::Duration;
-
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use ringkeep_shard::{Op, bench::log_frame};
 
@@ -23,11 +21,5 @@ fn append(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group! {
-    name = benches;
-    config = Criterion::default()
-        .warm_up_time(Duration::from_millis(300))
-        .measurement_time(Duration::from_secs(1));
-    targets = append
-}
+criterion_group!(benches, append);
 criterion_main!(benches);

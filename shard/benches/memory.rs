@@ -1,7 +1,6 @@
 //! What happens to a record in memory: memtable writes and reads, and the merge of several sorted sources.
 
 use std::hint::black_box;
-use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use ringkeep_shard::bench::{Disk, Memtable, Table};
@@ -76,11 +75,5 @@ fn merging(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group! {
-    name = benches;
-    config = Criterion::default()
-        .warm_up_time(Duration::from_millis(300))
-        .measurement_time(Duration::from_secs(1));
-    targets = memtable, merging
-}
+criterion_group!(benches, memtable, merging);
 criterion_main!(benches);

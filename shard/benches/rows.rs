@@ -1,7 +1,6 @@
 //! The record cache: what a reader pays for a hot row, for a key that has none, and the shard for showing one.
 
 use std::hint::black_box;
-use std::time::Duration;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use ringkeep_shard::Rows;
@@ -54,11 +53,5 @@ fn rows(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group! {
-    name = benches;
-    config = Criterion::default()
-        .warm_up_time(Duration::from_millis(300))
-        .measurement_time(Duration::from_secs(1));
-    targets = rows
-}
+criterion_group!(benches, rows);
 criterion_main!(benches);

@@ -1,7 +1,6 @@
 //! What a table costs a read: its filter, a block that is cached, and a block that has just come from the device.
 
 use std::hint::black_box;
-use std::time::Duration;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use ringkeep_shard::bench::{Disk, Table};
@@ -50,11 +49,5 @@ fn block(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group! {
-    name = benches;
-    config = Criterion::default()
-        .warm_up_time(Duration::from_millis(300))
-        .measurement_time(Duration::from_secs(1));
-    targets = filter, block
-}
+criterion_group!(benches, filter, block);
 criterion_main!(benches);

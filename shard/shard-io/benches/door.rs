@@ -2,7 +2,6 @@
 //! kernel has cached, so that no device answers.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use ringkeep_io::{
@@ -77,11 +76,5 @@ fn reads(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group! {
-    name = benches;
-    config = Criterion::default()
-        .warm_up_time(Duration::from_millis(300))
-        .measurement_time(Duration::from_secs(1));
-    targets = reads
-}
+criterion_group!(benches, reads);
 criterion_main!(benches);
