@@ -1,10 +1,13 @@
 //! Several changes that happen together or not at all.
 
+use std::sync::Arc;
 use std::time::SystemTime;
 
-use ringkeep_shard::{Op, ShardId};
+use ringkeep_shard::keyspace::user_key;
+use ringkeep_shard::{Op, Pins, ShardId};
 
 use crate::expiry::{put_until, since_1970};
+use crate::keyspace::{Space, default_key};
 use crate::limits::{BATCH_BYTES_MAX, BATCH_OPS_MAX, KEY_BYTES_MAX, VALUE_BYTES_MAX};
 use crate::routing::Routing;
 use crate::{Error, Result};
@@ -17,11 +20,22 @@ use crate::{Error, Result};
 /// batch.put("account:1", "70").put("account:2", "30").delete("transfer:9");
 /// assert_eq!(batch.len(), 3);
 /// ```
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub struct Batch {
+    /// Of keys as they are stored.
     ops: Vec<Op>,
     bytes: usize,
+    /// The keyspaces that it changes, but for the default one.
+    spaces: Vec<Arc<Space>>,
 }
+
+impl PartialEq for Batch {
+    fn eq(&self, other: &Batch) -> bool {
+        self.ops == other.ops
+    }
+}
+
+impl Eq for Batch {}
 
 impl Batch {
     /// No changes.
@@ -31,7 +45,7 @@ impl Batch {
 
     /// Adds: store `value` under `key`.
     pub fn put(&mut self, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> &mut Batch {
-        self.push(put(key.as_ref(), value.as_ref()))
+        self.push(put(&default_key(key.as_ref()), value.as_ref()))
     }
 
     /// Adds: store `value` under `key` until `time`, as [`Database::put_until`](crate::Database::put_until).
@@ -42,12 +56,13 @@ impl Batch {
         time: SystemTime,
     ) -> &mut Batch {
         let until = since_1970(time);
-        self.push(put_until(key.as_ref(), value.as_ref(), until))
+        let stored = default_key(key.as_ref());
+        self.push(put_until(&stored, value.as_ref(), until))
     }
 
     /// Adds: remove `key`.
     pub fn delete(&mut self, key: impl AsRef<[u8]>) -> &mut Batch {
-        self.push(delete(key.as_ref()))
+        self.push(delete(&default_key(key.as_ref())))
     }
 
     /// How many changes.
@@ -68,6 +83,7 @@ impl Batch {
     /// Back to no changes.
     pub fn clear(&mut self) {
         self.ops.clear();
+        self.spaces.clear();
         self.bytes = 0;
     }
 
@@ -77,8 +93,20 @@ impl Batch {
         self
     }
 
+    /// It changes a keyspace.
+    pub(crate) fn touch(&mut self, space: &Arc<Space>) {
+        if !self.spaces.iter().any(|known| Arc::ptr_eq(known, space)) {
+            self.spaces.push(Arc::clone(space));
+        }
+    }
+
     /// Each shard's part, in the order in which the shards first occur.
-    pub(crate) fn split(self, routing: &Routing) -> Result<Vec<(ShardId, Vec<Op>)>> {
+    pub(crate) fn split(
+        self,
+        routing: &Routing,
+        pins: &Arc<Pins>,
+    ) -> Result<Vec<(ShardId, Vec<Op>)>> {
+        self.spaces.iter().try_for_each(|space| space.check(pins))?;
         let refuse = |error| Err(error);
         if self.bytes > BATCH_BYTES_MAX {
             return refuse(Error::BatchTooLarge {
@@ -134,9 +162,9 @@ pub(crate) fn delete(key: &[u8]) -> Op {
     Op::Delete { key: key.into() }
 }
 
-/// Refuses keys and values over the limits.
+/// Refuses stored keys and values over the limits.
 pub(crate) fn check(op: &Op) -> Result<()> {
-    check_key(op.key())?;
+    check_key(user_key(op.key()))?;
     check_value(op.value().unwrap_or_default())
 }
 

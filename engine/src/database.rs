@@ -8,6 +8,7 @@ use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use ringkeep_shard::keyspace::user_key;
 use ringkeep_shard::{
     Call, CommitClock, Durability, Moment, Op, Pins, Reply, ShardId, Version, Written,
 };
@@ -15,6 +16,7 @@ use ringkeep_shard::{
 use crate::batch::{check, check_key, check_value, delete, grouped};
 use crate::health::Samples;
 use crate::host::{Outcome, Post};
+use crate::keyspace::{Catalog, default_key, default_range};
 use crate::mailbox::Lost;
 use crate::open::{self, Opened};
 use crate::options::Options;
@@ -54,6 +56,7 @@ pub(crate) struct Inner {
     pub(crate) durability: Durability,
     /// What calls of `health` saw.
     pub(crate) samples: Samples,
+    pub(crate) catalog: Catalog,
     path: PathBuf,
     running: Running,
 }
@@ -94,6 +97,7 @@ impl Database {
         (opened, shards, running): (Opened, Shards, Running),
     ) -> Database {
         Database(Arc::new(Inner {
+            catalog: Catalog::new(Arc::clone(&opened.pins)),
             shards,
             pins: opened.pins,
             clock: opened.clock,
@@ -140,23 +144,18 @@ impl Database {
     /// # }
     /// ```
     pub fn get_into(&self, key: impl AsRef<[u8]>, value: &mut Vec<u8>) -> Result<bool> {
-        let key = key.as_ref();
-        if self.0.read_row(key, value)? {
+        let key = default_key(key.as_ref());
+        if self.0.read_row(&key, value)? {
             return Ok(true);
         }
-        let (shard, call) = self.0.get(key, None, value);
+        let (shard, call) = self.0.get(&key, None, value);
         let reply = self.0.shards.ask(shard, call)?;
         Ok(take_value(reply, value))
     }
 
     /// [`Database::get_into`] as a future. Dropped before its end, or failed, it leaves `value` empty.
     pub async fn get_into_async(&self, key: impl AsRef<[u8]>, value: &mut Vec<u8>) -> Result<bool> {
-        if self.0.read_row(key.as_ref(), value)? {
-            return Ok(true);
-        }
-        let (shard, call) = self.0.get(key.as_ref(), None, value);
-        let reply = self.0.shards.ask_async(shard, call).await?;
-        Ok(take_value(reply, value))
+        self.0.get_stored(&default_key(key.as_ref()), value).await
     }
 
     /// The values of several keys, in their order, all from the same instant.
@@ -172,7 +171,7 @@ impl Database {
         &self,
         keys: impl IntoIterator<Item = K>,
     ) -> impl Future<Output = Result<Vec<Option<Vec<u8>>>>> + Send {
-        let keys: Vec<Box<[u8]>> = keys.into_iter().map(|key| key.as_ref().into()).collect();
+        let keys = default_keys(keys);
         async move { self.0.multi_get(keys, None).await }
     }
 
@@ -280,7 +279,7 @@ impl Database {
 
     /// The entries of a range of keys, in order: `..`, `"a".."b"`, `"a"..`, and so on.
     pub fn scan(&self, range: impl KeyRange) -> Scan {
-        Scan::new(Arc::clone(&self.0), range.keys())
+        Scan::new(Arc::clone(&self.0), default_range(range.keys()))
     }
 
     /// The entries whose keys begin with `prefix`.
@@ -304,8 +303,10 @@ impl Database {
     }
 
     /// [`Database::compact`] as a future.
-    pub fn compact_async(&self) -> impl Future<Output = Result<()>> + Send {
-        self.0.on_all_shards(|| Call::Compact)
+    pub async fn compact_async(&self) -> Result<()> {
+        // Or what was dropped with its keyspace would stay. Where that is not known, all counts as there.
+        let _ = self.load_catalog().await;
+        self.0.on_all_shards(|| Call::Compact).await
     }
 
     /// Counters since the database was opened.
@@ -345,10 +346,20 @@ impl Database {
 }
 
 impl Inner {
+    /// The newest value under a key as it is stored.
+    pub(crate) async fn get_stored(&self, key: &[u8], value: &mut Vec<u8>) -> Result<bool> {
+        if self.read_row(key, value)? {
+            return Ok(true);
+        }
+        let (shard, call) = self.get(key, None, value);
+        let reply = self.shards.ask_async(shard, call).await?;
+        Ok(take_value(reply, value))
+    }
+
     /// Without asking anybody.
     fn read_row(&self, key: &[u8], value: &mut Vec<u8>) -> Result<bool> {
         value.clear();
-        check_key(key)?;
+        check_key(user_key(key))?;
         self.shards.read_row(key, value)
     }
 
@@ -372,12 +383,12 @@ impl Inner {
         check_key(key)?;
         // Before the copy: a value over the limit may be far over it.
         check_value(value)?;
-        Ok(self.one(desk::put(key, value), durability))
+        Ok(self.one(desk::put(&default_key(key), value), durability))
     }
 
     fn delete(&self, key: &[u8], durability: Durability) -> Result<(ShardId, Call)> {
         check_key(key)?;
-        Ok(self.one(vec![delete(key)], durability))
+        Ok(self.one(vec![delete(&default_key(key))], durability))
     }
 
     pub(crate) fn one(&self, ops: Vec<Op>, durability: Durability) -> (ShardId, Call) {
@@ -388,7 +399,7 @@ impl Inner {
 
     /// The call for a batch; nothing when it has no changes.
     fn write(&self, batch: Batch, durability: Durability) -> Result<Option<(ShardId, Call)>> {
-        let mut parts = batch.split(&self.shards.routing)?;
+        let mut parts = batch.split(&self.shards.routing, &self.pins)?;
         Ok(match parts.len() {
             0 => None,
             1 => parts
@@ -409,7 +420,7 @@ impl Inner {
         at: Option<Moment>,
     ) -> Result<Vec<Option<Vec<u8>>>> {
         self.shards.check_open()?;
-        keys.iter().try_for_each(|key| check_key(key))?;
+        keys.iter().try_for_each(|key| check_key(user_key(key)))?;
         let mut values = vec![None; keys.len()];
         let places: Vec<(usize, Box<[u8]>)> = keys.into_iter().enumerate().collect();
         let groups = grouped(&self.shards.routing, places, |(_, key)| key);
@@ -488,6 +499,12 @@ impl fmt::Debug for Database {
             .field("path", &self.0.path)
             .finish_non_exhaustive()
     }
+}
+
+/// Keys of the default keyspace as they are stored.
+pub(crate) fn default_keys<K: AsRef<[u8]>>(keys: impl IntoIterator<Item = K>) -> Vec<Box<[u8]>> {
+    let stored = |key: K| default_key(key.as_ref()).into();
+    keys.into_iter().map(stored).collect()
 }
 
 /// Puts the answer's value where it belongs; false when there is none.

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use ringkeep_io::IoError;
+use ringkeep_shard::keyspace::user_key;
 use ringkeep_shard::{ShardId, Version};
 
 /// The result of everything in this crate.
@@ -91,6 +92,31 @@ pub enum Error {
     Counter {
         /// Its key.
         key: Vec<u8>,
+        /// Why not.
+        detail: String,
+    },
+    /// There is no keyspace of this name.
+    NoKeyspace {
+        /// Which was asked for.
+        name: String,
+    },
+    /// There is a keyspace of this name already.
+    KeyspaceExists {
+        /// Which.
+        name: String,
+    },
+    /// The keyspace of this handle was dropped, or may have been.
+    KeyspaceDropped {
+        /// Its name.
+        name: String,
+    },
+    /// The keyspace of this handle is another database's.
+    ForeignKeyspace {
+        /// Its name.
+        name: String,
+    },
+    /// The list of keyspaces cannot be read.
+    Catalog {
         /// Why not.
         detail: String,
     },
@@ -260,7 +286,9 @@ impl Error {
 pub(crate) fn of_shard(shard: ShardId, error: ringkeep_shard::Error) -> Error {
     match error {
         ringkeep_shard::Error::Closed => Error::Closed,
-        ringkeep_shard::Error::Conflict { key } => Error::Conflict { key: key.into() },
+        ringkeep_shard::Error::Conflict { key } => Error::Conflict {
+            key: user_key(&key).into(),
+        },
         error => Error::Shard { shard, error },
     }
 }
@@ -316,6 +344,26 @@ impl fmt::Display for Error {
                 time.duration_since(SystemTime::UNIX_EPOCH)
                     .unwrap_or_default()
                     .as_secs()
+            ),
+            Error::NoKeyspace { name } => write!(
+                f,
+                "there is no keyspace {name:?}: make it with `create_keyspace`, or look at `keyspaces`"
+            ),
+            Error::KeyspaceExists { name } => write!(
+                f,
+                "there is a keyspace {name:?} already: open it with `keyspace`, or drop it first"
+            ),
+            Error::KeyspaceDropped { name } => write!(
+                f,
+                "the keyspace {name:?} was dropped: one of the same name that was made since needs a handle of its own"
+            ),
+            Error::ForeignKeyspace { name } => write!(
+                f,
+                "the keyspace {name:?} belongs to another database, or to an earlier opening of this one: ask this one for it"
+            ),
+            Error::Catalog { detail } => write!(
+                f,
+                "the list of keyspaces cannot be read ({detail}): open the database with the matching release"
             ),
             Error::Conflict { key } => write!(
                 f,

@@ -8,6 +8,7 @@ use ringkeep_shard::{Op, Version};
 
 use crate::batch::{self, check_key, check_value};
 use crate::database::{Inner, written};
+use crate::keyspace::default_key;
 use crate::{Database, Result};
 
 impl Database {
@@ -104,11 +105,11 @@ impl Inner {
     fn op_until(&self, key: &[u8], value: &[u8], until: u64) -> Result<Op> {
         check_key(key)?;
         check_value(value)?;
-        Ok(put_until(key, value, until))
+        Ok(put_until(&default_key(key), value, until))
     }
 }
 
-/// A value that ends beyond all times that can be stored does not.
+/// Of a stored key. A value that ends beyond all times that can be stored does not.
 pub(crate) fn put_until(key: &[u8], value: &[u8], until: u64) -> Op {
     if until >= UNTIL_MAX {
         return batch::put(key, value);

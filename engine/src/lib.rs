@@ -33,6 +33,7 @@ mod database;
 
 mod batch;
 mod expiry;
+mod keyspace;
 mod on_shard;
 mod past;
 mod scan;
@@ -71,6 +72,7 @@ pub use batch::Batch;
 pub use database::Database;
 pub use error::{Error, Result};
 pub use health::{Condition, Finding, Forecast, Health};
+pub use keyspace::{Keyspace, KeyspaceOptions};
 pub use on_shard::OnShard;
 pub use options::Options;
 pub use past::{Changed, Diff, Holder, Kept, Reason};

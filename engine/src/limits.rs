@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
-pub use ringkeep_shard::limits::{BATCH_BYTES_MAX, KEY_BYTES_MAX, SHARDS_MAX, VALUE_BYTES_MAX};
+pub use ringkeep_shard::limits::{BATCH_BYTES_MAX, SHARDS_MAX, VALUE_BYTES_MAX};
+
+/// A key's, in every keyspace: what stands in front of it where it is stored is not counted.
+pub const KEY_BYTES_MAX: usize =
+    ringkeep_shard::limits::KEY_BYTES_MAX - ringkeep_shard::keyspace::PREFIX_BYTES_MAX;
 
 /// Changes in one batch: what a shard's log accepts as one record.
 pub(crate) const BATCH_OPS_MAX: usize = ringkeep_shard::limits::BATCH_OPS_MAX;

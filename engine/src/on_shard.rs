@@ -6,6 +6,7 @@ use std::task::Poll;
 
 use crate::batch::check_key;
 use crate::host::{Outcome, Ran, Running, Start};
+use crate::keyspace::default_key;
 use crate::{Database, Error, Result, desk};
 
 /// The database as seen from the thread of a shard. Calls about keys of this thread's shards cross no thread; all
@@ -13,6 +14,7 @@ use crate::{Database, Error, Result, desk};
 #[derive(Debug)]
 pub struct OnShard {
     database: Database,
+    /// As it is stored.
     key: Box<[u8]>,
 }
 
@@ -20,7 +22,7 @@ impl OnShard {
     /// Whether another key is on the same shard.
     pub fn has(&self, key: impl AsRef<[u8]>) -> bool {
         let routing = &self.database.inner().shards.routing;
-        routing.shard(key.as_ref()) == routing.shard(&self.key)
+        routing.shard(&default_key(key.as_ref())) == routing.shard(&self.key)
     }
 
     /// Lets everybody else have a turn. Code that goes on for longer than 100 us without waiting for anything
@@ -91,7 +93,7 @@ impl Database {
         let checked = check_key(key.as_ref());
         let on_shard = OnShard {
             database: self.clone(),
-            key: key.as_ref().into(),
+            key: default_key(key.as_ref()).into(),
         };
         async move {
             checked?;

@@ -92,13 +92,7 @@ impl Database {
     /// ```
     pub fn diff(&self, before: &Snapshot, after: &Snapshot, range: impl KeyRange) -> Diff {
         let keys = range.keys();
-        Diff {
-            before: before.scan(keys.clone()),
-            after: after.scan(keys),
-            next_before: None,
-            next_after: None,
-            ended: false,
-        }
+        Diff::new(before.scan(keys.clone()), after.scan(keys))
     }
 
     /// What keeps the past, and about how many bytes of tables each keeps that could else be dropped.
@@ -213,6 +207,16 @@ pub struct Diff {
 }
 
 impl Diff {
+    pub(crate) fn new(before: Scan, after: Scan) -> Diff {
+        Diff {
+            before,
+            after,
+            next_before: None,
+            next_after: None,
+            ended: false,
+        }
+    }
+
     /// The next difference, as a future; nothing at the end and after an error.
     pub async fn next_async(&mut self) -> Option<Result<Changed>> {
         if self.ended {

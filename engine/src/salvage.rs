@@ -232,7 +232,7 @@ fn any_identity(io: &Io, top: &Directory, path: &Path) -> Result<Option<Identity
 fn write(db: &Database, batch: Batch) -> Result<()> {
     let shards = &db.inner().shards;
     let durability = Durability::Buffered;
-    for (shard, ops) in batch.split(&shards.routing)? {
+    for (shard, ops) in batch.split(&shards.routing, &db.inner().pins)? {
         shards.ask(shard, Call::Write { ops, durability })?;
     }
     Ok(())

@@ -8,7 +8,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use ringkeep_shard::{Pin, Version};
 
 use crate::batch::check_key;
-use crate::database::{Inner, take_value};
+use crate::database::{Inner, default_keys, take_value};
+use crate::keyspace::{default_key, default_range};
 use crate::scan::{KeyRange, Keys, Scan};
 use crate::{Result, desk};
 
@@ -63,9 +64,8 @@ impl Snapshot {
     pub fn get(&self, key: impl AsRef<[u8]>) -> Result<Option<Vec<u8>>> {
         check_key(key.as_ref())?;
         let mut value = Vec::new();
-        let (shard, call) = self
-            .inner
-            .get(key.as_ref(), Some(self.pin.moment()), &mut value);
+        let (key, at) = (default_key(key.as_ref()), Some(self.pin.moment()));
+        let (shard, call) = self.inner.get(&key, at, &mut value);
         let reply = self.inner.shards.ask(shard, call)?;
         Ok(take_value(reply, &mut value).then_some(value))
     }
@@ -73,10 +73,13 @@ impl Snapshot {
     /// [`Snapshot::get`] as a future.
     pub async fn get_async(&self, key: impl AsRef<[u8]>) -> Result<Option<Vec<u8>>> {
         check_key(key.as_ref())?;
+        self.get_stored(&default_key(key.as_ref())).await
+    }
+
+    pub(crate) async fn get_stored(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
         let mut value = Vec::new();
-        let (shard, call) = self
-            .inner
-            .get(key.as_ref(), Some(self.pin.moment()), &mut value);
+        let at = Some(self.pin.moment());
+        let (shard, call) = self.inner.get(key, at, &mut value);
         let reply = self.inner.shards.ask_async(shard, call).await?;
         Ok(take_value(reply, &mut value).then_some(value))
     }
@@ -94,13 +97,23 @@ impl Snapshot {
         &self,
         keys: impl IntoIterator<Item = K>,
     ) -> impl Future<Output = Result<Vec<Option<Vec<u8>>>>> + Send {
-        let keys: Vec<Box<[u8]>> = keys.into_iter().map(|key| key.as_ref().into()).collect();
-        async move { self.inner.multi_get(keys, Some(self.pin.moment())).await }
+        self.multi_get_stored(default_keys(keys))
+    }
+
+    pub(crate) async fn multi_get_stored(
+        &self,
+        keys: Vec<Box<[u8]>>,
+    ) -> Result<Vec<Option<Vec<u8>>>> {
+        self.inner.multi_get(keys, Some(self.pin.moment())).await
     }
 
     /// The entries of a range of keys, as [`Database::scan`](crate::Database::scan).
     pub fn scan(&self, range: impl KeyRange) -> Scan {
-        Scan::at(Arc::clone(&self.inner), range.keys(), Arc::clone(&self.pin))
+        self.scan_stored(default_range(range.keys()))
+    }
+
+    pub(crate) fn scan_stored(&self, keys: Keys) -> Scan {
+        Scan::at(Arc::clone(&self.inner), keys, Arc::clone(&self.pin))
     }
 
     /// The entries whose keys began with `prefix`.

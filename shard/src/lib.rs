@@ -7,6 +7,7 @@
 
 pub mod call;
 pub mod error;
+pub mod keyspace;
 pub mod limits;
 mod shard;
 pub mod stats;

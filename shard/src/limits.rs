@@ -1,8 +1,11 @@
 //! Every maximum of the storage format, with its reason. The engine checks the first three before a
 //! call leaves the caller's thread; decoders check all of them before they allocate.
 
-/// A key takes part in every block, index and comparison: it has to stay small beside a block.
-pub const KEY_BYTES_MAX: usize = 4096;
+use crate::keyspace::PREFIX_BYTES_MAX;
+
+/// A key takes part in every block, index and comparison: it has to stay small beside a block. What stands in front of
+/// it for its keyspace is counted.
+pub const KEY_BYTES_MAX: usize = 4096 + PREFIX_BYTES_MAX;
 
 /// A value is copied whole into a commit group and into a reply.
 pub const VALUE_BYTES_MAX: usize = 64 << 20;

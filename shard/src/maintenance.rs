@@ -200,8 +200,8 @@ impl<T: 'static> Core<T> {
         self.now();
         self.compaction.pace.begin_flush(generation.bytes() as u64);
         let last = self.tables.borrow().runs.is_empty();
-        self.write_run(MergeCursor::needed(sources, self.pins.let_go(), last))
-            .await
+        let merge = MergeCursor::needed(sources, self.pins.let_go(), last);
+        self.write_run(merge.among(self.pins.living())).await
     }
 
     /// Writes what a merge gives as one run; gives the space back when that fails.

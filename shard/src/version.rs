@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use ringkeep_io::planted::{Defect, planted};
 
+use crate::keyspace::Living;
 use crate::timeline::{MOMENTS_MAX, Moment, Timeline};
 
 /// Between moments of the timeline where the window is a number of versions.
@@ -107,6 +108,7 @@ pub struct Pins {
     /// seen to have ended must not be there again.
     latest: AtomicU64,
     machine: fn() -> u64,
+    living: Mutex<Arc<Living>>,
 }
 
 #[derive(Debug, Default)]
@@ -134,6 +136,7 @@ impl Pins {
             timeline: Timeline::default(),
             latest: AtomicU64::new(0),
             machine: || 0,
+            living: Mutex::default(),
         })
     }
 
@@ -218,6 +221,16 @@ impl Pins {
         held.gone = held.gone.max(needs.watermark);
         held.ended_by = held.ended_by.max(needs.ended_by);
         needs
+    }
+
+    /// Which keyspaces are there from here on; no call to any other one is let in any more.
+    pub fn set_living(&self, living: Living) {
+        *self.living.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(living);
+    }
+
+    /// Merges drop the keys of all other keyspaces.
+    pub(crate) fn living(&self) -> Arc<Living> {
+        Arc::clone(&self.living.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// What has to be kept at the moment.

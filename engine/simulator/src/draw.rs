@@ -2,8 +2,10 @@
 //! can be done, so that rare things are common in some of them (swarm testing).
 
 use crate::content;
-use crate::model::LISTS;
-use crate::plan::{Action, End, Fault, Leaves, Life, Plan, Promise, Setting, Step, Transact};
+use crate::model::{LISTS, SPACE_KEYS, SPACES};
+use crate::plan::{
+    Action, End, Fault, Leaves, Life, Plan, Promise, Setting, SpaceAction, Step, Transact,
+};
 use crate::random::Random;
 
 /// The plan of a seed.
@@ -84,6 +86,7 @@ enum Kind {
     MultiGet,
     Scan,
     AsOf,
+    Space,
     Pin,
     ReadPinned,
     Flush,
@@ -129,6 +132,7 @@ impl Swarm {
         maybe(Kind::MultiGet, 50, 10);
         maybe(Kind::Scan, 40, 5);
         maybe(Kind::AsOf, 50, 6);
+        maybe(Kind::Space, 50, 30);
         maybe(Kind::Pin, 50, 6);
         maybe(Kind::ReadPinned, 50, 4);
         maybe(Kind::Flush, 50, 6);
@@ -267,6 +271,19 @@ impl Swarm {
                 let furthest = 1 << random.below(10);
                 let back = random.below(furthest);
                 step(Action::AsOf { back, reverse });
+            }
+            Kind::Space => {
+                let space = random.below(u64::from(SPACES)) as u32;
+                let action = match random.below(10) {
+                    0 | 1 => SpaceAction::Make,
+                    2 => SpaceAction::Drop,
+                    3 | 4 => SpaceAction::Read { reverse },
+                    _ => SpaceAction::Put(
+                        random.below(u64::from(SPACE_KEYS)) as u32,
+                        random.below(600) as u32,
+                    ),
+                };
+                step(Action::Space { space, action });
             }
             Kind::Pin => step(Action::Pin),
             Kind::ReadPinned => step(Action::ReadPinned { reverse }),

@@ -86,6 +86,8 @@ pub enum Action {
         think: u8,
         serializable: bool,
     },
+    /// Something with a named keyspace.
+    Space { space: u32, action: SpaceAction },
     /// Reads everything as it was so many versions ago.
     AsOf { back: u64, reverse: bool },
     /// Makes a scan of everything and keeps it.
@@ -139,6 +141,22 @@ pub struct Transact {
     pub think: u8,
     pub serializable: bool,
     pub promise: Promise,
+}
+
+/// What is done with a named keyspace.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub enum SpaceAction {
+    /// It is made.
+    Make,
+    /// It is dropped.
+    Drop,
+    /// One key: bytes of its value.
+    Put(u32, u32),
+    /// All of it.
+    Read {
+        /// From its end.
+        reverse: bool,
+    },
 }
 
 /// When a write may be acknowledged.

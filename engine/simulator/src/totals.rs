@@ -56,6 +56,8 @@ totals! {
     conflicts: "transactions in conflict",
     /// Values read and compared.
     reads: "values read",
+    /// Keyspaces made, dropped, written and read.
+    spaces: "calls to keyspaces",
     /// Scans compared.
     scans: "scans at a version",
     /// Of these, of the past.

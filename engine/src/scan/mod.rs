@@ -13,9 +13,11 @@ use std::iter::FusedIterator;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
+use ringkeep_shard::keyspace::user_key;
 use ringkeep_shard::{Entry, Moment, Pin};
 
 use crate::database::Inner;
+use crate::keyspace::Space;
 use crate::limits::{SCAN_BYTES, SCAN_PAGE_BYTES, SCAN_PAGE_BYTES_MIN};
 use crate::shards::Shards;
 use crate::{Result, desk};
@@ -34,6 +36,8 @@ pub struct Scan {
     stage: Stage,
     /// Released at the end, so that a finished scan that nobody drops holds no old version back.
     pin: Option<Arc<Pin>>,
+    /// Of a keyspace that may be dropped meanwhile; merges do not ask who reads it then.
+    space: Option<Arc<Space>>,
 }
 
 enum Stage {
@@ -77,7 +81,14 @@ impl Scan {
             keys,
             stage: Stage::New,
             pin: Some(pin),
+            space: None,
         }
+    }
+
+    /// For as long as that keyspace is there.
+    pub(crate) fn of(mut self, space: &Arc<Space>) -> Scan {
+        self.space = Some(Arc::clone(space));
+        self
     }
 
     pub(crate) fn moment(&self) -> Moment {
@@ -117,7 +128,17 @@ impl Scan {
         poll_fn(|context| self.poll_next(context)).await
     }
 
+    /// The same with the key as it is stored.
+    pub(crate) async fn next_stored_async(&mut self) -> Option<Result<KeyValue>> {
+        poll_fn(|context| self.poll_stored(context)).await
+    }
+
     fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<KeyValue>>> {
+        let next = ready!(self.poll_stored(context));
+        Poll::Ready(next.map(|next| next.map(|(key, value)| (user_part(key), value))))
+    }
+
+    fn poll_stored(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<KeyValue>>> {
         let merge = match &mut self.stage {
             Stage::Merging(merge) => merge,
             Stage::Ended => return Poll::Ready(None),
@@ -128,10 +149,15 @@ impl Scan {
                 }
                 let merge = Merge::new(&self.keys, self.reading, &self.inner.shards);
                 self.stage = Stage::Merging(merge);
-                return self.poll_next(context);
+                return self.poll_stored(context);
             }
         };
-        let next = ready!(merge.poll(&self.inner.shards, context)).transpose();
+        let mut next = ready!(merge.poll(&self.inner.shards, context)).transpose();
+        if let Some(space) = &self.space
+            && let Err(error) = space.check(&self.inner.pins)
+        {
+            next = Some(Err(error));
+        }
         if !matches!(next, Some(Ok(_))) {
             self.end();
         }
@@ -142,6 +168,15 @@ impl Scan {
         self.stage = Stage::Ended;
         self.pin = None;
     }
+}
+
+/// Takes off what stands in front of the user's own bytes.
+pub(crate) fn user_part(mut stored: Vec<u8>) -> Vec<u8> {
+    let prefix = stored.len() - user_key(&stored).len();
+    if prefix > 0 {
+        stored.drain(..prefix);
+    }
+    stored
 }
 
 impl Merge {

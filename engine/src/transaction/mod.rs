@@ -18,18 +18,21 @@ mod writes;
 
 use std::fmt;
 use std::future::Future;
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use ringkeep_shard::{Call, Durability, Moment, Op, Part, ShardId, Transact, Version};
 
 use crate::batch::{check_key, check_value, grouped};
-use crate::database::written;
+use crate::database::{default_keys, written};
 use crate::expiry::since_1970;
+use crate::keyspace::{Space, default_key, default_range};
 use crate::limits::{BATCH_BYTES_MAX, BATCH_OPS_MAX, TRANSACTION_AGE_MAX, TRANSACTION_ATTEMPTS};
-use crate::scan::KeyRange;
+use crate::scan::{KeyRange, Keys};
 use crate::{Database, Error, Result, Snapshot, desk};
 use reads::ReadSet;
 pub use scan::TransactionScan;
+pub(crate) use update::Next;
 use writes::{Own, Writes};
 
 /// What transactions that run at the same time may do to each other.
@@ -109,6 +112,8 @@ pub struct Transaction {
     write_bytes: usize,
     /// Of a serializable one.
     reads: Option<ReadSet>,
+    /// The keyspaces that it has read or changed, but for the default one.
+    spaces: Vec<Arc<Space>>,
 }
 
 impl Database {
@@ -129,6 +134,7 @@ impl Database {
             writes: Writes::new(),
             write_bytes: 0,
             reads: serializable.then(ReadSet::default),
+            spaces: Vec::new(),
         })
     }
 }
@@ -149,16 +155,21 @@ impl Transaction {
         &mut self,
         key: impl AsRef<[u8]>,
     ) -> impl Future<Output = Result<Option<Vec<u8>>>> + Send {
-        let key: Box<[u8]> = key.as_ref().into();
+        let user: Box<[u8]> = key.as_ref().into();
         async move {
-            self.check()?;
-            if let Some(own) = self.writes.get(&key) {
-                return Ok(own.seen(self.moment().millis).map(<[u8]>::to_vec));
-            }
-            let value = self.snapshot.get_async(&key).await?;
-            self.note(key)?;
-            Ok(value)
+            check_key(&user)?;
+            self.get_stored(default_key(&user).into()).await
         }
+    }
+
+    pub(crate) async fn get_stored(&mut self, key: Box<[u8]>) -> Result<Option<Vec<u8>>> {
+        self.check()?;
+        if let Some(own) = self.writes.get(&key) {
+            return Ok(own.seen(self.moment().millis).map(<[u8]>::to_vec));
+        }
+        let value = self.snapshot.get_stored(&key).await?;
+        self.note(key)?;
+        Ok(value)
     }
 
     /// The values of several keys, in their order.
@@ -174,10 +185,10 @@ impl Transaction {
         &mut self,
         keys: impl IntoIterator<Item = K>,
     ) -> impl Future<Output = Result<Vec<Option<Vec<u8>>>>> + Send {
-        let keys: Vec<Box<[u8]>> = keys.into_iter().map(|key| key.as_ref().into()).collect();
+        let keys = default_keys(keys);
         async move {
             self.check()?;
-            let mut values = self.snapshot.multi_get_async(&keys).await?;
+            let mut values = self.snapshot.multi_get_stored(keys.clone()).await?;
             for (key, value) in keys.into_iter().zip(&mut values) {
                 match self.writes.get(&key) {
                     Some(own) => *value = own.seen(self.moment().millis).map(<[u8]>::to_vec),
@@ -190,9 +201,19 @@ impl Transaction {
 
     /// The entries of a range of keys, in order, with this transaction's changes in it.
     pub fn scan(&mut self, range: impl KeyRange) -> Result<TransactionScan<'_>> {
+        self.scan_stored(default_range(range.keys()), None)
+    }
+
+    pub(crate) fn scan_stored(
+        &mut self,
+        keys: Keys,
+        space: Option<&Arc<Space>>,
+    ) -> Result<TransactionScan<'_>> {
         self.check()?;
-        let keys = range.keys();
-        let scan = self.snapshot.scan(keys.clone());
+        let mut scan = self.snapshot.scan_stored(keys.clone());
+        if let Some(space) = space {
+            scan = scan.of(space);
+        }
         Ok(TransactionScan::new(
             scan,
             keys,
@@ -204,7 +225,7 @@ impl Transaction {
 
     /// The entries whose keys begin with `prefix`.
     pub fn scan_prefix(&mut self, prefix: impl AsRef<[u8]>) -> Result<TransactionScan<'_>> {
-        self.scan(crate::Keys::prefix(prefix))
+        self.scan(Keys::prefix(prefix))
     }
 
     /// Stores a value at the commit.
@@ -212,7 +233,7 @@ impl Transaction {
         let (key, value) = (key.as_ref(), value.as_ref());
         check_key(key)?;
         check_value(value)?;
-        self.write(key, Some(value), u64::MAX)
+        self.write(&default_key(key), Some(value), u64::MAX)
     }
 
     /// Stores a value at the commit that is there until `time`, as [`Database::put_until`]. The transaction itself judges
@@ -226,13 +247,13 @@ impl Transaction {
         let (key, value) = (key.as_ref(), value.as_ref());
         check_key(key)?;
         check_value(value)?;
-        self.write(key, Some(value), since_1970(time))
+        self.write(&default_key(key), Some(value), since_1970(time))
     }
 
     /// Removes a key, there or not, at the commit.
     pub fn delete(&mut self, key: impl AsRef<[u8]>) -> Result<()> {
         check_key(key.as_ref())?;
-        self.write(key.as_ref(), None, u64::MAX)
+        self.write(&default_key(key.as_ref()), None, u64::MAX)
     }
 
     /// Forgets all changes so far.
@@ -253,6 +274,8 @@ impl Transaction {
         self.check_size(0, 0)?;
         let inner = &self.snapshot.inner;
         inner.shards.check_open()?;
+        let mut spaces = self.spaces.iter();
+        spaces.try_for_each(|space| space.check(&inner.pins))?;
         if self.writes.is_empty() {
             return Ok(self.version());
         }
@@ -266,11 +289,21 @@ impl Transaction {
         inner.shards.ask_async(coordinator, call).await.map(written)
     }
 
+    /// It has to do with a keyspace, which must still be there at the commit.
+    pub(crate) fn touch(&mut self, space: &Arc<Space>) -> Result<()> {
+        space.check(&self.snapshot.inner.pins)?;
+        if !self.spaces.iter().any(|known| Arc::ptr_eq(known, space)) {
+            self.spaces.push(Arc::clone(space));
+        }
+        Ok(())
+    }
+
     pub(crate) fn moment(&self) -> Moment {
         self.snapshot.pin.moment()
     }
 
-    fn write(&mut self, key: &[u8], value: Option<&[u8]>, until: u64) -> Result<()> {
+    /// Of a key as it is stored.
+    pub(crate) fn write(&mut self, key: &[u8], value: Option<&[u8]>, until: u64) -> Result<()> {
         self.check()?;
         let bytes = |value: Option<&[u8]>| key.len() + value.map_or(0, <[u8]>::len);
         let before = self.writes.get(key);

@@ -10,7 +10,7 @@ use ringkeep_shard::Span;
 
 use super::reads::ReadSet;
 use super::writes::{Own, Writes};
-use crate::scan::{KeyValue, Keys, Scan};
+use crate::scan::{KeyValue, Keys, Scan, user_part};
 use crate::{Result, desk};
 
 /// Entries in the order of their keys: those of the snapshot, as the transaction has changed them. An iterator
@@ -87,7 +87,7 @@ impl<'t> TransactionScan<'t> {
         }
         loop {
             if self.next_seen.is_none() {
-                match self.scan.next_async().await {
+                match self.scan.next_stored_async().await {
                     Some(Ok(entry)) => self.next_seen = Some(entry),
                     Some(Err(error)) => {
                         self.stage = Stage::Ended;
@@ -130,11 +130,11 @@ impl<'t> TransactionScan<'t> {
         }
     }
 
-    fn pass(&mut self, entry: KeyValue) -> KeyValue {
+    fn pass(&mut self, (key, value): KeyValue) -> KeyValue {
         if self.reads.is_some() {
-            self.stage = Stage::Passed(entry.0.as_slice().into());
+            self.stage = Stage::Passed(key.as_slice().into());
         }
-        entry
+        (user_part(key), value)
     }
 
     /// What has been seen of the range.

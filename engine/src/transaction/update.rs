@@ -2,12 +2,16 @@
 
 use std::future::Future;
 
+use ringkeep_shard::Durability;
+use ringkeep_shard::keyspace::user_key;
+
 use super::TransactionOptions;
-use crate::batch::check_key;
+use crate::batch::{check_key, check_value};
+use crate::keyspace::default_key;
 use crate::{Database, Error, Result, desk};
 
 /// What becomes of a key.
-enum Next {
+pub(crate) enum Next {
     Unchanged,
     Put(Vec<u8>),
     Removed,
@@ -44,9 +48,18 @@ impl Database {
     pub fn update_async(
         &self,
         key: impl AsRef<[u8]>,
+        change: impl FnMut(Option<&[u8]>) -> Option<Vec<u8>> + Send,
+    ) -> impl Future<Output = Result<Option<Vec<u8>>>> + Send {
+        self.update_stored(stored(key.as_ref()), never, change)
+    }
+
+    pub(crate) fn update_stored(
+        &self,
+        key: Result<Vec<u8>>,
+        until: impl Fn() -> u64 + Send,
         mut change: impl FnMut(Option<&[u8]>) -> Option<Vec<u8>> + Send,
     ) -> impl Future<Output = Result<Option<Vec<u8>>>> + Send {
-        self.step(key.as_ref().into(), move |old| {
+        self.step(key, until, None, move |old| {
             let new = change(old);
             let next = match &new {
                 Some(new) => Next::Put(new.clone()),
@@ -74,16 +87,18 @@ impl Database {
         expected: Option<&[u8]>,
         new: Option<&[u8]>,
     ) -> impl Future<Output = Result<bool>> + Send {
-        self.swap(key.as_ref(), expected.map(Box::from), new.map(Box::from))
+        let (expected, new) = (expected.map(Box::from), new.map(Box::from));
+        self.swap(stored(key.as_ref()), never, expected, new)
     }
 
-    fn swap(
+    pub(crate) fn swap(
         &self,
-        key: &[u8],
+        key: Result<Vec<u8>>,
+        until: impl Fn() -> u64 + Send,
         expected: Option<Box<[u8]>>,
         new: Option<Box<[u8]>>,
-    ) -> impl Future<Output = Result<bool>> + Send + use<'_> {
-        self.step(key.into(), move |old| {
+    ) -> impl Future<Output = Result<bool>> + Send {
+        self.step(key, until, None, move |old| {
             if old != expected.as_deref() {
                 return Ok((Next::Unchanged, false));
             }
@@ -106,7 +121,8 @@ impl Database {
         key: impl AsRef<[u8]>,
         value: impl AsRef<[u8]>,
     ) -> impl Future<Output = Result<bool>> + Send {
-        self.swap(key.as_ref(), None, Some(value.as_ref().into()))
+        let new = Some(value.as_ref().into());
+        self.swap(stored(key.as_ref()), never, None, new)
     }
 
     /// Adds to a counter and returns its new value. A counter is eight bytes, an `i64` in little-endian order; an
@@ -121,11 +137,19 @@ impl Database {
         key: impl AsRef<[u8]>,
         by: i64,
     ) -> impl Future<Output = Result<i64>> + Send {
-        let key: Box<[u8]> = key.as_ref().into();
-        let name = key.clone();
-        self.step(key, move |old| {
+        self.add_stored(stored(key.as_ref()), never, by)
+    }
+
+    pub(crate) fn add_stored(
+        &self,
+        key: Result<Vec<u8>>,
+        until: impl Fn() -> u64 + Send,
+        by: i64,
+    ) -> impl Future<Output = Result<i64>> + Send {
+        let name = key.clone().unwrap_or_default();
+        self.step(key, until, None, move |old| {
             let wrong = |detail: String| Error::Counter {
-                key: name.to_vec(),
+                key: user_key(&name).to_vec(),
                 detail,
             };
             let old = match old {
@@ -143,22 +167,32 @@ impl Database {
         })
     }
 
-    /// A transaction of one key, repeated until nobody gets in its way.
-    async fn step<R>(
+    /// A transaction of one key, as it is stored, repeated until nobody gets in its way. `until` says when a value that is
+    /// written now ends.
+    pub(crate) async fn step<R>(
         &self,
-        key: Box<[u8]>,
+        key: Result<Vec<u8>>,
+        until: impl Fn() -> u64 + Send,
+        durability: Option<Durability>,
         mut step: impl FnMut(Option<&[u8]>) -> Result<(Next, R)> + Send,
     ) -> Result<R> {
-        check_key(&key)?;
+        let key = key?;
+        let options = TransactionOptions {
+            durability,
+            ..TransactionOptions::default()
+        };
         let mut attempt = 1;
         loop {
-            let mut transaction = self.transaction_with(&TransactionOptions::default())?;
-            let old = transaction.get_async(&key).await?;
+            let mut transaction = self.transaction_with(&options)?;
+            let old = transaction.get_stored(key.as_slice().into()).await?;
             let (next, result) = step(old.as_deref())?;
             match next {
                 Next::Unchanged => return Ok(result),
-                Next::Put(value) => transaction.put(&key, value)?,
-                Next::Removed => transaction.delete(&key)?,
+                Next::Put(value) => {
+                    check_value(&value)?;
+                    transaction.write(&key, Some(&value), until())?;
+                }
+                Next::Removed => transaction.write(&key, None, u64::MAX)?,
             }
             match transaction.commit_async().await {
                 Ok(_) => return Ok(result),
@@ -168,4 +202,14 @@ impl Database {
             attempt += 1;
         }
     }
+}
+
+/// A key of the default keyspace, whose values do not end unless they say so.
+fn stored(key: &[u8]) -> Result<Vec<u8>> {
+    check_key(key)?;
+    Ok(default_key(key).into())
+}
+
+fn never() -> u64 {
+    u64::MAX
 }

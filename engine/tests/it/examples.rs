@@ -51,6 +51,11 @@ fn every_example_does_what_it_says() {
         "session:ann = cart: 3 pears\nuser:ann = Ann\n1 dropped\n",
     );
     run(
+        "keyspaces",
+        "Ann\n<p>Ann</p>\nsomebody\n[\"users\"]; the keyspace \"cache\" was dropped: \
+         one of the same name that was made since needs a handle of its own\n",
+    );
+    run(
         "scan",
         "fruit:apple = red\nfruit:cherry = red\nfruit:plum = blue\nlast: fruit:plum\n",
     );

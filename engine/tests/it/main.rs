@@ -11,6 +11,7 @@ mod expiry;
 mod hot_rows;
 mod idle;
 mod in_memory;
+mod keyspace;
 mod leak;
 mod limits;
 mod on_shard;

@@ -122,6 +122,18 @@ defects! {
     /// A merge keeps a value and forgets that it ends.
     EndForgotten,
 
+    // Keyspaces.
+    /// The list of keyspaces is not durable when one is made or dropped.
+    CatalogNotSynced,
+    /// A new keyspace gets the number of one that was dropped.
+    KeyspaceNumberReused,
+    /// Handles of a dropped keyspace are let in.
+    DroppedKeyspaceOpen,
+    /// Merges take a keyspace that was made last for one that is gone.
+    NewKeyspaceDropped,
+    /// A scan of everything in the default keyspace goes on into the others.
+    ScanPastKeyspace,
+
     // Batches over several shards.
     /// A prepared part is not durable when its shard votes for it.
     PrepareNotSynced,

@@ -16,6 +16,7 @@ use ringkeep_io::planted::{Defect, planted};
 use crate::call::Reply;
 use crate::core::{Core, Starved};
 use crate::error::Result;
+use crate::keyspace::{Dead, Living};
 use crate::manifest::Manifest;
 use crate::stats::{ROOM_UNLIMITED, ShardStats};
 use crate::table::Table;
@@ -46,7 +47,7 @@ enum Request {
 }
 
 impl TableRun {
-    fn facts(&self, needs: Needs) -> RunFacts<'_> {
+    fn facts(&self, needs: Needs, living: &Living) -> RunFacts<'_> {
         let mut facts = RunFacts {
             bytes: self.bytes,
             from: &self.from,
@@ -55,6 +56,13 @@ impl TableRun {
         for table in self.tables.iter().map(|table| table.summary()) {
             facts.entries += table.entries;
             facts.tombstones += table.tombstones;
+            let dead = living.dead_in(&table.first_key, &table.last_key);
+            facts.droppable += match dead {
+                Dead::Wholly => table.entries,
+                Dead::InPart => table.entries / 2,
+                Dead::Perhaps | Dead::No => 0,
+            };
+            facts.may_be_dead |= dead != Dead::No;
             if table.newest <= needs.watermark {
                 facts.droppable += table.entries - table.keys + table.tombstones;
                 if table.last_end <= needs.ended_by {
@@ -67,8 +75,9 @@ impl TableRun {
 }
 
 impl TableSet {
-    fn facts(&self, needs: Needs) -> Vec<RunFacts<'_>> {
-        self.runs.iter().map(|run| run.facts(needs)).collect()
+    fn facts(&self, needs: Needs, living: &Living) -> Vec<RunFacts<'_>> {
+        let runs = self.runs.iter();
+        runs.map(|run| run.facts(needs, living)).collect()
     }
 }
 
@@ -77,7 +86,7 @@ impl<T: 'static> Core<T> {
     fn runs_to_merge(&self) -> Option<Range<usize>> {
         self.now();
         let tables = self.tables.borrow();
-        let facts = tables.facts(self.pins.needs());
+        let facts = tables.facts(self.pins.needs(), &self.pins.living());
         let begun = pick::begun(&facts);
         let request = &self.compaction.requested;
         // The output of a merge of everything is the last run, so its inputs end right before that.
@@ -256,7 +265,7 @@ impl<T: 'static> Core<T> {
     /// What the levels hold and what is to be done about it.
     pub fn gather_levels(&self, stats: &mut ShardStats) {
         let tables = self.tables.borrow();
-        let facts = tables.facts(self.pins.needs());
+        let facts = tables.facts(self.pins.needs(), &self.pins.living());
         stats.last_level_bytes = tables.runs.last().map_or(0, |run| run.bytes);
         stats.tombstones = facts.iter().map(|run| run.tombstones).sum();
         stats.compaction_debt_bytes = pick::debt(&facts, self.options.runs_max);

@@ -24,6 +24,8 @@ pub(super) struct RunFacts<'a> {
     pub tombstones: u64,
     /// Of its entries, those that nobody needs any more once the run is rewritten at the bottom.
     pub droppable: u64,
+    /// Some of it may belong to keyspaces that are gone.
+    pub may_be_dead: bool,
     /// Where a merge that has begun goes on.
     pub from: &'a [u8],
 }
@@ -46,7 +48,8 @@ pub(super) fn pick(runs: &[RunFacts<'_>], runs_max: usize, whole: bool) -> Optio
         return Some(newest);
     }
     let last = runs.len().checked_sub(1)?;
-    let alone = last == 0 && runs[last].tombstones + runs[last].droppable == 0;
+    let nothing_to_drop = runs[last].tombstones + runs[last].droppable == 0;
+    let alone = last == 0 && nothing_to_drop && !runs[last].may_be_dead;
     if whole && !alone {
         return Some(0..runs.len());
     }

@@ -7,11 +7,13 @@
 
 use std::ops::Bound;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use ringkeep_io::planted::{Defect, planted};
 
 use crate::core::Core;
 use crate::error::Result;
+use crate::keyspace::{Dead, Living};
 use crate::merge::{MergeCursor, Source};
 use crate::run_writer::{Errand, RunWriter, out_of_order};
 use crate::table::{BlockReader, Table};
@@ -40,6 +42,8 @@ pub(super) struct Standing<'a> {
     table_bytes: u64,
     /// Values that ended by then can be dropped.
     ended_by: u64,
+    /// And what belongs to other keyspaces.
+    living: Arc<Living>,
 }
 
 impl<'a> Standing<'a> {
@@ -49,6 +53,7 @@ impl<'a> Standing<'a> {
         inputs: &'a [Rc<TableRun>],
         table_bytes: u64,
         ended_by: u64,
+        living: Arc<Living>,
     ) -> Standing<'a> {
         let is_last_input = |run: &Rc<TableRun>| inputs.last().is_some_and(|i| Rc::ptr_eq(i, run));
         let end = set.runs.iter().position(is_last_input);
@@ -62,6 +67,7 @@ impl<'a> Standing<'a> {
             appends,
             table_bytes,
             ended_by,
+            living,
         }
     }
 
@@ -87,6 +93,7 @@ impl<'a> Standing<'a> {
         is_whole
             && droppable == 0
             && !ended
+            && self.living.dead_in(table.first_key(), table.last_key()) == Dead::No
             && summary.file_bytes >= self.table_bytes / 2
             && others.into_iter().all(|other| !other.overlaps(table))
     }
@@ -98,7 +105,8 @@ impl<T: 'static> Core<T> {
         let tables = Rc::clone(&self.tables.borrow());
         self.now();
         let ended_by = self.pins.needs().ended_by;
-        let standing = Standing::new(&tables, inputs, self.options.table_bytes, ended_by);
+        let (table_bytes, living) = (self.options.table_bytes, self.pins.living());
+        let standing = Standing::new(&tables, inputs, table_bytes, ended_by, living);
         let first = inputs.iter().map(|run| run.first_key()).min();
         let movable = standing.movable();
         if let Some(table) = movable
@@ -119,7 +127,7 @@ impl<T: 'static> Core<T> {
         let sources = inputs.iter().map(source).collect();
         let needs = self.pins.let_go();
         let mut merge = match planted(Defect::OldVersionKept) {
-            false => MergeCursor::needed(sources, needs, standing.last),
+            false => MergeCursor::needed(sources, needs, standing.last).among(self.pins.living()),
             true => {
                 let version = Version(needs.watermark.0.saturating_sub(1));
                 MergeCursor::visible(sources, Moment { millis: 0, version })

@@ -14,10 +14,12 @@ mod tests;
 
 use std::cmp::Ordering;
 use std::ops::Bound;
+use std::sync::Arc;
 
 use ringkeep_io::planted::{Defect, planted};
 
 use crate::content::Content;
+use crate::keyspace::Living;
 use crate::tasks::yield_now;
 use crate::timeline::Moment;
 use crate::version::Needs;
@@ -44,6 +46,8 @@ pub(crate) struct MergeCursor {
     passed_over: u32,
     /// Values that had ended and were dropped, or not shown.
     expired: u64,
+    /// Keys of other keyspaces are passed over.
+    living: Option<Arc<Living>>,
 }
 
 /// Entries passed over between two looks at what else there is to do.
@@ -75,6 +79,12 @@ impl MergeCursor {
         MergeCursor::new(sources, Keep::Needed { needs, last })
     }
 
+    /// Without what belongs to keyspaces that are gone, at whatever version.
+    pub fn among(mut self, living: Arc<Living>) -> MergeCursor {
+        self.living = Some(living);
+        self
+    }
+
     /// Values that had ended, so far.
     pub fn expired(&self) -> u64 {
         self.expired
@@ -92,6 +102,7 @@ impl MergeCursor {
             shown: None,
             passed_over: 0,
             expired: 0,
+            living: None,
         }
     }
 
@@ -178,7 +189,8 @@ impl MergeCursor {
                     !same_key || (version < self.version && self.version > needs.watermark)
                 }
             };
-            if !wanted {
+            let is_gone = |living: &Arc<Living>| living.is_gone(key);
+            if !wanted || self.living.as_ref().is_some_and(is_gone) {
                 self.advance(top).await?;
                 self.rest_sometimes().await;
                 continue;

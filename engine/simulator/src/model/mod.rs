@@ -6,17 +6,20 @@
 //!   reads.rs      what a read or a scan may show
 //!   transactions.rs   what nobody may change while a transaction depends on it
 //!   lists.rs      lists that transactions append to, and who saw them as what
+//!   spaces.rs     keyspaces: which there are, and what is in them
 //!   recovery.rs   what may be there after a stop
 //! ```
 
 mod lists;
 mod reads;
 mod recovery;
+mod spaces;
 mod transactions;
 
 pub use lists::{LISTS, Lists};
 pub use reads::Snapshot;
 pub use recovery::Loss;
+pub use spaces::{Entries as SpaceEntries, SPACE_KEYS, SPACES, Spaces, name};
 pub use transactions::Commit;
 
 use std::cell::Cell;

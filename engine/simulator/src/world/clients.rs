@@ -9,6 +9,7 @@ use std::task::{Context, Poll, Waker};
 use ringkeep::simulation::{self, ByHand, Moment};
 use ringkeep::{Error, Scan, ShardError, Version};
 
+use super::spaces::{Asking, Spaced};
 use super::transactions::{Appended, Goal, Transacted};
 use super::{Causes, Open, World};
 use crate::content;
@@ -34,6 +35,7 @@ pub(super) enum Answer {
     Scanned(ringkeep::Result<Vec<(Vec<u8>, Vec<u8>)>>),
     Done(ringkeep::Result<()>),
     Transacted(Transacted),
+    Spaced(Spaced),
     Appended(Appended),
 }
 
@@ -50,6 +52,7 @@ pub(super) enum Asked {
     Flush,
     Compact,
     Transact(Goal),
+    Space(Asking),
     /// By its place in the history of the lists.
     Append(usize),
 }
@@ -198,6 +201,7 @@ impl World<'_> {
                 Asked::Flush => "a flush".into(),
                 Asked::Compact => "a compaction".into(),
                 Asked::Transact(_) | Asked::Append(_) => "a transaction".into(),
+                Asked::Space(_) => "a keyspace".into(),
             };
             Some(format!("client {number} waits for {asked}"))
         });
@@ -275,6 +279,9 @@ impl World<'_> {
             }
             (Asked::Append(place), Answer::Appended(answer)) => {
                 self.take_appended(number, place, answer)
+            }
+            (Asked::Space(asked), Answer::Spaced(answer)) => {
+                self.take_spaced(number, asked, answer)
             }
             (Asked::Flush, Answer::Done(Ok(()))) => {
                 self.model.flushed(since);

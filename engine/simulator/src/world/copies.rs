@@ -37,6 +37,7 @@ impl World<'_> {
             let found = self.find(&db, &hosts)?;
             self.model.survived(&found, loss)?;
             self.lists.survived(&self.find_lists(&db, &hosts)?)?;
+            self.spaces_survived(&self.find_spaces(&db, &hosts)?)?;
             self.totals.recoveries += 1;
             self.totals.cuts += 1;
             self.see(copy.trace_hash());

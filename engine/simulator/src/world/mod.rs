@@ -6,6 +6,7 @@
 //!   steps.rs      one step of the plan
 //!   clients.rs    calls under way, and their answers
 //!   transactions.rs   transactions over keys and over lists
+//!   spaces.rs     keyspaces made, dropped, written and read
 //!   endings.rs    how a life stops
 //!   copies.rs     what is done to copies of the disk: cut, damaged, misled
 //!   quiet.rs      a database with nothing to do: still, and without leaks
@@ -16,6 +17,7 @@ mod copies;
 mod endings;
 mod openings;
 mod quiet;
+mod spaces;
 mod steps;
 mod transactions;
 
@@ -27,7 +29,7 @@ use ringkeep_io::SimulatedDisk;
 
 use crate::content;
 use crate::failure::{Check, Verdict, failed};
-use crate::model::{Lists, Loss, Model, Tick};
+use crate::model::{Lists, Loss, Model, Spaces, Tick};
 use crate::plan::{End, Life, Plan};
 use crate::random::{Random, mix};
 use crate::totals::Totals;
@@ -73,6 +75,7 @@ struct World<'p> {
     disk: SimulatedDisk,
     model: Model,
     lists: Lists,
+    spaces: Spaces,
     random: Random,
     clients: Clients,
     now: Tick,
@@ -121,6 +124,7 @@ impl<'p> World<'p> {
             disk: SimulatedDisk::new(plan.seed, plan.setting.disk()),
             model: Model::new(shards.collect()),
             lists: Lists::default(),
+            spaces: Spaces::default(),
             random: Random::new(plan.seed ^ 0x5eed),
             clients: Clients::new(plan.setting.clients),
             now: 0,

@@ -57,6 +57,11 @@ impl World<'_> {
         let lists = self.find_lists(&db, &hosts)?;
         self.lists.survived(&lists)?;
         self.lists.adopt(lists);
+        let spaces = self.find_spaces(&db, &hosts)?;
+        self.spaces_survived(&spaces)?;
+        for (space, found) in (0..).zip(spaces) {
+            self.spaces.adopt(space, found);
+        }
         self.totals.recoveries += 1;
         self.check_files(&db, &hosts, &files)?;
         self.say(|| "open, and everything is there".into());

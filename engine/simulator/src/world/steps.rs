@@ -85,6 +85,7 @@ impl World<'_> {
                     self.ask(open, client, asked, since, read_out(scan, *reverse));
                 }
             }
+            Action::Space { space, action } => self.ask_space(open, client, *space, action),
             Action::Flush => {
                 let call = async move { Answer::Done(db.flush_async().await) };
                 self.ask(open, client, Asked::Flush, self.now, Box::pin(call));
