@@ -37,7 +37,20 @@ pub fn line(code: Code, report: &Report) -> Option<String> {
     Some(format!("exit {}: {why}; {advice}", code as u8))
 }
 
+/// Nothing was answered in the window: its percentiles are of nothing.
+pub fn is_empty(phase: &PhaseRecord) -> bool {
+    let main = phase.streams.first();
+    main.is_some_and(|stream| stream.achieved_per_s == 0.0)
+}
+
 fn invalid(report: &Report) -> (String, &'static str) {
+    let empty = named(report, |phase| is_empty(phase).then(String::new));
+    if !empty.is_empty() {
+        return (
+            format!("nothing was answered while it was measured: {empty}"),
+            "measure for longer (--duration 10s)",
+        );
+    }
     let limited = named(report, |phase| {
         (phase.verdict == Verdict::GeneratorLimited).then(String::new)
     });

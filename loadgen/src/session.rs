@@ -266,6 +266,9 @@ fn verdict(report: &Report, require_steady: bool) -> Code {
     if phases().any(|phase| phase.verdict == Verdict::GeneratorLimited) {
         return Code::Invalid;
     }
+    if phases().any(closing::is_empty) {
+        return Code::Invalid;
+    }
     if require_steady && phases().any(|phase| phase.steady == Steady::No) {
         return Code::Invalid;
     }

@@ -28,6 +28,23 @@ fn a_dataset_is_loaded_once_and_used_twice() {
     );
 }
 
+/// Percentiles of nothing are no result.
+#[test]
+fn a_window_in_which_nothing_is_answered_is_invalid() {
+    let paced = ["--rate", "1", "--duration", "50ms", "--warmup", "0s"];
+    let run = [
+        "run",
+        "--filter",
+        "bench/op/get",
+        "--target",
+        "memory",
+        "--keys",
+        "100",
+    ];
+    let done = loadgen(&[&run[..], &paced[..]].concat()).expect(3);
+    assert!(done.err.contains("nothing was answered"), "{}", done.err);
+}
+
 #[test]
 fn cores_placement_and_baseline() {
     let folder = Folder::new("flags");
