@@ -421,6 +421,11 @@ impl Inner {
     ) -> Result<Vec<Option<Vec<u8>>>> {
         self.shards.check_open()?;
         keys.iter().try_for_each(|key| check_key(user_key(key)))?;
+        if at.is_none()
+            && let Some(values) = self.shards.read_rows(keys.iter().map(|key| &**key))
+        {
+            return Ok(values.into_iter().map(Some).collect());
+        }
         let mut values = vec![None; keys.len()];
         let places: Vec<(usize, Box<[u8]>)> = keys.into_iter().enumerate().collect();
         let groups = grouped(&self.shards.routing, places, |(_, key)| key);

@@ -185,7 +185,8 @@ impl Options {
         IoOptions {
             backend: self.backend,
             direct: self.direct,
-            frames_bytes: self.memory_bytes / 2 / hosts,
+            // What the blocks of a host's shards may take at most.
+            frames_bytes: ShardOptions::for_budget(self.memory_bytes / hosts).cache_bytes,
             ..IoOptions::default()
         }
     }

@@ -54,7 +54,7 @@ rows! {
     tables_moved compaction_debt_bytes shards_slowed room_bytes
     runs tables table_bytes last_level_bytes table_entries tombstones
     row_hits rows_lost rows_shown
-    cache_bytes cache_hits cache_misses filter_negatives resident_bytes
+    cache_bytes rows_bytes cache_hits cache_misses filter_negatives resident_bytes
     shards_full shards_failed verified_bytes recovered_frames
 }
 

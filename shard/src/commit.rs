@@ -368,6 +368,7 @@ impl<T: 'static> Core<T> {
         match ack {
             Ack::Caller(token) => {
                 self.stats.borrow_mut().writes += 1;
+                self.offer_written(&ops);
                 self.reply(token, Reply::Written(Written { version, ops }));
             }
             Ack::Vote(transaction, coordinator) => self.send(

@@ -23,6 +23,7 @@ use crate::memtables::Memtables;
 use crate::page_cache::PageCache;
 use crate::rows::RowWriter;
 use crate::shard::{Identity, ShardOptions};
+use crate::split::Split;
 use crate::stats::ShardStats;
 use crate::table::{FilterSize, Make};
 use crate::table_set::TableSet;
@@ -48,6 +49,7 @@ pub(crate) struct Core<T> {
     pub cache: Rc<RefCell<PageCache>>,
     pub rows: RefCell<RowWriter>,
     pub to_show: RefCell<ToShow>,
+    pub split: RefCell<Split>,
     pub manifest: ManifestStore,
     pub next_table: Cell<u64>,
     /// The newest group, where times are kept.

@@ -1,16 +1,20 @@
 //! Which rows readers on other threads may see without asking: see `rows` for what this has to keep true.
 
+use hashbrown::HashTable;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::call::Op;
+use crate::content::Content;
 use crate::core::Core;
 
-/// Answered rows that wait to be shown until all that was said before them is on its way. Keeps its memory.
+/// Rows that wait to be shown until all that was said before them is on its way. Keeps its memory.
 #[derive(Default)]
 pub(crate) struct ToShow {
     rows: Vec<Waiting>,
     /// Their keys and values.
     bytes: Vec<u8>,
+    /// Of each hash the last one.
+    places: HashTable<usize>,
 }
 
 struct Waiting {
@@ -18,57 +22,125 @@ struct Waiting {
     start: usize,
     key_bytes: usize,
     value_bytes: usize,
+    /// Its key has changed since.
+    stale: bool,
+}
+
+impl ToShow {
+    fn push(&mut self, hash: u64, key: &[u8], value: &[u8]) {
+        self.drop(hash);
+        let (place, rows) = (self.rows.len(), &self.rows);
+        self.places
+            .insert_unique(hash, place, |place| rows[*place].hash);
+        self.rows.push(Waiting {
+            hash,
+            start: self.bytes.len(),
+            key_bytes: key.len(),
+            value_bytes: value.len(),
+            stale: false,
+        });
+        self.bytes.extend_from_slice(key);
+        self.bytes.extend_from_slice(value);
+    }
+
+    fn drop(&mut self, hash: u64) {
+        let rows = &mut self.rows;
+        if let Ok(found) = self
+            .places
+            .find_entry(hash, |place| rows[*place].hash == hash)
+        {
+            let (place, _) = found.remove();
+            rows[place].stale = true;
+        }
+    }
 }
 
 impl<T> Core<T> {
     /// A read of the present found this value.
     pub fn offer_row(&self, key: &[u8], value: &[u8]) {
         let hash = xxh3_64(key);
-        let admitted = self.rows.borrow_mut().admits(hash, key, value);
-        if admitted && self.is_newest(key) && !self.transactions.borrow().locks.is_changing(key) {
-            let ToShow { rows, bytes } = &mut *self.to_show.borrow_mut();
-            rows.push(Waiting {
-                hash,
-                start: bytes.len(),
-                key_bytes: key.len(),
-                value_bytes: value.len(),
-            });
-            bytes.extend_from_slice(key);
-            bytes.extend_from_slice(value);
+        let (admitted, missed) = self.rows.borrow_mut().admits(hash, key, value);
+        if missed {
+            self.split.borrow_mut().missed_row();
         }
+        if admitted && self.is_newest(key) {
+            self.to_show.borrow_mut().push(hash, key, value);
+        }
+    }
+
+    /// These changes are visible from now on: rows that were hidden for them come back, and all do while there is
+    /// memory that nobody uses.
+    pub fn offer_written(&self, ops: &[Op]) {
+        for op in ops {
+            let Op::Put { key, value } = op else { continue };
+            let hash = xxh3_64(key);
+            let admitted = self.rows.borrow_mut().admits_written(hash, key, value);
+            if !admitted || !self.is_newest(key) {
+                continue;
+            }
+            // Not what this call wrote: another of the same group, or a later change of this one, may have come after it.
+            let memtables = self.memtables.borrow();
+            for generation in memtables.newest_first() {
+                match generation.table.borrow().get(key, self.visible.get()) {
+                    Some(Content::Value(value)) => {
+                        self.to_show.borrow_mut().push(hash, key, value);
+                    }
+                    Some(Content::Until(..) | Content::Removed) => {}
+                    None => continue,
+                }
+                break;
+            }
+        }
+    }
+
+    /// A row that is in tables, and in no memtable; false when there is no room for more.
+    pub fn offer_resting(&self, key: &[u8], value: &[u8]) -> bool {
+        self.make_room_for_rows();
+        if !self.rows.borrow().has_room() {
+            return false;
+        }
+        let memtables = self.memtables.borrow();
+        let mut newest = memtables.newest_first();
+        let is_known = newest.any(|generation| generation.table.borrow().newest_of(key).is_some());
+        if !is_known && self.is_newest(key) {
+            self.to_show.borrow_mut().push(xxh3_64(key), key, value);
+        }
+        true
     }
 
     /// From here on these keys may change at any moment: takes their rows away, before a newer version can be
     /// acknowledged or seen.
     pub fn hide_rows(&self, ops: &[Op]) {
         let mut rows = self.rows.borrow_mut();
-        let to_show = &mut self.to_show.borrow_mut().rows;
-        if rows.inserted() == 0 && to_show.is_empty() {
+        let mut to_show = self.to_show.borrow_mut();
+        if rows.inserted() == 0 && to_show.rows.is_empty() {
             return;
         }
         for op in ops {
             let hash = xxh3_64(op.key());
             rows.remove(hash);
-            to_show.retain(|waiting| waiting.hash != hash);
+            to_show.drop(hash);
         }
     }
 
     /// Together with the answers, never before them: who sees a row and then calls another shard comes after the
     /// letters that this shard sent because of it.
     pub fn show_rows(&self) {
-        let mut rows = self.rows.borrow_mut();
-        let ToShow {
-            rows: waiting,
-            bytes,
-        } = &mut *self.to_show.borrow_mut();
-        for row in waiting.drain(..) {
-            let (key, rest) = bytes[row.start..].split_at(row.key_bytes);
+        let to_show = &mut *self.to_show.borrow_mut();
+        if to_show.rows.is_empty() {
+            return;
+        }
+        for row in to_show.rows.drain(..).filter(|row| !row.stale) {
+            self.make_room_for_rows();
+            let (key, rest) = to_show.bytes[row.start..].split_at(row.key_bytes);
+            let mut rows = self.rows.borrow_mut();
             rows.show(row.hash, key, &rest[..row.value_bytes]);
         }
-        bytes.clear();
+        to_show.bytes.clear();
+        to_show.places.clear();
     }
 
-    /// No version of the key is in memory that is not visible yet.
+    /// No version of the key is in memory that is not visible yet, and no batch may change it.
     fn is_newest(&self, key: &[u8]) -> bool {
         let memtables = self.memtables.borrow();
         let mut newest = memtables
@@ -77,5 +149,6 @@ impl<T> Core<T> {
         newest
             .next()
             .is_none_or(|version| version <= self.visible.get())
+            && !self.transactions.borrow().locks.is_changing(key)
     }
 }

@@ -36,8 +36,10 @@ mod page_cache;
 mod read_path;
 mod rows;
 mod scan;
+mod split;
 mod table;
 mod table_set;
+mod warm;
 
 mod compaction;
 mod maintenance;

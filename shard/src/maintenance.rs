@@ -351,6 +351,7 @@ impl<T: 'static> Core<T> {
         stats.row_hits = reads.hits;
         stats.rows_lost = reads.lost;
         stats.rows_shown = rows.inserted();
+        stats.rows_bytes = rows.bytes() as u64;
         stats.gets += reads.hits;
         stats.gets_found += reads.hits;
         stats.shards_full = u64::from(self.is_full());

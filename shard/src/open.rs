@@ -134,6 +134,7 @@ pub(crate) async fn open<T: 'static>(
         cache: Rc::new(RefCell::new(PageCache::new(options.cache_bytes))),
         rows: RefCell::new(Rows::new(options.rows_bytes).1),
         to_show: RefCell::default(),
+        split: RefCell::default(),
         next_table: Cell::new(manifest.next_table),
         latest: Cell::default(),
         added: Cell::default(),
@@ -154,6 +155,7 @@ pub(crate) async fn open<T: 'static>(
         closing: Cell::new(false),
         closed: Cell::new(false),
     };
+    core.begin_split();
     core.stats.borrow_mut().recovered_frames = recovered.frames;
     if core.log.borrow().slot_counts().1 == 0 {
         match core.add_log_slot().await {

@@ -292,6 +292,7 @@ impl<T: 'static> Core<T> {
         self.cache
             .borrow_mut()
             .insert(table.id(), Rc::clone(&block));
+        self.make_room_for_blocks();
         Ok(block)
     }
 }

@@ -36,10 +36,15 @@ pub struct Identity {
 pub struct ShardOptions {
     /// A memtable of this size is written out.
     pub memtable_bytes: usize,
-    /// Cached blocks.
+    /// Cached blocks, and rows that other threads read without asking the shard: both together. Which of them has how
+    /// much, the shard finds out.
+    pub caches_bytes: usize,
+    /// Of these, cached blocks at most.
     pub cache_bytes: usize,
-    /// Memory for rows that other threads read without asking the shard.
+    /// And rows at most.
     pub rows_bytes: usize,
+    /// What fits into the memory for rows is read when the shard is opened.
+    pub warm: bool,
     /// One log segment. Fixed when the shard is made.
     pub segment_bytes: u64,
     /// The largest payload of one log frame.
@@ -58,13 +63,17 @@ pub struct ShardOptions {
 
 impl ShardOptions {
     /// Sizes that stay within `memory_bytes` for this shard: two memtables take a quarter of it and
-    /// cached blocks half; the rest is for filters, indexes, buffers and merges.
+    /// caches five eighths; the rest is for filters, indexes, buffers and merges.
     pub fn for_budget(memory_bytes: usize) -> ShardOptions {
         let memtable_bytes = (memory_bytes / 8).clamp(64 << 10, 64 << 20);
+        let caches_bytes = memory_bytes / 8 * 5;
         ShardOptions {
             memtable_bytes,
-            cache_bytes: memory_bytes / 2,
-            rows_bytes: memory_bytes / 8,
+            caches_bytes,
+            // Neither is ever without a part that is worth having.
+            cache_bytes: caches_bytes / 8 * 7,
+            rows_bytes: caches_bytes / 4 * 3,
+            warm: true,
             segment_bytes: 16 << 20,
             group_bytes: 1 << 20,
             table_bytes: 64 << 20,
@@ -171,6 +180,7 @@ impl<T: 'static> Shard<T> {
         let (core, recovered) = block_on(io, opening)?;
         core.start_maintenance();
         core.start_validating();
+        core.start_warming();
         let me = core.identity.shard;
         let unsettled = core.transactions.borrow().unsettled_decisions();
         for (transaction, version, participants) in unsettled {

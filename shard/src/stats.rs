@@ -76,6 +76,8 @@ pub struct ShardStats {
     pub memtable_bytes: u64,
     /// Memory of cached blocks.
     pub cache_bytes: u64,
+    /// Memory of hot rows, and of what leads to them.
+    pub rows_bytes: u64,
     /// Point reads answered on the caller's thread; counted among the reads and those found, too.
     pub row_hits: u64,
     /// Rows that were overwritten while a reader copied them: the shard was asked instead.

@@ -95,8 +95,10 @@ fn options() -> Options {
         threads: Some(1),
         shard: Some(ShardOptions {
             memtable_bytes: 8 << 10,
+            caches_bytes: (16 << 10) + (4 << 10),
             cache_bytes: 16 << 10,
             rows_bytes: 4 << 10,
+            warm: false,
             segment_bytes: 32 << 10,
             group_bytes: 8 << 10,
             table_bytes: 8 << 10,

@@ -218,8 +218,11 @@ impl Setting {
             },
             shard: Some(ShardOptions {
                 memtable_bytes: self.memtable_bytes,
+                // Where both may have some, they fight for it.
+                caches_bytes: self.cache_bytes.max(self.rows_bytes),
                 cache_bytes: self.cache_bytes,
                 rows_bytes: self.rows_bytes,
+                warm: self.rows_bytes > 4 << 10,
                 segment_bytes: self.segment_bytes,
                 group_bytes: self.group_bytes,
                 table_bytes: self.table_bytes,

@@ -157,8 +157,10 @@ pub(crate) const VALUE_BYTES: usize = 100;
 pub(crate) fn quiet() -> ShardOptions {
     ShardOptions {
         memtable_bytes: 64 << 20,
+        caches_bytes: (16 << 20) + (4 << 20),
         cache_bytes: 16 << 20,
         rows_bytes: 4 << 20,
+        warm: false,
         segment_bytes: 16 << 20,
         group_bytes: 64 << 10,
         table_bytes: 16 << 20,
@@ -264,6 +266,7 @@ fn get_hit(ops: u64, clocks: Clocks) -> World {
 fn get_cold(ops: u64, clocks: Clocks) -> World {
     let mut options = quiet();
     options.cache_bytes = 64 << 10;
+    options.caches_bytes = options.cache_bytes + options.rows_bytes;
     let mut world = settled(options, clocks);
     let call = |n| get_of(key(visit(n, RECORDS)));
     world.prepare((0..1000).map(call), 1);
@@ -319,8 +322,10 @@ fn compaction(ops: u64, clocks: Clocks) -> World {
 fn overwrite(ops: u64, clocks: Clocks) -> World {
     let options = ShardOptions {
         memtable_bytes: 256 << 10,
+        caches_bytes: (1 << 20) + (256 << 10),
         cache_bytes: 1 << 20,
         rows_bytes: 256 << 10,
+        warm: false,
         segment_bytes: 1 << 20,
         table_bytes: 1 << 20,
         runs_max: 4,

@@ -1,7 +1,9 @@
 //! Aligned memory that the kernel reads and writes while an operation is in flight.
 //!
 //! Frames come from a pool of chunks, mapped and registered with the ring only when they are first needed, so that
-//! an idle database pins nothing. A frame knows its chunk, and the chunk's index is the ring's buffer index.
+//! an idle database pins nothing. A frame knows its chunk, and the chunk's index is the ring's buffer index. When the
+//! pool's ceiling falls, a chunk is wanted back: its frames are handed out no more, whoever keeps one is asked to let
+//! go of it, and with the last of them the chunk leaves the ring and the process.
 
 #![allow(
     unsafe_code,
@@ -9,7 +11,7 @@
 )]
 
 use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::ptr::NonNull;
@@ -92,6 +94,14 @@ impl Buffer {
     pub(crate) fn start(&self) -> *mut u8 {
         self.start.as_ptr()
     }
+
+    /// Somebody waits for the memory around this: it should be kept no longer than it is needed.
+    pub fn is_wanted_back(&self) -> bool {
+        match &self.home {
+            Home::Frame { pool, chunk, .. } => pool.is_wanted_back(*chunk),
+            Home::Nowhere | Home::Heap => false,
+        }
+    }
 }
 
 impl Deref for Buffer {
@@ -123,7 +133,7 @@ impl Drop for Buffer {
                 pool,
                 chunk,
                 registered,
-            } => pool.free.borrow_mut().push(Frame {
+            } => pool.put(Frame {
                 start: self.start,
                 chunk: *chunk,
                 registered: *registered,
@@ -143,9 +153,15 @@ impl fmt::Debug for Buffer {
 /// The frames of one `Io`. Lives until its last frame is dropped, which may be after the `Io`.
 pub(crate) struct FramePool {
     io: u64,
-    chunks_max: usize,
-    chunks: RefCell<Vec<Block>>,
+    /// The ceiling.
+    bytes_max: Cell<usize>,
+    /// By index; some may be gone.
+    chunks: RefCell<Vec<Option<Block>>>,
     free: RefCell<Vec<Frame>>,
+    /// Chunks that are wanted back, and frames of each that are not handed out.
+    leaving: RefCell<Vec<(u32, usize)>>,
+    /// How often a chunk was wanted back.
+    wishes: Cell<u64>,
 }
 
 struct Frame {
@@ -167,10 +183,71 @@ impl FramePool {
     pub fn new(io: u64, frames_bytes: usize) -> FramePool {
         FramePool {
             io,
-            chunks_max: frames_bytes / FramePool::CHUNK_BYTES,
+            bytes_max: Cell::new(frames_bytes),
             chunks: RefCell::default(),
             free: RefCell::default(),
+            leaving: RefCell::default(),
+            wishes: Cell::default(),
         }
+    }
+
+    /// Moves the ceiling. Chunks above it are wanted back, those first that have most free frames.
+    pub fn set_ceiling(&self, bytes: usize) {
+        self.bytes_max.set(bytes);
+        while self.count() - self.leaving.borrow().len() > bytes / FramePool::CHUNK_BYTES {
+            let mut free = vec![0_usize; self.chunks.borrow().len()];
+            for frame in &*self.free.borrow() {
+                free[frame.chunk as usize] += 1;
+            }
+            let stays = |at: &usize| {
+                self.chunks.borrow()[*at].is_some() && !self.is_wanted_back(*at as u32)
+            };
+            let emptiest = (0..free.len()).filter(stays).max_by_key(|at| free[*at]);
+            let Some(chunk) = emptiest else { return };
+            self.free
+                .borrow_mut()
+                .retain(|frame| frame.chunk as usize != chunk);
+            self.leaving.borrow_mut().push((chunk as u32, free[chunk]));
+            self.wishes.set(self.wishes.get() + 1);
+        }
+    }
+
+    pub fn ceiling(&self) -> usize {
+        self.bytes_max.get()
+    }
+
+    /// How often a chunk was wanted back: whoever keeps frames looks through them when this changes.
+    pub fn wishes(&self) -> u64 {
+        self.wishes.get()
+    }
+
+    fn is_wanted_back(&self, chunk: u32) -> bool {
+        self.leaving
+            .borrow()
+            .iter()
+            .any(|(leaving, _)| *leaving == chunk)
+    }
+
+    fn put(&self, frame: Frame) {
+        let mut leaving = self.leaving.borrow_mut();
+        match leaving.iter_mut().find(|(chunk, _)| *chunk == frame.chunk) {
+            Some((_, frames)) => *frames += 1,
+            None => self.free.borrow_mut().push(frame),
+        }
+    }
+
+    /// A chunk that nobody uses any more and that is to go. The ring has to forget it before it is dropped.
+    pub fn gone(&self) -> Option<(u32, Block)> {
+        let mut leaving = self.leaving.borrow_mut();
+        let whole = |(_, frames): &(u32, usize)| *frames == FramePool::CHUNK_BYTES / PAGE;
+        let place = leaving.iter().position(whole)?;
+        let (chunk, _) = leaving.swap_remove(place);
+        let block = self.chunks.borrow_mut()[chunk as usize].take()?;
+        Some((chunk, block))
+    }
+
+    fn count(&self) -> usize {
+        self.chunks.borrow().iter().flatten().count()
     }
 
     /// A free frame, its contents whatever its last user left.
@@ -189,22 +266,30 @@ impl FramePool {
 
     /// Maps one more chunk, unless the pool is at its ceiling or the system has no memory.
     pub fn grow(&self) -> Option<NewChunk> {
-        let mut chunks = self.chunks.borrow_mut();
-        if chunks.len() == self.chunks_max {
+        if (self.count() + 1) * FramePool::CHUNK_BYTES > self.bytes_max.get() {
             return None;
         }
+        let mut chunks = self.chunks.borrow_mut();
+        let index = chunks.iter().position(Option::is_none);
+        let index = index.unwrap_or_else(|| {
+            chunks.push(None);
+            chunks.len() - 1
+        });
         let chunk = Block::map()?;
         let new = NewChunk {
-            index: chunks.len() as u32,
+            index: index as u32,
             start: chunk.start().as_ptr(),
         };
-        chunks.push(chunk);
+        chunks[index] = Some(chunk);
         Some(new)
     }
 
     /// Cuts a new chunk into frames.
     pub fn stock(&self, chunk: &NewChunk, registered: bool) {
-        let base = self.chunks.borrow()[chunk.index as usize].start();
+        let base = self.chunks.borrow()[chunk.index as usize]
+            .as_ref()
+            .expect("the chunk is new")
+            .start();
         let mut free = self.free.borrow_mut();
         // Reversed, so that frames are handed out from the start of the chunk.
         free.extend((0..FramePool::CHUNK_BYTES / PAGE).rev().map(|page| Frame {

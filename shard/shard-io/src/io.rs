@@ -171,6 +171,7 @@ impl Io {
     /// unspecified. Goes back to the pool when dropped.
     pub fn frame(&self) -> Buffer {
         let pool = &self.0.pool;
+        self.drop_unwanted();
         if let Some(frame) = pool.take() {
             return frame;
         }
@@ -183,6 +184,29 @@ impl Io {
         };
         pool.stock(&chunk, registered);
         pool.take().expect("the pool was just stocked")
+    }
+
+    /// Moves the ceiling of the frame pool by so many bytes. Of chunks above it, whoever keeps frames is asked to let go:
+    /// see [`Io::wishes`].
+    pub fn move_frames_ceiling(&self, bytes: isize) {
+        let pool = &self.0.pool;
+        pool.set_ceiling(pool.ceiling().saturating_add_signed(bytes));
+        self.drop_unwanted();
+    }
+
+    /// How often frames were wanted back. When this has changed, those that [`Buffer::is_wanted_back`] are to be dropped.
+    pub fn wishes(&self) -> u64 {
+        self.0.pool.wishes()
+    }
+
+    fn drop_unwanted(&self) {
+        while let Some((index, chunk)) = self.0.pool.gone() {
+            // Should the ring refuse, it holds the pages until it is closed, and nobody reads into them meanwhile.
+            if let Door::Ring(ring) = self.0.door() {
+                ring.forget_chunk(index);
+            }
+            drop(chunk);
+        }
     }
 
     /// Fills the whole buffer from `offset`, unless the file ends before.

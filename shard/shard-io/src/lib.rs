@@ -56,6 +56,7 @@ mod flight;
 mod io;
 mod operation;
 mod ticket;
+mod words;
 
 mod entry;
 mod memory;
@@ -82,6 +83,7 @@ pub use simulated::{
     Crash, DiskCounters, Latency, Probabilities, SimulatedDisk, SimulatedOptions, Times,
 };
 pub use ticket::{Completion, Ticket};
+pub use words::Words;
 
 /// Every offset, length and buffer is a multiple of this.
 pub const PAGE: usize = 4096;

@@ -321,6 +321,28 @@ impl Ring {
         }
     }
 
+    /// Lets go of a chunk none of whose frames is in use.
+    pub fn forget_chunk(&self, index: u32) {
+        if index >= self.chunks_max {
+            return;
+        }
+        let nothing = libc::iovec {
+            iov_base: std::ptr::null_mut(),
+            iov_len: 0,
+        };
+        let queues = self.queues.borrow();
+        // SAFETY: empties a place of the table; no operation under way uses it, as none has a frame of the chunk.
+        let answer = unsafe {
+            queues
+                .submitter()
+                .register_buffers_update(index, &[nothing], None)
+        };
+        if answer.is_ok() {
+            self.registered_chunks
+                .set(self.registered_chunks.get().saturating_sub(1));
+        }
+    }
+
     /// Gives a file a place in the fixed table, if there is one.
     pub fn fix(&self, fd: BorrowedFd<'_>) -> Option<u32> {
         let slot = self.fixed_files.borrow_mut().free.pop()?;

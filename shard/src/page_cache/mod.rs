@@ -1,7 +1,7 @@
 //! Blocks of tables, in memory, within a budget. S3-FIFO: a block comes into the small queue, which
 //! holds a tenth; if it is asked for again while there, it moves to the main queue, otherwise it is
-//! evicted and only remembered. A remembered block that comes back goes to the main queue. So a scan
-//! passes through the small queue and drives nothing else out. A hit only counts; it moves nothing.
+//! evicted and only remembered, as is what the main queue lets go. A remembered block that comes back goes to the main
+//! queue. So a scan passes through the small queue and drives nothing else out. A hit only counts; it moves nothing.
 //!
 //! Whoever got a block keeps it in memory beyond eviction for as long as it holds on to it.
 
@@ -15,6 +15,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use hashbrown::HashTable;
+use ringkeep_io::PAGE;
 use ringkeep_io::planted::{Defect, planted};
 
 use crate::table::{Block, BlockHandle, BlockSource, TableId};
@@ -47,6 +48,7 @@ pub(crate) struct PageCache {
     tables: BTreeMap<TableId, List>,
     hits: Cell<u64>,
     misses: Cell<u64>,
+    came_back: u64,
 }
 
 struct Slot {
@@ -82,6 +84,7 @@ impl PageCache {
             tables: BTreeMap::new(),
             hits: Cell::new(0),
             misses: Cell::new(0),
+            came_back: 0,
         }
     }
 
@@ -110,6 +113,7 @@ impl PageCache {
             true => Queue::Main,
             false => Queue::Small,
         };
+        self.came_back += u64::from(queue == Queue::Main);
         self.bytes += cost(&block);
         let slot = Slot {
             table,
@@ -148,6 +152,33 @@ impl PageCache {
             self.dequeue(slot);
             self.remove(slot);
         }
+    }
+
+    /// What it may take from now on: at once, when that is less.
+    pub fn set_budget(&mut self, budget: usize) {
+        self.budget = budget;
+        self.evict();
+    }
+
+    /// Drops the blocks whose memory is wanted back.
+    pub fn give_back(&mut self) {
+        for index in 0..self.slots.len() {
+            let block = self.slots[index].block.as_deref();
+            if block.is_some_and(Block::is_wanted_back) {
+                self.dequeue(index as u32);
+                self.remove(index as u32);
+            }
+        }
+    }
+
+    /// Every further block drives another one out.
+    pub fn is_full(&self) -> bool {
+        self.bytes + PAGE + ENTRY_OVERHEAD > self.budget
+    }
+
+    /// Blocks taken in that had been evicted not long before: with twice the memory they would have been here.
+    pub fn came_back(&self) -> u64 {
+        self.came_back
     }
 
     /// Memory taken: buffers, and `ENTRY_OVERHEAD` for each block.
@@ -210,7 +241,11 @@ impl PageCache {
         self.dequeue(index);
         let slot = &self.slots[index as usize];
         match slot.hits.get() {
-            0 => self.remove(index),
+            0 => {
+                let hash = hash(slot.table, slot.page);
+                self.ghosts.remember(hash, self.map.len());
+                self.remove(index);
+            }
             hits => {
                 slot.hits.set(hits - 1);
                 self.enqueue(index, Queue::Main);

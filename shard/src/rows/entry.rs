@@ -24,28 +24,28 @@ impl Entry {
     }
 
     /// The tag of a hash, where it stands in an entry.
+    #[inline]
     pub fn tag(hash: u64) -> u64 {
         hash >> TAG_SHIFT & TAG_BITS
     }
 
+    #[inline]
     pub fn position(self) -> u64 {
         self.0 >> 16
     }
 
+    #[inline]
     pub fn is_empty(self) -> bool {
         self.position() == 0
     }
 
+    #[inline]
     pub fn may_be(self, tag: u64) -> bool {
         self.0 & TAG_BITS == tag && !self.is_empty()
     }
 
+    #[inline]
     pub fn is_visited(self) -> bool {
         self.0 & VISITED != 0
     }
-}
-
-/// The bucket of a hash among so many.
-pub(super) fn bucket(hash: u64, buckets: usize) -> usize {
-    (((hash >> 32) * buckets as u64) >> 32) as usize
 }

@@ -1,22 +1,28 @@
 //! Hot rows that any thread reads without asking the shard.
 //!
-//! The shard's thread is the only writer. Rows lie in a ring of words, one behind the other, under positions that
+//! The shard's thread is the only writer. Rows lie in segments of words, one behind the other, under positions that
 //! only grow; an index of small buckets leads to them. Readers take no lock and write nothing but one bit:
 //!
 //! 1. A reader loads an entry of the index (acquire), and so sees at least the row that the entry was stored for.
-//! 2. It copies the row word by word, then looks at `reserved`, the position up to which the writer may have begun to
-//!    write. If that has come round to the row, what was copied may be torn: it is thrown away, and the shard is asked.
-//!    The writer moves `reserved` before it overwrites, with a release fence between; the reader has an acquire fence
-//!    between its copy and its look. So a reader that saw one overwritten word sees the new `reserved` too.
+//! 2. It copies the row word by word, then looks at `kept_from`: memory of rows below that position may be another's by
+//!    now, or the system's. If the row is one of these, what was copied may be torn: it is thrown away, and the shard is
+//!    asked. The writer moves `kept_from` before it gives a segment's memory away, with a release fence between; the
+//!    reader has an acquire fence between its copy and its look. So a reader that saw one word of somebody else sees the
+//!    new `kept_from` too.
 //! 3. The answer was true when the entry was loaded, which lies between call and return.
 //!
-//! What keeps it true is the shard: it removes a key's entry before a newer version of the key can be seen by anybody,
-//! and shows a row only when that is the newest version of its key, nothing about the key is undecided, and whatever
-//! the shard has told others because of it is on its way.
+//! How much memory there is plays no part in this, so it may change: a segment more is one that was never used, and one
+//! less is one whose memory is given away to nobody.
+//!
+//! What keeps the answer true is the shard: it removes a key's entry before a newer version of the key can be seen by
+//! anybody, and shows a row only when that is the newest version of its key, nothing about the key is undecided, and
+//! whatever the shard has told others because of it is on its way.
 
 mod atomics;
 mod counters;
 mod entry;
+mod index;
+mod ring;
 #[cfg(all(test, not(loom)))]
 mod tests;
 mod writer;
@@ -25,29 +31,41 @@ use std::sync::Arc;
 
 use crossbeam_utils::CachePadded;
 
-use atomics::{AtomicU64, Ordering, fence, zeroes};
+use atomics::{AtomicU64, Ordering, fence};
 use counters::Counters;
-use entry::{Entry, VISITED, bucket};
+use entry::{Entry, VISITED};
+use index::{Index, WAYS};
+use ring::Ring;
 
 pub use counters::RowReads;
 pub use writer::RowWriter;
 
-/// Entries of a bucket: one cache line.
-const WAYS: usize = 8;
-
 /// Words before a row's key: the lengths of key (low half) and value (high half), then the hash.
 const HEAD_WORDS: usize = 2;
+
+/// In the half of the key's length, so that no row begins with a word of zero, as memory does that was given back.
+const PRESENT: u64 = 1 << 31;
 
 /// A row larger than this stays in the page cache: copying it costs more than asking.
 const ROW_WORDS_MAX: usize = 1 << 11;
 
+/// A segment is one huge page at most; a small cache has so many of them.
+const SEGMENT_BYTES_MAX: usize = 2 << 20;
+const SEGMENT_BYTES_MIN: usize = 256;
+const SEGMENTS_OF_SMALL: usize = 32;
+
+/// For each so many bytes of rows, at most one of index; with rows that are not tiny it takes half of that.
+const INDEX_PARTS: usize = 2;
+
+/// For each so many bytes one key is remembered that was asked for: about as many as there may be rows.
+const GHOST_PER_BYTES: usize = 128;
+
 /// The readers' side.
 pub struct Rows {
-    /// Buckets of `WAYS` entries.
-    index: Box<[AtomicU64]>,
-    ring: Box<[AtomicU64]>,
-    /// The writer may have begun to write up to this position. All ones once it is gone.
-    reserved: CachePadded<AtomicU64>,
+    index: Index,
+    ring: Ring,
+    /// Rows below this position are gone. All ones once the writer is.
+    kept_from: CachePadded<AtomicU64>,
     counters: Counters,
 }
 
@@ -55,37 +73,74 @@ pub struct Rows {
 enum Copied {
     Row,
     OtherKey,
-    /// The ring has come round to it.
     Gone,
 }
 
 impl Rows {
-    /// An empty cache in so many bytes, and the one who may write to it.
-    pub fn new(bytes: usize) -> (Arc<Rows>, RowWriter) {
-        // One eighth for the index, a place for every 64 bytes; one sixteenth for the writer's memory of keys seen
-        // once; the rest for rows.
-        let buckets = bytes / 8 / (WAYS * size_of::<u64>());
-        let ghosts = bytes / 16 / size_of::<u16>();
-        let ring_words = if buckets == 0 { 0 } else { bytes / 16 * 13 / 8 };
-        Rows::sized(buckets, ring_words, ghosts)
+    /// An empty cache that may use so many bytes, and the one who may write to it.
+    pub fn new(bytes_max: usize) -> (Arc<Rows>, RowWriter) {
+        let ghosts = bytes_max / GHOST_PER_BYTES;
+        let rest = bytes_max - ghosts * size_of::<u16>();
+        let segment = (bytes_max / SEGMENTS_OF_SMALL).max(1);
+        let segment = (1_usize << segment.ilog2()).clamp(SEGMENT_BYTES_MIN, SEGMENT_BYTES_MAX);
+        let segments = rest / (segment + segment / INDEX_PARTS / 2);
+        Rows::sized(segments, segment / size_of::<u64>(), ghosts)
     }
 
-    /// The same in numbers of its parts.
-    pub fn sized(buckets: usize, ring_words: usize, ghosts: usize) -> (Arc<Rows>, RowWriter) {
-        let rows = Rows {
-            index: zeroes(buckets * WAYS),
-            ring: zeroes(ring_words),
-            reserved: CachePadded::new(AtomicU64::new(0)),
-            counters: Counters::default(),
+    /// The same in numbers of its parts: segments, words of each, a power of two, and keys remembered.
+    pub fn sized(segments: usize, segment_words: usize, ghosts: usize) -> (Arc<Rows>, RowWriter) {
+        // One is filled while another is emptied.
+        let segments = if segments < 2 { 0 } else { segments };
+        let buckets = (segments * segment_words / INDEX_PARTS).div_ceil(WAYS);
+        let make = |segments, buckets| {
+            Some(Rows {
+                index: Index::new(buckets)?,
+                ring: Ring::new(segments, segment_words)?,
+                kept_from: CachePadded::new(AtomicU64::new(0)),
+                counters: Counters::default(),
+            })
         };
-        RowWriter::over(rows, ghosts)
+        // Without addresses for it, there is no cache.
+        let rows = make(segments, buckets).or_else(|| make(0, 0));
+        RowWriter::over(rows.expect("nothing takes no memory"), ghosts)
     }
 
     /// The value of a key, appended to `value`, if it is here. `hash` is the key's XXH3, the same that chose the shard.
     #[inline]
     pub fn read(&self, hash: u64, key: &[u8], value: &mut Vec<u8>) -> bool {
+        self.find(hash, key, value).is_some()
+    }
+
+    /// The values of several keys at one instant, each in a vector of its own, or nothing unless all are here.
+    pub fn read_all<'k>(
+        all: impl Iterator<Item = (&'k Rows, u64, &'k [u8])> + Clone,
+    ) -> Option<Vec<Vec<u8>>> {
+        let mut seen = Vec::with_capacity(all.size_hint().0);
+        let mut values = Vec::with_capacity(all.size_hint().0);
+        for (rows, hash, key) in all.clone() {
+            let mut value = Vec::new();
+            seen.push(rows.find(hash, key, &mut value)?);
+            values.push(value);
+        }
+        // Positions never come again. So what still is where it was has been there all the time, and between this loop
+        // and the one above all were.
+        let is_there = |((rows, hash, _), seen): ((&Rows, u64, _), &Entry)| {
+            let mut places = rows.index.bucket(hash).iter();
+            places.any(|place| Entry(place.load(Ordering::Acquire)).position() == seen.position())
+        };
+        fence(Ordering::Acquire);
+        all.zip(&seen).all(is_there).then_some(values)
+    }
+
+    /// What readers found so far.
+    pub fn reads(&self) -> RowReads {
+        self.counters.sum()
+    }
+
+    #[inline]
+    fn find(&self, hash: u64, key: &[u8], value: &mut Vec<u8>) -> Option<Entry> {
         let tag = Entry::tag(hash);
-        for place in self.bucket(hash) {
+        for place in self.index.bucket(hash) {
             let entry = Entry(place.load(Ordering::Acquire));
             if !entry.may_be(tag) {
                 continue;
@@ -97,77 +152,76 @@ impl Rows {
                         place.fetch_or(VISITED, Ordering::Relaxed);
                     }
                     self.counters.hit();
-                    return true;
+                    return Some(entry);
                 }
                 Copied::OtherKey => {}
                 Copied::Gone => self.counters.lost(),
             }
         }
-        false
-    }
-
-    /// What readers found so far.
-    pub fn reads(&self) -> RowReads {
-        self.counters.sum()
-    }
-
-    fn bucket(&self, hash: u64) -> &[AtomicU64] {
-        let buckets = self.index.len() / WAYS;
-        // Without memory there are no buckets, and no entries in none of them.
-        let start = bucket(hash, buckets) * WAYS;
-        &self.index[start..self.index.len().min(start + WAYS)]
+        None
     }
 
     #[inline]
     fn copy(&self, position: u64, key: &[u8], value: &mut Vec<u8>) -> Copied {
-        let start = (position % self.ring.len() as u64) as usize;
         let before = value.len();
-        let copied = self.copy_words(&self.ring[start..], key, value);
+        let copied = copy_words(self.ring.at(position), key, value);
         fence(Ordering::Acquire);
-        let reserved = self.reserved.load(Ordering::Relaxed);
-        if reserved > position + self.ring.len() as u64 {
+        if position < self.kept_from.load(Ordering::Relaxed) {
             value.truncate(before);
             return Copied::Gone;
         }
         copied
     }
-
-    /// Any word may be of another row by now: nothing here is believed until `reserved` has been looked at.
-    fn copy_words(&self, words: &[AtomicU64], key: &[u8], value: &mut Vec<u8>) -> Copied {
-        let load = |word: &AtomicU64| word.load(Ordering::Relaxed);
-        let (key_bytes, value_bytes) = lengths(load(&words[0]));
-        let value_from = HEAD_WORDS + key.len().div_ceil(8);
-        let value_words = value_bytes.div_ceil(8);
-        if key_bytes != key.len()
-            || value_words > ROW_WORDS_MAX
-            || value_from + value_words > words.len()
-        {
-            return Copied::OtherKey;
-        }
-        for (word, part) in words[HEAD_WORDS..value_from].iter().zip(key.chunks(8)) {
-            if load(word) != word_of(part) {
-                return Copied::OtherKey;
-            }
-        }
-        // Not a byte more: a caller whose memory just holds the value is promised that nothing is allocated.
-        value.reserve(value_bytes);
-        let (whole, rest) = words[value_from..][..value_words].split_at(value_bytes / 8);
-        for word in whole {
-            value.extend_from_slice(&load(word).to_le_bytes());
-        }
-        if let Some(word) = rest.first() {
-            value.extend_from_slice(&load(word).to_le_bytes()[..value_bytes % 8]);
-        }
-        Copied::Row
-    }
 }
 
-/// Lengths of key and value in a row's first word.
+/// Any word may be of another row by now: nothing here is believed until `kept_from` has been looked at.
+#[inline]
+fn copy_words(words: &[AtomicU64], key: &[u8], value: &mut Vec<u8>) -> Copied {
+    let load = |word: &AtomicU64| word.load(Ordering::Relaxed);
+    let (key_bytes, value_bytes) = lengths(load(&words[0]));
+    let value_from = HEAD_WORDS + key.len().div_ceil(8);
+    let value_words = value_bytes.div_ceil(8);
+    if key_bytes != key.len()
+        || value_words > ROW_WORDS_MAX
+        || value_from + value_words > words.len()
+    {
+        return Copied::OtherKey;
+    }
+    for (word, part) in words[HEAD_WORDS..value_from].iter().zip(key.chunks(8)) {
+        if load(word) != word_of(part) {
+            return Copied::OtherKey;
+        }
+    }
+    // Not a byte more: a caller whose memory just holds the value is promised that nothing is allocated.
+    value.reserve(value_bytes);
+    let mut left = value_bytes;
+    // A cache line at a time: growing the vector costs more than a word.
+    for line in words[value_from..value_from + value_words].chunks(8) {
+        let mut bytes = [0; 64];
+        for (bytes, word) in bytes.as_chunks_mut().0.iter_mut().zip(line) {
+            *bytes = load(word).to_le_bytes();
+        }
+        let taken = left.min(bytes.len());
+        value.extend_from_slice(&bytes[..taken]);
+        left -= taken;
+    }
+    Copied::Row
+}
+
+/// A row's first word.
+fn head(key_bytes: usize, value_bytes: usize) -> u64 {
+    key_bytes as u64 | PRESENT | (value_bytes as u64) << 32
+}
+
+/// Lengths of key and value in a row's first word; of no key if there is no row.
+#[inline]
 fn lengths(word: u64) -> (usize, usize) {
-    (word as u32 as usize, (word >> 32) as usize)
+    let key_bytes = (word as u32 as u64 ^ PRESENT) as usize;
+    (key_bytes, (word >> 32) as usize)
 }
 
 /// Up to eight bytes as a word, filled up with zeros.
+#[inline]
 fn word_of(bytes: &[u8]) -> u64 {
     if let Some(whole) = bytes.first_chunk::<8>() {
         return u64::from_le_bytes(*whole);

@@ -26,20 +26,26 @@ fn show(writer: &mut RowWriter, key: &[u8], value: &[u8]) {
 #[test]
 fn a_row_is_what_was_shown_last_or_not_there() {
     with_seeds(30, |random| {
-        let (rows, mut writer) = Rows::new(1 << (10 + random.below(5)));
+        let (rows, mut writer) = Rows::new(1 << (11 + random.below(7)));
         let mut model: HashMap<Vec<u8>, Vec<u8>> = HashMap::new();
         let mut found = 0;
         for _ in 0..5000 {
             let key = random.key(200);
-            match random.below(10) {
+            match random.below(11) {
                 0 => {
                     writer.remove(xxh3_64(&key));
                     model.remove(&key);
                 }
+                10 => {
+                    writer.set_limit(2 + random.below(40));
+                    writer.shrink(random.below(20));
+                }
                 1..5 => {
-                    let length = random.below(40);
+                    let length = random.below(40) * random.below(20);
                     let value = random.bytes(length);
-                    if writer.admits(xxh3_64(&key), &key, &value) {
+                    let admitted = writer.admits(xxh3_64(&key), &key, &value).0;
+                    // What nobody asked about may be too large.
+                    if admitted || random.below(3) == 0 {
                         writer.remove(xxh3_64(&key));
                         show(&mut writer, &key, &value);
                         // A full bucket may have let it go for one that had a second chance.
@@ -82,13 +88,19 @@ fn a_walk_over_everything_leaves_what_is_read_again() {
     let key = |at: u32| at.to_be_bytes();
     let ask = |writer: &mut RowWriter, at: u32| {
         let key = key(at);
-        if read(&rows, &key).is_none() && writer.admits(xxh3_64(&key), &key, &[7; 50]) {
+        if read(&rows, &key).is_none() && writer.admits(xxh3_64(&key), &key, &[7; 50]).0 {
             show(writer, &key, &[7; 50]);
         }
     };
     for _ in 0..3 {
         (0..100).for_each(|at| ask(&mut writer, at));
     }
+    assert!(
+        (0..100)
+            .filter(|at| read(&rows, &key(*at)).is_some())
+            .count()
+            >= 99
+    );
     (1000..20_000).for_each(|at| ask(&mut writer, at));
     let left = (0..100)
         .filter(|at| read(&rows, &key(*at)).is_some())
@@ -99,7 +111,10 @@ fn a_walk_over_everything_leaves_what_is_read_again() {
 #[test]
 fn nothing_is_found_without_memory_or_without_the_writer() {
     let (rows, mut writer) = Rows::new(0);
-    assert!(!writer.admits(xxh3_64(b"key"), b"key", b"value"));
+    assert_eq!(
+        writer.admits(xxh3_64(b"key"), b"key", b"value"),
+        (false, false)
+    );
     writer.remove(xxh3_64(b"key"));
     assert_eq!(read(&rows, b"key"), None);
 
@@ -126,8 +141,8 @@ fn told(key: u64, version: u64) -> Vec<u8> {
 fn readers_beside_the_writer_see_whole_rows_that_are_not_stale() {
     const KEYS: u64 = 24;
     const WRITES: u64 = 60_000;
-    // So small that the ring comes round every few rows.
-    let (rows, mut writer) = Rows::sized(8, 256, 64);
+    // So small that memory is used anew every few rows.
+    let (rows, mut writer) = Rows::sized(6, 64, 64);
     // Every version below is gone: whoever begins to read now must not find it.
     let floors: Vec<AtomicU64> = (0..KEYS).map(|_| AtomicU64::new(0)).collect();
     let done = AtomicBool::new(false);
@@ -159,6 +174,9 @@ fn readers_beside_the_writer_see_whole_rows_that_are_not_stale() {
             writer.remove(xxh3_64(&key.to_be_bytes()));
             floors[key as usize].store(version, Ordering::Release);
             show(&mut writer, &key.to_be_bytes(), &told(key, version));
+            // Memory comes and goes beneath the readers.
+            writer.set_limit((2 + version / 97 % 5) as usize);
+            writer.shrink(3);
         }
         done.store(true, Ordering::Relaxed);
         readers

@@ -1,31 +1,53 @@
-//! The writer's side: which rows are in the ring, and which leave it.
+//! The writer's side: which rows are here, and which leave.
 //!
-//! The ring is a queue. When it comes round, a row that was read since it was written goes to the front once more; the
-//! others leave. While the ring has free room every row gets in; later only one that is asked for a second time, or one
-//! that was here when its key was written over: a walk over everything takes no room from what is hot.
+//! Segments are a queue. While the rows have memory that was never used, every row gets in. Later the oldest segment is
+//! emptied while the newest is filled: a row that was read since it was written is written anew, the others leave; and
+//! only a key that is asked for a second time gets in, or one that was here when it was written over. So a walk over
+//! everything takes no room from what is hot.
 
 use std::sync::Arc;
 
-use super::atomics::{Ordering, fence};
+use super::atomics::{AtomicU64, Ordering, fence};
 use super::entry::{EMPTY, Entry};
-use super::{HEAD_WORDS, ROW_WORDS_MAX, Rows, WAYS, lengths, word_of};
+use super::{HEAD_WORDS, INDEX_PARTS, ROW_WORDS_MAX, Rows, WAYS, head, lengths, word_of};
 
 /// So many rows may stay for each new one: bounds the work of one insertion.
 const SECOND_CHANCES: usize = 4;
 
-/// In the place of the key's length: nothing but the way to the end of the ring.
-const FILLER: u64 = u32::MAX as u64;
+/// A row takes at most one part in so many of a segment, or too much of it would stay empty.
+const ROW_PARTS: usize = 4;
+
+/// In a ghost: the key had a row when it was written over.
+const HAD_ROW: u16 = 2;
+
+/// Instead of a row: nothing but the way to the end of the segment.
+const FILLER: u64 = u64::MAX;
+
+/// The index grows while it has fewer places than this for each row: with three, one row in a hundred would have found
+/// its bucket full by the time that there are many, and all reads of it would have to ask.
+const PLACES_PER_ROW: usize = 4;
+/// It shrinks while it has more.
+const PLACES_PER_ROW_MAX: usize = 10;
 
 /// The only one who changes the rows. Dropped, it leaves none.
 pub struct RowWriter {
     rows: Arc<Rows>,
-    /// The next row goes here.
+    /// The next row goes here; its segment has memory.
     head: u64,
-    /// The oldest row.
+    /// The oldest row that was not looked at for leaving. In the head's segment only if that is the only one.
     tail: u64,
-    /// Tags of keys asked for once, by hash.
+    /// Segments may be so many.
+    limit: usize,
+    /// Places with memory that no segment has, and those that have none.
+    spare: Vec<u32>,
+    unused: Vec<u32>,
+    /// No more memory was wanted to be given for the segment that is being filled.
+    declined: bool,
+    /// Entries in the index.
+    entries: usize,
+    /// Tags of keys that were asked for, or whose row left, by hash.
     ghosts: Box<[u16]>,
-    /// The row being written, and those that get a second chance; kept for their memory.
+    /// The row being written, and one that stays; kept for their memory.
     row: Vec<u64>,
     staying: Vec<u64>,
     inserted: u64,
@@ -33,14 +55,21 @@ pub struct RowWriter {
 
 impl RowWriter {
     pub(super) fn over(rows: Rows, ghosts: usize) -> (Arc<Rows>, RowWriter) {
+        let segments = rows.ring.segments();
         // Positions begin behind zero, which stands for no row.
-        let start = rows.ring.len() as u64;
-        rows.reserved.store(start, Ordering::Relaxed);
+        let start = rows.ring.start(1);
+        rows.kept_from.store(start, Ordering::Relaxed);
+        rows.ring.put(1, 0);
         let rows = Arc::new(rows);
         let writer = RowWriter {
             rows: Arc::clone(&rows),
             head: start,
             tail: start,
+            limit: segments,
+            spare: Vec::new(),
+            unused: (1..segments as u32).rev().collect(),
+            declined: false,
+            entries: 0,
             ghosts: vec![0; ghosts].into(),
             row: Vec::new(),
             staying: Vec::new(),
@@ -59,159 +88,290 @@ impl RowWriter {
         self.inserted
     }
 
-    /// Whether a row that was just asked for shall be shown.
-    pub fn admits(&mut self, hash: u64, key: &[u8], value: &[u8]) -> bool {
-        let words = HEAD_WORDS + key.len().div_ceil(8) + value.len().div_ceil(8);
-        if words > ROW_WORDS_MAX.min(self.rows.ring.len() / 16) {
-            return false;
-        }
-        let first_round = self.head + words as u64 <= 2 * self.rows.ring.len() as u64;
-        let seen = self.ghost(hash);
-        let tag = ghost_tag(hash);
-        first_round || std::mem::replace(seen, tag) == tag
+    /// Memory that one more segment takes, with its part of the index.
+    pub fn segment_bytes(&self) -> usize {
+        let words = self.rows.ring.segment_words();
+        (words + words / INDEX_PARTS / 2) * size_of::<u64>()
     }
 
-    /// Shows a row that was admitted.
+    /// Segments that there may be, now and at most.
+    pub fn limit(&self) -> usize {
+        self.limit
+    }
+
+    pub fn limit_max(&self) -> usize {
+        self.rows.ring.segments()
+    }
+
+    /// Memory taken, and what may be taken without asking.
+    pub fn bytes(&self) -> usize {
+        let words = self.held().max(self.limit) * self.rows.ring.segment_words()
+            + self.rows.index.buckets() * WAYS;
+        words * size_of::<u64>() + size_of_val(&*self.ghosts)
+    }
+
+    /// Memory for rows themselves that there is at most, which is how far back ghosts remember.
+    pub fn remembered_bytes(&self) -> usize {
+        (self.limit_max() * self.segment_bytes()).max(1)
+    }
+
+    /// The next row takes the place of another, unless the limit is raised. Says so once for each segment.
+    pub fn asks_for_more(&mut self) -> bool {
+        let asks = !self.declined && self.is_at_limit() && self.limit < self.limit_max();
+        self.declined |= asks;
+        asks
+    }
+
+    /// Sets how many segments there may be, two at least. With fewer than there are, `shrink` makes them leave.
+    pub fn set_limit(&mut self, segments: usize) {
+        self.limit = segments.max(2).min(self.limit_max());
+    }
+
+    /// Takes a step towards the limit; false when there is nothing to do.
+    pub fn shrink(&mut self, rows: usize) -> bool {
+        if self.held() <= self.limit {
+            return false;
+        }
+        for _ in 0..rows {
+            match self.spare.pop() {
+                Some(place) => {
+                    self.rows.ring.release(place);
+                    self.unused.push(place);
+                    break;
+                }
+                None => {
+                    self.clean_one(false);
+                }
+            }
+        }
+        self.fit_index();
+        true
+    }
+
+    /// Whether a row that was just asked for shall be shown, and whether it would have been here with more memory.
+    pub fn admits(&mut self, hash: u64, key: &[u8], value: &[u8]) -> (bool, bool) {
+        if row_words(key, value) > self.row_words_max() {
+            return (false, false);
+        }
+        let room = self.has_room();
+        let tag = ghost_tag(hash);
+        let Some(seen) = self.ghost(hash) else {
+            return (room, false);
+        };
+        let seen = std::mem::replace(seen, tag);
+        // A row that was written over is missed whatever the memory.
+        let (missed, again) = (seen == tag, seen & !HAD_ROW == tag);
+        (room || again, missed)
+    }
+
+    /// Every row gets in: there is memory that was never used.
+    pub fn has_room(&self) -> bool {
+        !self.is_at_limit()
+    }
+
+    /// Shows a row, unless it is too large for that.
     pub fn show(&mut self, hash: u64, key: &[u8], value: &[u8]) {
         self.clear(hash);
+        if row_words(key, value) > self.row_words_max() {
+            return;
+        }
         let mut row = std::mem::take(&mut self.row);
         row.clear();
-        row.push(key.len() as u64 | (value.len() as u64) << 32);
+        row.push(head(key.len(), value.len()));
         row.push(hash);
         row.extend(key.chunks(8).map(word_of));
         row.extend(value.chunks(8).map(word_of));
-        self.append(&row, SECOND_CHANCES);
+        self.append(&row);
         self.row = row;
         self.inserted += 1;
-        self.let_stay();
+        let mut chances = SECOND_CHANCES;
+        while self.is_behind() {
+            if self.clean_one(chances > 0) {
+                chances -= 1;
+                let staying = std::mem::take(&mut self.staying);
+                self.append(&staying);
+                self.staying = staying;
+            }
+        }
+        self.fit_index();
     }
 
     /// Before a newer version of this key can be seen: takes away what readers could still find.
     pub fn remove(&mut self, hash: u64) {
-        if self.clear(hash) {
-            *self.ghost(hash) = ghost_tag(hash);
+        if self.clear(hash)
+            && let Some(ghost) = self.ghost(hash)
+        {
+            *ghost = ghost_tag(hash) | HAD_ROW;
         }
+    }
+
+    /// Whether a row that was just written shall be shown: it takes the place of the one that was removed for it.
+    pub fn admits_written(&mut self, hash: u64, key: &[u8], value: &[u8]) -> bool {
+        if row_words(key, value) > self.row_words_max() {
+            return false;
+        }
+        let had_row = |ghost: &mut u16| *ghost == ghost_tag(hash) | HAD_ROW;
+        self.has_room() || self.ghost(hash).is_some_and(had_row)
     }
 
     /// By tag alone: one row in thousands goes for another's sake.
-    fn clear(&self, hash: u64) -> bool {
+    fn clear(&mut self, hash: u64) -> bool {
         let tag = Entry::tag(hash);
-        let mut found = false;
-        for place in self.rows.bucket(hash) {
+        let mut found = 0;
+        for place in self.rows.index.bucket(hash) {
             if Entry(place.load(Ordering::Relaxed)).may_be(tag) {
                 place.store(EMPTY.0, Ordering::Release);
-                found = true;
+                found += 1;
             }
         }
-        found
+        self.entries -= found;
+        found > 0
     }
 
-    fn append(&mut self, row: &[u64], second_chances: usize) {
-        let length = self.rows.ring.len() as u64;
-        let to_end = length - self.head % length;
-        if row.len() as u64 <= to_end {
-            self.make_room(row.len() as u64, second_chances);
-        } else {
-            self.make_room(to_end, second_chances);
-            self.write(&[FILLER | to_end << 32]);
-            self.head += to_end;
-            self.make_room(row.len() as u64, second_chances);
+    fn row_words_max(&self) -> usize {
+        ROW_WORDS_MAX.min(self.rows.ring.segment_words() / ROW_PARTS)
+    }
+
+    /// Segments with memory.
+    fn held(&self) -> usize {
+        self.limit_max() - self.unused.len()
+    }
+
+    fn is_at_limit(&self) -> bool {
+        self.held() >= self.limit && self.spare.is_empty()
+    }
+
+    /// The oldest segment must be empty by the time that the newest is full.
+    fn is_behind(&self) -> bool {
+        let ring = &self.rows.ring;
+        self.is_at_limit()
+            && ring.segment(self.tail) < ring.segment(self.head)
+            && ring.offset(self.tail) < ring.offset(self.head)
+    }
+
+    fn append(&mut self, row: &[u64]) {
+        let ring = &self.rows.ring;
+        let left = ring.segment_words() - ring.offset(self.head);
+        // One word stays for what says that nothing follows.
+        if row.len() >= left {
+            ring.at(self.head)[0].store(FILLER, Ordering::Relaxed);
+            self.begin_segment();
         }
-        self.write(row);
+        let place = self.rows.ring.at(self.head).iter();
+        for (place, word) in place.zip(row) {
+            place.store(*word, Ordering::Relaxed);
+        }
         let hash = row[1];
         let entry = Entry::new(hash, self.head);
         self.head += row.len() as u64;
-        self.place(hash).store(entry.0, Ordering::Release);
+        let (place, was_free) = self.place(hash);
+        place.store(entry.0, Ordering::Release);
+        self.entries += usize::from(was_free);
     }
 
-    /// Where a new entry of this bucket goes: a free place, one whose row is gone, one that nobody reads, any.
-    fn place(&self, hash: u64) -> &super::AtomicU64 {
-        let bucket = self.rows.bucket(hash);
-        let rank = |at: &usize| {
-            let entry = Entry(bucket[*at].load(Ordering::Relaxed));
-            let in_use = !entry.is_empty() && entry.position() >= self.tail;
-            (in_use, entry.is_visited(), entry.position())
-        };
-        let at = (0..WAYS).min_by_key(rank).expect("a bucket has places");
-        &bucket[at]
-    }
-
-    /// Lets the oldest rows go until `words` more fit, and tells readers before they are overwritten.
-    fn make_room(&mut self, words: u64, second_chances: usize) {
-        let length = self.rows.ring.len() as u64;
-        let mut chances = second_chances;
-        while self.head + words > self.tail + length {
-            let stays = self.drop_oldest(chances > 0);
-            chances -= usize::from(stays);
+    fn begin_segment(&mut self) {
+        let may_take = self.held() < self.limit;
+        while self.spare.is_empty() && !may_take {
+            self.clean_one(false);
         }
-        self.rows
-            .reserved
-            .store(self.head + words, Ordering::Relaxed);
-        // Pairs with the reader's fence: whoever sees a word written below sees `reserved` as well.
+        let place = self.spare.pop().or_else(|| self.unused.pop());
+        let place = place.expect("one was just made sure of");
+        let ring = &self.rows.ring;
+        let segment = ring.segment(self.head) + 1;
+        // Pairs with the reader's fence: whoever sees this memory in its new place, or a word written into it, sees
+        // `kept_from` beyond the place that it had before.
         fence(Ordering::Release);
+        ring.put(segment, place);
+        self.head = ring.start(segment);
+        self.declined = false;
     }
 
-    /// True when the row gets a second chance.
-    fn drop_oldest(&mut self, may_stay: bool) -> bool {
-        let start = (self.tail % self.rows.ring.len() as u64) as usize;
-        let word = |at: usize| self.rows.ring[start + at].load(Ordering::Relaxed);
-        let (key_bytes, value_bytes) = lengths(word(0));
-        if key_bytes as u64 == FILLER {
-            self.tail += value_bytes as u64;
-            return false;
-        }
-        let words = HEAD_WORDS + key_bytes.div_ceil(8) + value_bytes.div_ceil(8);
-        let tag = Entry::tag(word(1));
+    /// Lets the oldest row go. True when it may stay and was read: then it is in `staying`, to be written anew.
+    fn clean_one(&mut self, may_stay: bool) -> bool {
+        let ring = &self.rows.ring;
+        let words = ring.at(self.tail);
+        let word = |at: usize| words[at].load(Ordering::Relaxed);
         let mut stays = false;
-        for place in self.rows.bucket(word(1)) {
-            let entry = Entry(place.load(Ordering::Relaxed));
-            if entry.may_be(tag) && entry.position() == self.tail {
-                stays = may_stay && entry.is_visited();
-                place.store(EMPTY.0, Ordering::Release);
+        let at_end = word(0) == FILLER;
+        if !at_end {
+            let (key_bytes, value_bytes) = lengths(word(0));
+            let count = HEAD_WORDS + key_bytes.div_ceil(8) + value_bytes.div_ceil(8);
+            let hash = word(1);
+            for place in self.rows.index.bucket(hash) {
+                let entry = Entry(place.load(Ordering::Relaxed));
+                if entry.position() == self.tail {
+                    stays = may_stay && entry.is_visited();
+                    place.store(EMPTY.0, Ordering::Release);
+                    self.entries -= 1;
+                    if !stays && let Some(ghost) = ghost(&mut self.ghosts, hash) {
+                        *ghost = ghost_tag(hash);
+                    }
+                }
             }
+            if stays {
+                self.staying.clear();
+                self.staying.extend((0..count).map(word));
+            }
+            self.tail += count as u64;
         }
-        if stays {
-            self.staying.extend((0..words).map(word));
+        if at_end {
+            let segment = ring.segment(self.tail);
+            debug_assert!(segment < ring.segment(self.head));
+            self.spare.push(ring.place(segment));
+            self.tail = ring.start(segment + 1);
+            // Before the memory is given to another segment or back to the system.
+            self.rows.kept_from.store(self.tail, Ordering::Release);
         }
-        self.tail += words as u64;
         stays
     }
 
-    /// Writes the rows that get a second chance; for their sake others leave without one.
-    fn let_stay(&mut self) {
-        let staying = std::mem::take(&mut self.staying);
-        let mut rest = staying.as_slice();
-        while let Some(head) = rest.first() {
-            let (key_bytes, value_bytes) = lengths(*head);
-            let words = HEAD_WORDS + key_bytes.div_ceil(8) + value_bytes.div_ceil(8);
-            self.append(&rest[..words], 0);
-            rest = &rest[words..];
-        }
-        self.staying = staying;
-        self.staying.clear();
+    /// Where a new entry of this bucket goes: a free place, or one that nobody reads, or the oldest. Whether it was free.
+    fn place(&self, hash: u64) -> (&AtomicU64, bool) {
+        let bucket = self.rows.index.bucket(hash);
+        let entry = |at: usize| Entry(bucket[at].load(Ordering::Relaxed));
+        let rank = |at: &usize| {
+            let entry = entry(*at);
+            let in_use = !entry.is_empty();
+            (in_use, in_use && entry.is_visited(), entry.position())
+        };
+        let at = (0..WAYS).min_by_key(rank).expect("a bucket has places");
+        (&bucket[at], entry(at).is_empty())
     }
 
-    fn write(&self, words: &[u64]) {
-        let start = (self.head % self.rows.ring.len() as u64) as usize;
-        for (place, word) in self.rows.ring[start..].iter().zip(words) {
-            place.store(*word, Ordering::Relaxed);
+    /// One step towards an index that fits its rows.
+    fn fit_index(&mut self) {
+        let index = &self.rows.index;
+        let places = index.buckets() * WAYS;
+        if self.entries * PLACES_PER_ROW > places && index.buckets() < index.buckets_max() {
+            let ring = &self.rows.ring;
+            index.split(|entry| ring.at(entry.position())[1].load(Ordering::Relaxed));
+        } else if index.buckets() > 1 && self.entries * PLACES_PER_ROW_MAX < places {
+            self.entries -= index.merge();
         }
     }
 
-    fn ghost(&mut self, hash: u64) -> &mut u16 {
-        let at = super::bucket(hash, self.ghosts.len());
-        &mut self.ghosts[at]
+    fn ghost(&mut self, hash: u64) -> Option<&mut u16> {
+        ghost(&mut self.ghosts, hash)
     }
+}
+
+fn ghost(ghosts: &mut [u16], hash: u64) -> Option<&mut u16> {
+    let at = ((hash >> 32) * ghosts.len() as u64) >> 32;
+    ghosts.get_mut(at as usize)
 }
 
 /// Never zero, which stands for nobody.
 fn ghost_tag(hash: u64) -> u16 {
-    (hash >> 16) as u16 | 1
+    (hash >> 16) as u16 & !HAD_ROW | 1
+}
+
+fn row_words(key: &[u8], value: &[u8]) -> usize {
+    HEAD_WORDS + key.len().div_ceil(8) + value.len().div_ceil(8)
 }
 
 impl Drop for RowWriter {
     fn drop(&mut self) {
         // From here on every copy is thrown away: nobody keeps the rows true any more.
-        self.rows.reserved.store(u64::MAX, Ordering::Release);
+        self.rows.kept_from.store(u64::MAX, Ordering::Release);
     }
 }

@@ -111,6 +111,11 @@ impl Block {
         Ok(block)
     }
 
+    /// The memory that it lies in should be given back.
+    pub fn is_wanted_back(&self) -> bool {
+        self.bytes.is_wanted_back()
+    }
+
     fn take_heads(&mut self) {
         self.heads_stride = self.count.div_ceil(HEADS_MAX);
         self.heads_count = self.count.div_ceil(self.heads_stride);

@@ -102,7 +102,7 @@ impl Table {
         let top = read_part(io, &file, &name, top_handle, heap(top_handle));
         let filter = Filter::verify(filter.await?, filter_handle, expected.id)
             .map_err(|damage| corrupt(&name, filter_handle, damage))?;
-        let top = split_top(io, &top.await?, top_handle, expected.id, filter_page)
+        let top = split_top(&top.await?, top_handle, expected.id, filter_page)
             .map_err(|damage| corrupt(&name, top_handle, damage))?;
         Ok(Table {
             file,
@@ -272,7 +272,6 @@ fn verify_footer(
 
 /// Cuts the top index into its blocks.
 fn split_top(
-    io: &Io,
     bytes: &[u8],
     whole: BlockHandle,
     table: TableId,
@@ -295,7 +294,8 @@ fn split_top(
             pages: pages as u32,
             kind: BlockKind::Top,
         };
-        let mut buffer = block_buffer(io, pages);
+        // Not of the frames: those can be wanted back, and this stays for as long as the table.
+        let mut buffer = Buffer::zeroed(pages * PAGE);
         buffer.copy_from_slice(&rest[..pages * PAGE]);
         let block = Block::verify(buffer, handle, table, data_pages)
             .map_err(|damage| Damage::new(page * PAGE + damage.at, damage.detail))?;

@@ -23,8 +23,10 @@ fn options() -> ShardOptions {
         table_bytes: TABLE_BYTES,
         runs_max: 8,
         segment_bytes: 256 << 10,
+        caches_bytes: 256 << 10,
         cache_bytes: 256 << 10,
         rows_bytes: 0,
+        warm: false,
         ..tiny_options()
     }
 }

@@ -78,6 +78,7 @@ fn a_present_key_costs_one_device_read_once_its_index_is_in_memory() {
     options.segment_bytes = 1 << 20;
     options.table_bytes = 8 << 20;
     options.cache_bytes = 256 << 10;
+    options.caches_bytes = options.cache_bytes + options.rows_bytes;
     let mut world = World::new(2, options, SimulatedOptions::default());
     let key = |number: u64| number.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes();
     for number in 0..20_000 {
@@ -109,6 +110,7 @@ fn an_absent_key_costs_next_to_no_reads_however_many_runs_there_are() {
     options.segment_bytes = 1 << 20;
     options.table_bytes = 8 << 20;
     options.cache_bytes = 64 << 10;
+    options.caches_bytes = options.cache_bytes + options.rows_bytes;
     options.runs_max = 8;
     let mut world = World::new(2, options, SimulatedOptions::default());
     let key = |number: u64| number.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes();

@@ -57,6 +57,7 @@ fn random_options(random: &mut Random) -> ShardOptions {
     options.memtable_bytes = 4096 << random.below(7);
     options.table_bytes = 16384 << random.below(3);
     options.cache_bytes = (random.below(3) as usize) * (32 << 10);
+    options.caches_bytes = options.cache_bytes.max(options.rows_bytes);
     options.runs_max = 1 + random.below(4) as usize;
     let codecs = [Codec::Raw, Codec::Lz4, Codec::Zstd];
     options.codec = codecs[random.below(3) as usize];

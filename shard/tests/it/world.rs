@@ -89,8 +89,10 @@ pub fn identity() -> Identity {
 pub fn tiny_options() -> ShardOptions {
     ShardOptions {
         memtable_bytes: 32 << 10,
+        caches_bytes: (64 << 10) + (8 << 10),
         cache_bytes: 64 << 10,
         rows_bytes: 8 << 10,
+        warm: false,
         segment_bytes: 64 << 10,
         group_bytes: 16 << 10,
         table_bytes: 32 << 10,

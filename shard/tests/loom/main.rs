@@ -12,9 +12,9 @@ use loom::thread;
 
 use rows::Rows;
 
-/// Two buckets' worth of hashes would add nothing: one bucket, and a ring that holds two rows of four words.
-const BUCKETS: usize = 1;
-const RING_WORDS: usize = 8;
+/// One bucket, and segments that hold a row of four words each: every further row takes the place of another.
+const SEGMENTS: usize = 2;
+const SEGMENT_WORDS: usize = 8;
 const HASH: u64 = 0x1234_5678_9abc_def0;
 const OTHER: u64 = 0x1234_5678_6543_def0;
 
@@ -32,9 +32,9 @@ fn model(steps: impl Fn() + Sync + Send + 'static) {
 }
 
 #[test]
-fn a_row_is_whole_or_not_there_while_the_ring_comes_round() {
+fn a_row_is_whole_or_not_there_while_its_memory_is_used_again() {
     model(|| {
-        let (rows, mut writer) = Rows::sized(BUCKETS, RING_WORDS, 1);
+        let (rows, mut writer) = Rows::sized(SEGMENTS, SEGMENT_WORDS, 1);
         writer.show(HASH, b"key", &11_u64.to_le_bytes());
         let writing = thread::spawn(move || {
             // The second of these lies where the row of `HASH` was.
@@ -53,7 +53,7 @@ fn a_row_is_whole_or_not_there_while_the_ring_comes_round() {
 #[test]
 fn a_removed_row_is_not_found_by_whoever_knows_of_its_removal() {
     model(|| {
-        let (rows, mut writer) = Rows::sized(BUCKETS, RING_WORDS, 1);
+        let (rows, mut writer) = Rows::sized(SEGMENTS, SEGMENT_WORDS, 1);
         writer.show(HASH, b"key", &1_u64.to_le_bytes());
         let acknowledged = Arc::new(AtomicU64::new(1));
         let told = Arc::clone(&acknowledged);
@@ -74,7 +74,7 @@ fn a_removed_row_is_not_found_by_whoever_knows_of_its_removal() {
 #[test]
 fn nothing_is_found_once_the_writer_is_gone() {
     model(|| {
-        let (rows, mut writer) = Rows::sized(BUCKETS, RING_WORDS, 1);
+        let (rows, mut writer) = Rows::sized(SEGMENTS, SEGMENT_WORDS, 1);
         writer.show(HASH, b"key", &1_u64.to_le_bytes());
         let gone = Arc::new(AtomicU64::new(0));
         let told = Arc::clone(&gone);
@@ -88,3 +88,52 @@ fn nothing_is_found_once_the_writer_is_gone() {
         ending.join().unwrap();
     });
 }
+
+#[test]
+fn a_row_is_whole_or_not_there_while_its_memory_is_given_back() {
+    model(|| {
+        let (rows, mut writer) = Rows::sized(3, SEGMENT_WORDS, 1);
+        writer.show(HASH, b"key", &11_u64.to_le_bytes());
+        writer.show(OTHER, b"yek", &22_u64.to_le_bytes());
+        writer.show(OTHER, b"yek", &33_u64.to_le_bytes());
+        let writing = thread::spawn(move || {
+            writer.set_limit(2);
+            while writer.shrink(1) {}
+            // Into memory that was given back.
+            writer.set_limit(3);
+            writer.show(OTHER, b"yek", &44_u64.to_le_bytes());
+            writer
+        });
+        let seen = read(&rows, HASH, b"key");
+        assert!(matches!(seen, None | Some(11)), "{seen:?}");
+        drop(writing.join().unwrap());
+    });
+}
+
+/// Two buckets more than one: the row moves, and moves back.
+#[test]
+fn a_row_that_moves_in_the_index_is_neither_old_nor_back_once_removed() {
+    model(|| {
+        let (rows, mut writer) = Rows::sized(8, 32, 1);
+        // Enough that the index is to be split with the next one.
+        for at in 1..=FULL {
+            writer.show(at << 32, &at.to_be_bytes(), &at.to_le_bytes());
+        }
+        let acknowledged = Arc::new(AtomicU64::new(1));
+        let told = Arc::clone(&acknowledged);
+        let writing = thread::spawn(move || {
+            writer.show((FULL + 1) << 32, &(FULL + 1).to_be_bytes(), &[1; 8]);
+            writer.remove(1 << 32);
+            told.store(2, Ordering::Release);
+            writer
+        });
+        let is_removed = acknowledged.load(Ordering::Acquire) == 2;
+        let seen = read(&rows, 1 << 32, &1_u64.to_be_bytes());
+        assert!(matches!(seen, None | Some(1)), "{seen:?}");
+        assert!(!is_removed || seen.is_none(), "a removed row came back");
+        drop(writing.join().unwrap());
+    });
+}
+
+/// Rows in one bucket of eight before it is split.
+const FULL: u64 = 3;

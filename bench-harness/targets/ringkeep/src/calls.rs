@@ -8,11 +8,16 @@ use crate::open::durability;
 
 pub(crate) struct BlockingCalls<'a> {
     database: &'a Database,
+    /// Of the last get, for the next one.
+    value: Vec<u8>,
 }
 
 impl<'a> BlockingCalls<'a> {
     pub(crate) fn new(database: &'a Database) -> BlockingCalls<'a> {
-        BlockingCalls { database }
+        BlockingCalls {
+            database,
+            value: Vec::new(),
+        }
     }
 }
 
@@ -23,11 +28,14 @@ impl Caller for BlockingCalls<'_> {
 }
 
 impl BlockingCalls<'_> {
-    fn carry_out(&self, op: &Op<'_>, answer: &mut Answer<'_>) -> ringkeep::Result<()> {
+    fn carry_out(&mut self, op: &Op<'_>, answer: &mut Answer<'_>) -> ringkeep::Result<()> {
         let database = self.database;
         let durability = durability(op.durability);
         match op.kind {
-            OpKind::Get => answer.value(0, database.get(op.key())?.as_deref()),
+            OpKind::Get => {
+                let found = database.get_into(op.key(), &mut self.value)?;
+                answer.value(0, found.then_some(&self.value[..]));
+            }
             OpKind::MultiGet => {
                 for (i, value) in database.multi_get(op.each_key())?.iter().enumerate() {
                     answer.value(i, value.as_deref());
