@@ -140,6 +140,19 @@ mod tests {
     }
 
     #[test]
+    fn a_step_near_an_end_is_found_there() {
+        for number in 0..20 {
+            let series = steps(&[(6, 100.0), (54, 104.0)], 0.01, 300 + number);
+            let found = change_points(&series, 0.01, 0.02);
+            let places: Vec<usize> = found.iter().map(|point| point.index).collect();
+            assert!(
+                places.len() == 1 && places[0].abs_diff(6) <= 3,
+                "{places:?}"
+            );
+        }
+    }
+
+    #[test]
     fn noise_has_steps_as_rarely_as_it_says() {
         let wild = |number, i| {
             let mut draws = Stream::new(12, "wild", number).at(i);

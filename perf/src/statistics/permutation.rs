@@ -63,6 +63,9 @@ mod tests {
         assert_eq!(sign_flip(&[1.0, 2.0, 3.0]), 0.25);
         // Ranks 1, 2 and 3 with one minus: 4; five more patterns reach 4 or -4.
         assert_eq!(sign_flip(&[-0.1, 2.0, 3.0]), 0.5);
+        // Ranks 1 and 2 with a minus, in sum 3, as 3 alone; less have none, 1 alone and 2 alone. Both directions.
+        let two_minus = [-1.0, -2.0, 3.0, 4.0, 5.0, 6.0];
+        assert_eq!(sign_flip(&two_minus), 2.0 * 5.0 / 64.0);
         assert_eq!(sign_flip(&[1.0, -1.0]), 1.0);
         assert_eq!(sign_flip(&[0.0; 5]), 1.0);
         assert_eq!(sign_flip(&[0.5; 10]), 2.0 / 1024.0);
