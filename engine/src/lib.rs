@@ -37,6 +37,7 @@ mod keyspace;
 mod on_shard;
 mod past;
 mod scan;
+mod size;
 mod snapshot;
 mod transaction;
 
@@ -78,8 +79,8 @@ pub use options::Options;
 pub use past::{Changed, Diff, Holder, Kept, Reason};
 pub use ringkeep_io::{Backend, Direct, IoError};
 pub use ringkeep_shard::{
-    Codec, Damage, Durability, Error as ShardError, KeysAtRisk, Retention, ShardId, ShardOptions,
-    ShardStats, Version,
+    Codec, Damage, Durability, Error as ShardError, Estimate, KeysAtRisk, Retention, ShardId,
+    ShardOptions, ShardStats, Version,
 };
 pub use salvage::{Salvage, SalvageProgress, salvage};
 pub use scan::{KeyRange, KeyValue, Keys, Scan};

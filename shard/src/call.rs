@@ -5,9 +5,10 @@ use std::ops::Bound;
 use ringkeep_io::Nanos;
 
 use crate::content::Content;
+use crate::size::Estimate;
 use crate::stats::ShardStats;
 use crate::timeline::Moment;
-use crate::transaction::Transact;
+use crate::transaction::{Span, Transact};
 use crate::verify::Verified;
 use crate::{Error, ShardId, Version};
 
@@ -157,6 +158,8 @@ pub enum Call {
     History(Vec<Version>),
     /// One page of a scan.
     Scan(ScanCall),
+    /// About how much there is in a range of keys.
+    Estimate(Span),
     /// Write the memtable out to tables.
     Flush,
     /// Merge everything into one run.
@@ -234,6 +237,8 @@ pub enum Reply {
     Page(ScanPage),
     /// To `Pause`, `Flush`, `Compact` and `Close`.
     Done,
+    /// To `Estimate`.
+    Estimated(Estimate),
     /// To `Verify`.
     Verified(Box<Verified>),
     /// To `History`.

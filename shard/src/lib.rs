@@ -10,6 +10,7 @@ pub mod error;
 pub mod keyspace;
 pub mod limits;
 mod shard;
+mod size;
 pub mod stats;
 pub mod version;
 
@@ -64,6 +65,7 @@ pub use letter::Letter;
 pub use replay::ReplayedLog;
 pub use rows::{RowReads, Rows};
 pub use shard::{Identity, InDoubt, Recovered, Shard, ShardOptions, TransactionId};
+pub use size::Estimate;
 pub use stats::{ROOM_UNLIMITED, ShardStats};
 pub use table::Codec;
 pub use timeline::{Moment, Timeline};

@@ -243,6 +243,7 @@ impl<T: 'static> Shard<T> {
             Call::Pause(nanos) => core.accept_pause(token, nanos),
             Call::History(watermarks) => core.accept_history(token, &watermarks),
             Call::Scan(scan) => core.accept_scan(token, scan),
+            Call::Estimate(span) => core.accept_estimate(token, span),
             Call::Flush => core.accept_flush(token),
             Call::Compact => core.accept_compact(token),
             Call::Verify { bytes_per_second } => core.accept_verify(token, bytes_per_second),

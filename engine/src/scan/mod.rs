@@ -107,6 +107,12 @@ impl Scan {
         self
     }
 
+    /// Of which only the first entries will be taken: pages are small.
+    pub(crate) fn of_few(mut self) -> Scan {
+        self.reading.page_bytes = 1;
+        self
+    }
+
     pub(crate) fn turn_around(&mut self) {
         assert!(
             matches!(self.stage, Stage::New),

@@ -23,6 +23,7 @@ mod reopen;
 mod salvage;
 mod scan;
 mod second_opener;
+mod size;
 mod snapshot;
 mod transaction;
 mod update;

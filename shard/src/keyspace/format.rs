@@ -58,7 +58,7 @@ pub fn user_key(stored: &[u8]) -> &[u8] {
 }
 
 /// Whose a stored key is; nobody's where it is the database's own.
-pub(super) fn keyspace_of(stored: &[u8]) -> Option<KeyspaceId> {
+pub(crate) fn keyspace_of(stored: &[u8]) -> Option<KeyspaceId> {
     match stored.first() {
         Some(&ESCAPE) => escaped(stored).0,
         _ => Some(KeyspaceId(0)),

@@ -4,7 +4,7 @@ mod format;
 
 use std::collections::BTreeSet;
 
-use format::keyspace_of;
+pub(crate) use format::keyspace_of;
 pub use format::{
     DEFAULT_END, KeyspaceId, PREFIX_BYTES_MAX, default_prefix, prefix, system, user_key,
 };

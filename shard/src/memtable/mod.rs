@@ -12,6 +12,8 @@ mod order;
 #[cfg(test)]
 mod tests;
 
+use std::ops::Bound;
+
 use arena::Arena;
 use key_index::{Found, Hash, KeyIndex};
 use order::Order;
@@ -135,6 +137,23 @@ impl Memtable {
     /// A cursor over the keys that are here now. Sorts what is not sorted yet.
     pub fn cursor(&mut self) -> MemtableCursor {
         MemtableCursor::new(self.order.runs(&self.arena))
+    }
+
+    /// How many keys lie between two bounds, and how many there are. Sorts what is not sorted yet.
+    pub fn keys_in(&mut self, from: Bound<&[u8]>, to: Bound<&[u8]>) -> (usize, usize) {
+        let (mut inside, mut all) = (0, 0);
+        for run in self.order.runs(&self.arena) {
+            let first = run.count_before(from, &self.arena);
+            // What is within an upper bound is what lies before the opposite lower bound.
+            let end = match to {
+                Bound::Unbounded => run.places.len(),
+                Bound::Included(key) => run.count_before(Bound::Excluded(key), &self.arena),
+                Bound::Excluded(key) => run.count_before(Bound::Included(key), &self.arena),
+            };
+            inside += end.saturating_sub(first);
+            all += run.places.len();
+        }
+        (inside, all)
     }
 
     /// Memory taken, with the index and the order.

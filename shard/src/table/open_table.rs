@@ -193,6 +193,12 @@ impl Table {
         }
     }
 
+    /// The last keys of the parts that the top index divides the table into, or keys a little above them.
+    pub fn part_ends(&self) -> impl Iterator<Item = Box<[u8]>> {
+        let blocks = self.top.iter();
+        blocks.flat_map(|block| (0..block.count()).map(|index| block.key(index)))
+    }
+
     /// Verifies a block that was read from `handle`. Damage is an error that names file and offset.
     pub fn decode_block(&self, handle: BlockHandle, buffer: Buffer) -> Result<Block> {
         Block::verify(buffer, handle, self.id(), self.data_pages)
