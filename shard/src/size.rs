@@ -116,7 +116,7 @@ mod tests {
     fn keys_lie_as_far_from_each_other_as_their_bytes_say() {
         let cases = [
             ("a", "c", "b", 0.5),
-            ("key-10", "key-20", "key-15", 0.5),
+            ("key-100", "key-900", "key-500", 0.5),
             ("a", "b", "a", 0.0),
             ("a", "b", "", 0.0),
             ("a", "b", "c", 1.0),
