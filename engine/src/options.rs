@@ -28,7 +28,8 @@ pub struct Options {
     pub threads: Option<usize>,
     /// Keep each of these threads on one core.
     pub pin_threads: bool,
-    /// Memtables and caches of all shards together.
+    /// Memtables and caches of all shards together. What a process needs is this, at most 15 % more, and about 16 MiB
+    /// for itself and for buffers; filters and top indexes of data that is more than a hundred times as large come on top.
     pub memory_bytes: usize,
     /// What the files of a database in memory may take, beside `memory_bytes`:
     /// [`Database::in_memory`](crate::Database::in_memory).

@@ -58,6 +58,7 @@ impl ToShow {
 impl<T> Core<T> {
     /// A read of the present found this value.
     pub fn offer_row(&self, key: &[u8], value: &[u8]) {
+        self.make_room_for_rows();
         let hash = xxh3_64(key);
         let (admitted, missed) = self.rows.borrow_mut().admits(hash, key, value);
         if missed {
@@ -73,6 +74,7 @@ impl<T> Core<T> {
     pub fn offer_written(&self, ops: &[Op]) {
         for op in ops {
             let Op::Put { key, value } = op else { continue };
+            self.make_room_for_rows();
             let hash = xxh3_64(key);
             let admitted = self.rows.borrow_mut().admits_written(hash, key, value);
             if !admitted || !self.is_newest(key) {

@@ -88,7 +88,7 @@ impl<T> Core<T> {
         self.give_rest_to_blocks();
     }
 
-    /// Before a row is shown: if it drove out another, may there be more of them?
+    /// Before a row is offered or shown: if it drives out another, may there be more of them?
     pub fn make_room_for_rows(&self) {
         let granted = {
             let (mut rows, cache) = (self.rows.borrow_mut(), self.cache.borrow());

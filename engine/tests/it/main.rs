@@ -14,6 +14,7 @@ mod in_memory;
 mod keyspace;
 mod leak;
 mod limits;
+mod memory_budget;
 mod on_shard;
 mod options;
 mod panics;

@@ -8,9 +8,9 @@ const BUDGET: usize = 64 << 20;
 
 /// The process itself, stacks, buffers of the log and of tables being written and merged, and what the allocator holds
 /// back. `Options::memory_bytes` states it.
-const CONSTANT: usize = 32 << 20;
+const CONSTANT: usize = 16 << 20;
 
-const KEYS: u64 = 150_000;
+const KEYS: u64 = 120_000;
 
 fn key(number: u64) -> [u8; 16] {
     let mut key = [0; 16];
@@ -51,7 +51,7 @@ fn load_read_and_compact() {
         db.write_with(batch, Durability::Buffered).expect("written");
     }
     let read = |db: &Database, from: u64| {
-        for number in (0..30_000).map(|at| (from + at * 7919) % KEYS) {
+        for number in (0..15_000).map(|at| (from + at * 7919) % KEYS) {
             assert_eq!(db.get(key(number)).expect("read"), Some(value(number)));
         }
     };
@@ -62,7 +62,7 @@ fn load_read_and_compact() {
     for _ in 0..3 {
         read(&db, 1);
     }
-    println!("peak {}", peak());
+    println!("\npeak {}", peak());
     println!("{}", db.stats().expect("stats"));
     db.close().expect("closes");
 }
@@ -77,5 +77,8 @@ fn the_budget_is_kept_while_loading_reading_and_compacting() {
     let peak = said.lines().find_map(|line| line.strip_prefix("peak "));
     let peak: usize = peak.expect("a line").parse().expect("a number");
     let most = BUDGET / 100 * 115 + CONSTANT;
-    assert!(peak <= most, "{peak} bytes, where {most} are promised\n{said}");
+    assert!(
+        peak <= most,
+        "{peak} bytes, where {most} are promised\n{said}"
+    );
 }

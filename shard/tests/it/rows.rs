@@ -153,3 +153,24 @@ fn a_read_of_the_past_shows_nothing_of_it() {
     assert_eq!((got.found, &got.value[..]), (true, &b"old"[..]));
     assert_eq!(shown(&rows, b"key").as_deref(), Some(&b"new"[..]));
 }
+
+#[test]
+fn what_is_written_is_shown_while_there_is_memory_that_nobody_uses() {
+    let options = ShardOptions {
+        memtable_bytes: 1 << 20,
+        caches_bytes: 256 << 10,
+        rows_bytes: 192 << 10,
+        ..tiny_options()
+    };
+    let mut world = World::new(4, options, SimulatedOptions::default());
+    let rows = world.shard().rows();
+    let mut missing = 0;
+    for number in 0..1500_u64 {
+        let token = world.put(&number.to_be_bytes(), &[7; 40], Durability::Buffered);
+        world.wait(token);
+        missing += usize::from(shown(&rows, &number.to_be_bytes()).is_none());
+    }
+    let left = (0..1500_u64).filter(|number| shown(&rows, &number.to_be_bytes()).is_some());
+    assert_eq!(missing, 0, "all came in");
+    assert!(left.count() >= 1490, "and stayed");
+}
