@@ -101,11 +101,15 @@ impl<T> Core<T> {
         if !self.rows.borrow().has_room() {
             return false;
         }
+        let hash = xxh3_64(key);
+        if self.rows.borrow().has(hash) {
+            return true;
+        }
         let memtables = self.memtables.borrow();
         let mut newest = memtables.newest_first();
         let is_known = newest.any(|generation| generation.table.borrow().newest_of(key).is_some());
         if !is_known && self.is_newest(key) {
-            self.to_show.borrow_mut().push(xxh3_64(key), key, value);
+            self.to_show.borrow_mut().push(hash, key, value);
         }
         true
     }

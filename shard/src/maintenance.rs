@@ -225,7 +225,10 @@ impl<T: 'static> Core<T> {
         let core = Rc::clone(self);
         self.tasks.spawn(async move {
             let reply = match core.flush().await {
-                Ok(()) => Reply::Done,
+                Ok(()) => {
+                    core.start_warming();
+                    Reply::Done
+                }
                 Err(error) => Reply::Failed(error),
             };
             core.reply(token, reply);

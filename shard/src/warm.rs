@@ -1,4 +1,4 @@
-//! Rows of a shard that was just opened. What fits into the memory for rows is read once, from one end to the other,
+//! Rows of a shard that was just opened, or flushed on request, as at the end of a load. What fits into the memory for rows is read once, from one end to the other,
 //! while nobody waits for it: a tenth of a second for a hundred megabytes, against one read of the device for each block
 //! of the first gets. Nothing is read when not all of it fits, since nobody knows yet what will be wanted.
 
@@ -28,17 +28,20 @@ enum End {
 }
 
 impl<T: 'static> Core<T> {
-    /// Begins, if all rows fit.
+    /// Begins, if all rows fit and most are missing.
     pub fn start_warming(self: &Rc<Self>) {
-        let wanted: u64 = {
-            let tables = self.tables.borrow();
-            let summaries = tables.tables().map(|table| table.summary());
-            summaries
-                .map(|summary| summary.file_bytes + summary.entries * ROW_OVERHEAD)
-                .sum()
+        let (mut wanted, mut entries) = (0, 0);
+        for table in self.tables.borrow().tables() {
+            entries += table.summary().entries;
+            wanted += table.summary().file_bytes + table.summary().entries * ROW_OVERHEAD;
+        }
+        let (room, missing) = {
+            let rows = self.rows.borrow();
+            let most_are_missing = entries > 2 * rows.entries() as u64;
+            (rows.remembered_bytes() as u64, most_are_missing)
         };
-        let room = self.rows.borrow().remembered_bytes() as u64;
-        if self.options.warm && wanted > 0 && wanted <= room {
+        if self.options.warm && missing && wanted <= room && !self.split.borrow().warming {
+            self.split.borrow_mut().warming = true;
             let core = Rc::clone(self);
             self.tasks.spawn(async move { core.warm().await });
         }
@@ -48,6 +51,7 @@ impl<T: 'static> Core<T> {
         let mut last = None;
         // What cannot be read is for a get to say.
         while let Ok(End::Changed) = self.walk_behind(&mut last).await {}
+        self.split.borrow_mut().warming = false;
     }
 
     /// Goes on behind the last key that was offered.

@@ -94,6 +94,18 @@ impl RowWriter {
         (words + words / INDEX_PARTS / 2) * size_of::<u64>()
     }
 
+    /// Rows that readers can find.
+    pub fn entries(&self) -> usize {
+        self.entries
+    }
+
+    /// By tag alone: one key in thousands is taken for another.
+    pub fn has(&self, hash: u64) -> bool {
+        let tag = Entry::tag(hash);
+        let mut places = self.rows.index.bucket(hash).iter();
+        places.any(|place| Entry(place.load(Ordering::Relaxed)).may_be(tag))
+    }
+
     /// Segments that there may be, now and at most.
     pub fn limit(&self) -> usize {
         self.limit
