@@ -1,7 +1,7 @@
 //! The scenarios of a database: calls that cross from core to core, with next to nothing for their shards to do.
 
 use ringkeep::simulation;
-use ringkeep_shard::ShardId;
+use ringkeep_shard::{ShardId, ShardOptions};
 
 use crate::clocks::Clocks;
 use crate::hosts::{Ask, Hosts, SHARDS};
@@ -9,6 +9,14 @@ use crate::scenario::{VALUE_BYTES, key, quiet, value};
 
 /// Asked for often enough to be shown as rows, and few enough to stay it.
 const HOT: u64 = 64;
+
+/// What was written is shown as a row while there is room for rows, and its reader needs nobody.
+fn without_rows() -> ShardOptions {
+    ShardOptions {
+        rows_bytes: 0,
+        ..quiet()
+    }
+}
 
 fn put_of(number: u64) -> Ask {
     Ask::Put(key(number), value(number))
@@ -49,9 +57,8 @@ pub fn put(ops: u64, clocks: Clocks) -> Hosts {
     hosts
 }
 
-/// No key twice, so that none becomes a hot row.
 pub fn get(ops: u64, clocks: Clocks) -> Hosts {
-    let mut hosts = Hosts::new(quiet(), clocks);
+    let mut hosts = Hosts::new(without_rows(), clocks);
     hosts.prepare((0..100 + ops).map(put_of));
     hosts.prepare((0..100).map(get_of));
     hosts.measure((100..100 + ops).map(get_of).collect());
@@ -67,7 +74,7 @@ pub fn get_row(ops: u64, clocks: Clocks) -> Hosts {
 }
 
 pub fn multi_get_across(ops: u64, clocks: Clocks) -> Hosts {
-    let mut hosts = Hosts::new(quiet(), clocks);
+    let mut hosts = Hosts::new(without_rows(), clocks);
     let mut keys = across();
     let keys: Vec<_> = (0..100 + ops).map(|_| keys()).collect();
     hosts.prepare((0..).zip(&keys).map(|(n, keys)| batch_of(keys.clone(), n)));
