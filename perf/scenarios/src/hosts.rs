@@ -193,32 +193,31 @@ fn call(database: &Database, by_hand: &ByHand, ask: Ask) -> Heard {
     }
 }
 
-/// Turns the hosts until a call is answered. Time passes only while it is not: after the answer it would jump to
-/// whatever a host wants done next, which on a busy database comes later than the next call.
+/// Turns the hosts until a call is answered. Time passes only while the disk works: a host whose mail came from one
+/// that was turned after it has not seen it yet, and must not be parked to the end of a deadline.
 fn finish<R>(by_hand: &ByHand, future: impl Future<Output = R>) -> R {
     let mut future = pin!(future);
     let mut context = Context::from_waker(Waker::noop());
-    let mut more = true;
     loop {
         if let Poll::Ready(result) = future.as_mut().poll(&mut context) {
             return result;
         }
-        if !more {
-            by_hand.park();
-        }
-        more = by_hand.turn();
+        step(by_hand);
     }
 }
 
 /// Until nothing is under way: what a call leaves behind, as the receipts of a batch, belongs to it.
 fn settle(by_hand: &ByHand) {
-    loop {
-        let more = by_hand.turn();
-        if !more && by_hand.in_flight() == 0 {
-            return;
-        }
-        if !more {
-            by_hand.park();
-        }
+    // Twice nothing: mail that one turn brought is taken in the next.
+    while step(by_hand) || step(by_hand) {}
+}
+
+/// One turn, and the disk's next answer if that left nothing else to do. False: there was neither.
+fn step(by_hand: &ByHand) -> bool {
+    let more = by_hand.turn();
+    let waits = by_hand.in_flight() > 0;
+    if !more && waits {
+        by_hand.park();
     }
+    more || waits
 }
