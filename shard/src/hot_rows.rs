@@ -7,6 +7,9 @@ use crate::call::Op;
 use crate::content::Content;
 use crate::core::Core;
 
+/// A larger write is a load: showing its rows would double its cost, and what is read of them comes by the reads.
+const SHOWN_OF_A_WRITE: usize = 64;
+
 /// Rows that wait to be shown until all that was said before them is on its way. Keeps its memory.
 #[derive(Default)]
 pub(crate) struct ToShow {
@@ -72,6 +75,9 @@ impl<T> Core<T> {
     /// These changes are visible from now on: rows that were hidden for them come back, and all do while there is
     /// memory that nobody uses.
     pub fn offer_written(&self, ops: &[Op]) {
+        if ops.len() > SHOWN_OF_A_WRITE {
+            return;
+        }
         for op in ops {
             let Op::Put { key, value } = op else { continue };
             self.make_room_for_rows();

@@ -83,8 +83,12 @@ impl<T: 'static> Core<T> {
 
     pub fn accept_multi_get(self: &Rc<Self>, token: T, keys: Vec<Box<[u8]>>, at: Option<Moment>) {
         let version = at.map(|at| at.version);
-        let settled = self.is_settled(version) && self.check_readable(version).is_ok();
         let instant = self.instant(at);
+        // Nothing may yet be applied below the version at which some keys are read now and others later: not even by a batch
+        // that only its coordinator can decide.
+        let settled = self.is_settled(version)
+            && self.is_settled(Some(instant.version))
+            && self.check_readable(version).is_ok();
         let mut values: Vec<Value> = vec![None; keys.len()];
         let mut missing = Vec::new();
         for (index, key) in keys.into_iter().enumerate() {

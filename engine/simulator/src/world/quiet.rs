@@ -17,8 +17,9 @@ impl World<'_> {
             return Ok(false);
         }
         let since = self.disk.now();
+        // A merge of a hundred tables with one large value each takes ten operations a table, one after the other.
         let limit =
-            since + 1000 * (self.plan.setting.idle_close_after + self.plan.setting.slowest());
+            since + 4000 * (self.plan.setting.idle_close_after + self.plan.setting.slowest());
         loop {
             if open.is_cut(&self.disk) {
                 return Ok(false);
