@@ -1,6 +1,6 @@
 //! What a shard does for itself: memtables become tables, runs are merged, the log gets room.
 //!
-//! Three tasks that live as long as the shard, and one until what the log said is in order. Each waits for work, does one piece of it in slices,
+//! Four tasks that live as long as the shard, and one until what the log said is in order. Each waits for work, does one piece of it in slices,
 //! and waits again. A full disk makes a piece of work wait and try again; any other failure of it
 //! stops the shard's writes, since a shard that cannot shed data must not take more.
 
@@ -36,6 +36,8 @@ impl<T: 'static> Core<T> {
         self.tasks.spawn(async move { core.keep_flushing().await });
         let core = Rc::clone(self);
         self.tasks.spawn(async move { core.keep_merging().await });
+        let core = Rc::clone(self);
+        self.tasks.spawn(async move { core.keep_removing().await });
     }
 
     /// Runs one piece of work until it succeeds. False when the shard failed instead.

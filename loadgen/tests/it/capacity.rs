@@ -119,8 +119,8 @@ fn a_plan_from_saved_runs_names_resources_and_reaches_only_so_far() {
     ] {
         assert!(near.out.contains(part), "{part}: {}", near.out);
     }
-    let far = plan("read=1k/s; keys=50M; value=100", &[]).expect(3);
-    assert!(far.out.contains("keys: 50000000 asked"), "{}", far.out);
+    let far = plan("read=1k/s; keys=100M; value=100", &[]).expect(3);
+    assert!(far.out.contains("keys: 100000000 asked"), "{}", far.out);
     let huge = plan("read=1k/s; keys=10G; value=1KiB", &[]).expect(1);
     assert!(huge.out.starts_with("NO: "), "{}", huge.out);
     let writes = plan("write=1k/s; keys=10k; value=100", &[]).expect(3);

@@ -7,10 +7,11 @@ pub(crate) mod pace;
 mod pick;
 mod piece;
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::ops::Range;
 use std::rc::Rc;
 
+use ringkeep_io::Nanos;
 use ringkeep_io::planted::{Defect, planted};
 
 use crate::call::Reply;
@@ -28,11 +29,16 @@ use pick::RunFacts;
 
 pub(crate) use piece::Piece;
 
+/// How often it is asked whether a merged table is still read.
+const LOOK_AGAIN: Nanos = 10_000_000;
+
 /// What was asked of compaction from outside.
 #[derive(Default)]
 pub(crate) struct Compaction {
     /// Everything shall become one run.
     requested: Cell<Request>,
+    /// Merged tables whose files are still there, because somebody reads them.
+    obsolete: RefCell<Vec<Rc<Table>>>,
     pub pace: Pace,
 }
 
@@ -118,7 +124,6 @@ impl<T: 'static> Core<T> {
     }
 
     pub async fn keep_merging(self: Rc<Self>) {
-        let mut obsolete: Vec<Rc<Table>> = Vec::new();
         loop {
             let mut picked = None;
             self.work
@@ -143,14 +148,16 @@ impl<T: 'static> Core<T> {
                 }
             }
             match self.install_piece(&inputs, piece).await {
-                Ok(tables) => obsolete.extend(tables),
+                Ok(tables) => self.compaction.obsolete.borrow_mut().extend(tables),
                 Err(error) => {
                     let errand = Starved::Manifest.errand();
                     return self.fail_because(&format!("{errand}: {error}"));
                 }
             }
             drop(inputs);
-            self.remove_unread(&mut obsolete);
+            if self.remove_unread() {
+                self.work.raise();
+            }
             self.published.raise();
         }
     }
@@ -226,9 +233,21 @@ impl<T: 'static> Core<T> {
         }
     }
 
-    /// Removes the files of merged tables that no read holds any more. Those still read go next time,
-    /// or at the next open, since the manifest does not name them.
-    fn remove_unread(&self, obsolete: &mut Vec<Rc<Table>>) {
+    /// Files that a read held when their tables were merged go soon after it ends, also when nothing is
+    /// merged any more.
+    pub async fn keep_removing(self: Rc<Self>) {
+        loop {
+            let is_left = || !self.compaction.obsolete.borrow().is_empty();
+            self.work.wait_until(is_left).await;
+            self.tasks.sleep_until(self.io.now() + LOOK_AGAIN).await;
+            self.remove_unread();
+        }
+    }
+
+    /// Removes the files of merged tables that no read holds any more; true when some are left. What a stop leaves
+    /// goes at the next opening, since the manifest does not name it.
+    fn remove_unread(&self) -> bool {
+        let mut obsolete = self.compaction.obsolete.borrow_mut();
         obsolete.retain(|table| {
             if Rc::strong_count(table) > 1 {
                 return true;
@@ -237,6 +256,7 @@ impl<T: 'static> Core<T> {
             let _ = self.directory.remove(table.name());
             false
         });
+        !obsolete.is_empty()
     }
 
     /// Merges everything into one run and answers when that is done.
