@@ -17,9 +17,12 @@ impl World<'_> {
             return Ok(false);
         }
         let since = self.disk.now();
-        // A merge of a hundred tables with one large value each takes ten operations a table, one after the other.
+        // A merge may be under way that has to go over every table, at some ten operations each, one after the other.
+        let files = self.disk.files();
+        let tables = files.iter().filter(|(path, _)| path.contains("/table-"));
+        let operations = 1000 + 16 * tables.count() as u64;
         let limit =
-            since + 4000 * (self.plan.setting.idle_close_after + self.plan.setting.slowest());
+            since + operations * (self.plan.setting.idle_close_after + self.plan.setting.slowest());
         loop {
             if open.is_cut(&self.disk) {
                 return Ok(false);
