@@ -1,4 +1,4 @@
-//! What reading the log back costs: a child fills it and is killed, and opening is timed, three times:
+//! What reading the log back costs after a crash: one child fills it and is killed, then three open it, say how long that took and are killed:
 //! `cargo run --release --example reopen -- /path/to/a/folder [bytes of a value] [MiB of values]`
 
 use std::error::Error;
@@ -8,8 +8,8 @@ use std::time::Instant;
 
 use ringkeep::{Batch, Database, Durability, Options, ShardOptions};
 
-/// Set for the child.
-const FILL: &str = "RINGKEEP_REOPEN_FILL";
+/// Set for a child: what it shall do before it is killed.
+const ROLE: &str = "RINGKEEP_REOPEN_ROLE";
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().collect();
@@ -24,35 +24,49 @@ fn main() -> Result<(), Box<dyn Error>> {
         shard: Some(each),
         ..Options::default()
     };
-    if std::env::var_os(FILL).is_some() {
-        return fill(Database::open(folder, options)?, value_bytes, bytes);
+    match std::env::var(ROLE).as_deref() {
+        Ok("fill") => fill(&Database::open(folder, options)?, value_bytes, bytes),
+        Ok(_) => open(folder, options),
+        Err(_) => {
+            let gib = crash("fill", &arguments)? / f64::from(1 << 30);
+            for _ in 0..3 {
+                let seconds = crash("open", &arguments)?;
+                println!(
+                    "{:.2} s/GiB: {seconds:.3} s for {gib:.3} GiB",
+                    seconds / gib
+                );
+            }
+            Ok(())
+        }
     }
+}
+
+/// The number that a child with this role says; it is killed with its database open.
+fn crash(role: &str, arguments: &[String]) -> Result<f64, Box<dyn Error>> {
     let mut child = Command::new(std::env::current_exe()?)
         .args(&arguments[1..])
-        .env(FILL, "1")
+        .env(ROLE, role)
         .stdout(Stdio::piped())
         .spawn()?;
     let mut line = String::new();
     BufReader::new(child.stdout.take().ok_or("no pipe")?).read_line(&mut line)?;
     child.kill()?;
     child.wait()?;
-    let gib = line.trim().parse::<f64>()? / f64::from(1 << 30);
-    for _ in 0..3 {
-        let start = Instant::now();
-        let db = Database::open(folder, options.clone())?;
-        let seconds = start.elapsed().as_secs_f64();
-        assert!(db.get(key(0))?.is_some());
-        println!(
-            "{:.2} s/GiB: {seconds:.3} s for {gib:.3} GiB",
-            seconds / gib
-        );
-        // Dropped and not closed: the next round finds the same log.
-    }
-    Ok(())
+    Ok(line.trim().parse()?)
+}
+
+/// Opens the database, says how many seconds that took, and waits to be killed.
+fn open(folder: &str, options: Options) -> Result<(), Box<dyn Error>> {
+    let start = Instant::now();
+    let db = Database::open(folder, options)?;
+    let seconds = start.elapsed().as_secs_f64();
+    assert!(db.get(key(0))?.is_some());
+    println!("{seconds}");
+    wait()
 }
 
 /// Writes, says how large the log is, and waits to be killed.
-fn fill(db: Database, value_bytes: usize, bytes: usize) -> Result<(), Box<dyn Error>> {
+fn fill(db: &Database, value_bytes: usize, bytes: usize) -> Result<(), Box<dyn Error>> {
     let mut batch = Batch::new();
     for record in 0..(bytes / value_bytes) as u64 {
         let value = record.to_le_bytes().repeat(value_bytes.div_ceil(8));
@@ -63,6 +77,10 @@ fn fill(db: Database, value_bytes: usize, bytes: usize) -> Result<(), Box<dyn Er
     }
     db.write(batch)?;
     println!("{}", db.stats()?.total.log_bytes);
+    wait()
+}
+
+fn wait() -> ! {
     loop {
         std::thread::park();
     }
