@@ -17,6 +17,7 @@ use crate::batch::{check, check_key, check_value, delete, grouped};
 use crate::health::Samples;
 use crate::host::{Outcome, Post};
 use crate::keyspace::{Catalog, default_key, default_range};
+use crate::latency::summed;
 use crate::mailbox::Lost;
 use crate::open::{self, Opened};
 use crate::options::Options;
@@ -484,15 +485,21 @@ impl Inner {
             pins: self.pins.count(),
             ..Stats::default()
         };
+        let mut latencies = Vec::new();
         for (shard, outcome) in asked.into_iter().zip(self.shards.ask_all(questions).await) {
             match outcome {
                 Ok(Outcome::Reply(Reply::Stats(counters))) => stats.add(shard, *counters),
-                Ok(Outcome::Report(report)) => stats.hosts.push(*report),
+                Ok(Outcome::Report(reported)) => {
+                    stats.hosts.push(reported.host);
+                    latencies.extend(reported.latencies);
+                }
                 Ok(outcome) => drop(self.shards.reply(shard, Ok(outcome))?),
                 // Of a host that has ended; closed is another matter.
                 Err(Lost) => self.shards.check_open()?,
             }
         }
+        latencies.sort_by_key(|(shard, _)| *shard);
+        stats.latencies = summed(&latencies);
         stats.stopped = self.shards.any_lost();
         Ok(stats)
     }

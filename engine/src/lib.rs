@@ -59,6 +59,7 @@ mod threads;
 
 mod error;
 mod health;
+mod latency;
 pub mod limits;
 mod options;
 mod stats;
@@ -74,6 +75,7 @@ pub use database::Database;
 pub use error::{Error, Result};
 pub use health::{Condition, Finding, Forecast, Health};
 pub use keyspace::{Keyspace, KeyspaceOptions};
+pub use latency::{Latency, Operation, Percentiles};
 pub use on_shard::OnShard;
 pub use options::Options;
 pub use past::{Changed, Diff, Holder, Kept, Reason};

@@ -10,6 +10,7 @@ use crossbeam_utils::{Backoff, CachePadded};
 use ringkeep_shard::{Call, Reply, Rows, ShardId};
 
 use crate::host::{Answer, Obituaries, Outcome, Post, Start, host_of};
+use crate::latency::{Clock, Issued};
 use crate::limits::{OBITUARY_WAIT, SPIN};
 use crate::mailbox::{Inbox, Lost, Refused, Waiting};
 use crate::routing::Routing;
@@ -21,6 +22,7 @@ pub(crate) struct Shards {
     inboxes: Arc<[Arc<Inbox<Post>>]>,
     /// Of each shard.
     rows: Box<[Arc<Rows>]>,
+    clock: Clock,
     obituaries: Obituaries,
     /// Set once; callers read it.
     closed: AtomicBool,
@@ -47,6 +49,7 @@ impl Shards {
         routing: Routing,
         inboxes: Arc<[Arc<Inbox<Post>>]>,
         rows: Box<[Arc<Rows>]>,
+        clock: Clock,
         obituaries: Obituaries,
         spinning_max: usize,
     ) -> Shards {
@@ -54,6 +57,7 @@ impl Shards {
             routing,
             inboxes,
             rows,
+            clock,
             obituaries,
             closed: AtomicBool::new(false),
             spinning: CachePadded::new(AtomicUsize::new(0)),
@@ -86,9 +90,11 @@ impl Shards {
         let (mut waiting, answer) = desk::slot().ask();
         let host = host_of(shard, self.inboxes.len());
         let may_be_quick = self.spinning_max > 0 && matches!(call, Call::Get { .. });
+        let issued = Issued::now(&call, &self.clock);
         let mut post = Post::Ask {
             shard,
             call,
+            issued,
             answer,
         };
         let backoff = Backoff::new();
@@ -148,9 +154,11 @@ impl Shards {
     /// A question for a shard.
     pub(crate) fn question(&self, shard: ShardId, call: Call) -> Question {
         let host = host_of(shard, self.inboxes.len());
+        let issued = Issued::now(&call, &self.clock);
         Question::new(shard, host, |answer| Post::Ask {
             shard,
             call,
+            issued,
             answer,
         })
     }

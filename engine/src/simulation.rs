@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, Waker};
 
 use ringkeep_io::{Io, Nanos, SimulatedDisk};
@@ -13,6 +14,7 @@ pub use ringkeep_shard::Moment;
 use ringkeep_shard::{Pins, ShardId, ShardOptions};
 
 use crate::host::{Driver, Host, Obituaries};
+use crate::latency::Clock;
 use crate::open::{self, Hosts};
 use crate::routing::Routing;
 use crate::shards::Shards;
@@ -25,6 +27,7 @@ use crate::{Database, Options, Result, Scan, Transaction};
 pub struct ByHand {
     hosts: Rc<RefCell<Vec<Host>>>,
     pins: Arc<Pins>,
+    clock: Arc<AtomicU64>,
     held: Rc<Cell<Option<Held>>>,
 }
 
@@ -54,10 +57,12 @@ pub fn open(
             hosts.push(*host);
         }
     }
+    let clock = Arc::default();
     let shards = Shards::new(
         opened.routing.clone(),
         opened.inboxes.clone(),
         std::mem::take(&mut opened.rows),
+        Clock::Told(Arc::clone(&clock)),
         Obituaries::default(),
         0,
     );
@@ -65,7 +70,12 @@ pub fn open(
     let database = Database::assemble(path, options, (opened, shards, Running::by_hand()));
     let hosts = Rc::new(RefCell::new(hosts));
     let held = Rc::default();
-    let by_hand = ByHand { hosts, pins, held };
+    let by_hand = ByHand {
+        hosts,
+        pins,
+        clock,
+        held,
+    };
     by_hand.tell_time();
     Ok((database, by_hand))
 }
@@ -114,6 +124,7 @@ impl ByHand {
     fn tell_time(&self) {
         if let Some(host) = self.hosts.borrow().first() {
             self.pins.hear(host.io().wall_clock() / 1_000_000);
+            self.clock.store(host.io().now(), Ordering::Relaxed);
         }
     }
 
@@ -153,6 +164,7 @@ impl ByHand {
         // Time is the disk's: whoever sleeps, it passes for all.
         if let Some(host) = hosts.first_mut() {
             host.io().park(deadline);
+            self.clock.store(host.io().now(), Ordering::Relaxed);
         }
     }
 

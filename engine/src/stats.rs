@@ -6,6 +6,7 @@ use ringkeep_shard::{ShardId, ShardStats, Version};
 
 use crate::Error;
 pub use crate::host::HostReport;
+use crate::latency::{Latency, Operation, Percentiles, Short};
 
 /// Counters of a whole database. `Display` shows them as a table.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -16,6 +17,9 @@ pub struct Stats {
     pub shards: Vec<(ShardId, ShardStats)>,
     /// Each host thread and its door to the kernel.
     pub hosts: Vec<HostReport>,
+    /// How long calls took lately, by shard and kind of call: first all shards together. Only what was asked for lately
+    /// is here. What is timed, and from when to when, is said at [`Operation`].
+    pub latencies: Vec<Latency>,
     /// The newest version handed out.
     pub version: Version,
     /// Versions that scans and the like hold readable.
@@ -30,6 +34,12 @@ impl Stats {
             *(row.cell)(&mut self.total) += *(row.cell)(&mut counters.clone());
         }
         self.shards.push((shard, counters));
+    }
+
+    /// How long calls of one kind took lately: of one shard, or of all together. Nothing if there were none.
+    pub fn latency(&self, shard: Option<ShardId>, operation: Operation) -> Option<&Latency> {
+        let mut all = self.latencies.iter();
+        all.find(|latency| latency.shard == shard && latency.operation == operation)
     }
 }
 
@@ -61,6 +71,23 @@ rows! {
 // A counter that is added to a shard is added above.
 const _: () = assert!(size_of::<ShardStats>() == ROWS.len() * size_of::<u64>());
 
+/// One part of a whole: its name and how to work it out.
+struct Rate {
+    name: &'static str,
+    of: fn(&ShardStats) -> f64,
+}
+
+const RATES: &[Rate] = &[
+    Rate {
+        name: "row_hit_rate",
+        of: ShardStats::row_hit_rate,
+    },
+    Rate {
+        name: "cache_hit_rate",
+        of: ShardStats::cache_hit_rate,
+    },
+];
+
 /// More shards than this would make the table wider than a screen; their sums are shown alone.
 const COLUMNS_MAX: usize = 8;
 
@@ -78,6 +105,16 @@ impl fmt::Display for Stats {
         for row in ROWS {
             let value = |stats: &ShardStats| *(row.cell)(&mut stats.clone());
             write!(f, "\n{:<22}{:>16}", row.name, value(&self.total))?;
+            for (_, stats) in &self.shards[..columns] {
+                write!(f, "{:>16}", value(stats))?;
+            }
+        }
+        for rate in RATES {
+            let value = |stats: &ShardStats| match (rate.of)(stats) {
+                part if part.is_nan() => "-".to_owned(),
+                part => format!("{:.1} %", part * 100.0),
+            };
+            write!(f, "\n{:<22}{:>16}", rate.name, value(&self.total))?;
             for (_, stats) in &self.shards[..columns] {
                 write!(f, "{:>16}", value(stats))?;
             }
@@ -107,9 +144,46 @@ impl fmt::Display for Stats {
                 host.door.trim_end(),
             )?;
         }
+        self.show_latencies(f, columns)?;
         match &self.stopped {
             Some(error) => write!(f, "\n\n{error}"),
             None => Ok(()),
         }
+    }
+}
+
+impl Stats {
+    fn show_latencies(&self, f: &mut fmt::Formatter<'_>, shards: usize) -> fmt::Result {
+        if self.latencies.is_empty() {
+            return Ok(());
+        }
+        write!(f, "\n\n{:<24}{:>10}", "the last 10 s", "calls")?;
+        for name in ["p50", "p90", "p99", "p99.9", "max"] {
+            write!(f, "{name:>10}")?;
+        }
+        for latency in &self.latencies {
+            let Percentiles {
+                calls,
+                p50,
+                p90,
+                p99,
+                p999,
+                max,
+            } = latency.last_10s;
+            let whose = match latency.shard {
+                None => String::new(),
+                Some(_) if shards == 0 => continue,
+                Some(shard) => format!(", shard {shard}"),
+            };
+            if calls == 0 {
+                continue;
+            }
+            let name = format!("{}{whose}", latency.operation);
+            write!(f, "\n{name:<24}{calls:>10}")?;
+            for time in [p50, p90, p99, p999, max] {
+                write!(f, "{:>10}", Short(time))?;
+            }
+        }
+        Ok(())
     }
 }

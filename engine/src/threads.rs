@@ -14,6 +14,7 @@ use ringkeep_shard::ShardOptions;
 use crate::Result;
 use crate::expiry::since_1970;
 use crate::host::{Door, Driver, HostThread, Obituaries, Setup};
+use crate::latency::Clock;
 use crate::limits::SPIN;
 use crate::lock::Lock;
 use crate::open::{Hosts, Opened};
@@ -91,6 +92,7 @@ impl<'a> Threads<'a> {
             opened.routing.clone(),
             opened.inboxes.clone(),
             std::mem::take(&mut opened.rows),
+            Clock::Machine,
             self.obituaries,
             free,
         );

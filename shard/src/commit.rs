@@ -19,6 +19,7 @@ use crate::log::format::{
     HEADER_BYTES, OP_OVERHEAD, RECORD_OVERHEAD, Record, push_op, push_record,
 };
 use crate::shard::TransactionId;
+use crate::token::Token;
 use crate::version::{ShardId, Version};
 
 /// Changes in line that one transaction looks at.
@@ -186,7 +187,7 @@ fn adds_data(ops: &[Op]) -> bool {
     ops.iter().any(|op| op.value().is_some())
 }
 
-impl<T: 'static> Core<T> {
+impl<T: Token> Core<T> {
     /// A write to this shard alone.
     pub fn accept_write(&self, token: T, ops: Vec<Op>, durability: Durability) {
         if let Some(error) = self.refusal(adds_data(&ops)) {

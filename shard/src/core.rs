@@ -29,6 +29,7 @@ use crate::table::{FilterSize, Make};
 use crate::table_set::TableSet;
 use crate::tasks::{Signal, Tasks};
 use crate::timeline::Moment;
+use crate::token::Token;
 use crate::version::{CommitClock, Pins, ShardId, Version};
 
 pub(crate) struct Core<T> {
@@ -108,7 +109,7 @@ impl Starved {
     }
 }
 
-impl<T: 'static> Core<T> {
+impl<T: Token> Core<T> {
     /// How tables of the last level, or above it, are made.
     pub fn make(&self, last_level: bool) -> Make {
         match last_level {

@@ -34,6 +34,7 @@ use crate::error::Error;
 use crate::letter::{Content, Letter, Outcome, Prepare, Verdict};
 use crate::locks::Locks;
 use crate::shard::{InDoubt, TransactionId};
+use crate::token::Token;
 use crate::transaction::{Part, Transact};
 use crate::version::{Pin, ShardId, Version};
 
@@ -263,7 +264,7 @@ impl Transactions {
     }
 }
 
-impl<T: 'static> Core<T> {
+impl<T: Token> Core<T> {
     /// A batch over several shards, coordinated here.
     pub fn accept_commit(self: &Rc<Self>, token: T, parts: Vec<(ShardId, Vec<Op>)>) {
         let part = |(shard, ops)| Part {

@@ -6,11 +6,12 @@ use crate::call::Reply;
 use crate::core::Core;
 use crate::table::TableSummary;
 use crate::timeline::Moment;
+use crate::token::Token;
 use crate::version::Version;
 
 const NANOS_PER_MILLI: Nanos = 1_000_000;
 
-impl<T: 'static> Core<T> {
+impl<T: Token> Core<T> {
     /// The time by which the present judges ends. Whoever asks the pins what is needed asks this first, so that they
     /// hear of it.
     pub fn now(&self) -> u64 {

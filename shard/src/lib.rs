@@ -21,6 +21,7 @@ mod open;
 mod replay;
 mod tasks;
 mod timeline;
+mod token;
 
 mod commit;
 mod cross_shard;
@@ -69,6 +70,7 @@ pub use size::Estimate;
 pub use stats::{ROOM_UNLIMITED, ShardStats};
 pub use table::Codec;
 pub use timeline::{Moment, Timeline};
+pub use token::Token;
 pub use transaction::{Part, Reads, Span, Transact};
 pub use verify::{Damage, KeysAtRisk, Verified};
 pub use version::{CommitClock, Past, Pin, Pins, Retention, ShardId, Version};

@@ -22,11 +22,12 @@ use crate::stats::ShardStats;
 use crate::table::Table;
 use crate::table_set::TableRun;
 use crate::tasks::yield_now;
+use crate::token::Token;
 
 /// A full disk is asked again this often.
 const RETRY_FULL_AFTER: u64 = 100_000_000;
 
-impl<T: 'static> Core<T> {
+impl<T: Token> Core<T> {
     pub fn start_maintenance(self: &Rc<Self>) {
         let core = Rc::clone(self);
         self.tasks.spawn(async move { core.keep_log_room().await });

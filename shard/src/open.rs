@@ -23,6 +23,7 @@ use crate::rows::Rows;
 use crate::shard::{Identity, Recovered, ShardOptions};
 use crate::table_set::{TableSet, table_number};
 use crate::tasks::{Signal, Tasks};
+use crate::token::Token;
 use crate::version::{CommitClock, Needs, Pins};
 
 /// One takes frames while the next is made ready.
@@ -76,7 +77,7 @@ pub(crate) async fn read_log(
 }
 
 /// Recovers a shard, whose whole log has been read and judged: before that nothing is written.
-pub(crate) async fn open<T: 'static>(
+pub(crate) async fn open<T: Token>(
     io: &Io,
     directory: &Directory,
     identity: &Identity,

@@ -14,6 +14,7 @@ use crate::error::{Error, Result};
 use crate::page_cache::PageCache;
 use crate::table::{Block, BlockHandle, BlockSource, Found, Table, TableId};
 use crate::timeline::Moment;
+use crate::token::Token;
 use crate::version::{Pin, Version};
 
 type Value = Option<Box<[u8]>>;
@@ -52,10 +53,10 @@ impl BlockSource for Blocks<'_> {
     }
 }
 
-impl<T: 'static> Core<T> {
+impl<T: Token> Core<T> {
     pub fn accept_get(
         self: &Rc<Self>,
-        token: T,
+        mut token: T,
         key: Vec<u8>,
         at: Option<Moment>,
         mut value: Vec<u8>,
@@ -72,6 +73,7 @@ impl<T: 'static> Core<T> {
             return self.reply(token, Reply::Value(Got { found, value, key }));
         }
         self.stats.borrow_mut().gets_waited += 1;
+        token.waits(|| self.io.now());
         let core = Rc::clone(self);
         self.tasks.spawn(async move {
             match core.get(&key, at, &mut value).await {

@@ -12,6 +12,7 @@ use crate::merge::MergeCursor;
 use crate::table::{Make, Table, TableId, TableWriter};
 use crate::table_set::table_name;
 use crate::tasks::yield_now;
+use crate::token::Token;
 
 /// Chunks on their way to the device. More would only hold memory.
 const CHUNKS_IN_FLIGHT: usize = 3;
@@ -49,7 +50,7 @@ struct Stream {
     in_flight: VecDeque<Ticket>,
 }
 
-impl<'a, T: 'static> RunWriter<'a, T> {
+impl<'a, T: Token> RunWriter<'a, T> {
     pub fn new(core: &'a Core<T>, errand: Errand, make: Make) -> RunWriter<'a, T> {
         RunWriter {
             core,

@@ -13,11 +13,12 @@ use crate::table::BlockReader;
 use crate::table_set::TableRun;
 use crate::tasks::yield_now;
 use crate::timeline::Moment;
+use crate::token::Token;
 
 /// Entries between two looks at what else there is to do.
 const ENTRIES_PER_SLICE: usize = 512;
 
-impl<T: 'static> Core<T> {
+impl<T: Token> Core<T> {
     pub fn accept_scan(self: &Rc<Self>, token: T, scan: ScanCall) {
         let core = Rc::clone(self);
         self.tasks.spawn(async move {

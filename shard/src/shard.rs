@@ -15,6 +15,7 @@ use crate::open::{block_on, create, open, read_log};
 use crate::replay::ReplayedLog;
 use crate::rows::Rows;
 use crate::table::Codec;
+use crate::token::Token;
 use crate::version::{CommitClock, Pins, ShardId, Version};
 
 /// Tasks polled in one turn: what arrives meanwhile waits no longer than these take.
@@ -131,7 +132,7 @@ pub struct Shard<T> {
     letters: Vec<(ShardId, Letter)>,
 }
 
-impl<T: 'static> Shard<T> {
+impl<T: Token> Shard<T> {
     /// Makes an empty shard in an empty directory. Waits for the disk.
     pub fn create(
         io: &Io,

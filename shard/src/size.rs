@@ -7,6 +7,7 @@ use crate::call::Reply;
 use crate::core::Core;
 use crate::keyspace::keyspace_of;
 use crate::table::Table;
+use crate::token::Token;
 use crate::transaction::Span;
 
 /// How much there is.
@@ -18,7 +19,7 @@ pub struct Estimate {
     pub bytes: u64,
 }
 
-impl<T: 'static> Core<T> {
+impl<T: Token> Core<T> {
     /// Reads no block.
     pub fn accept_estimate(self: &Rc<Self>, token: T, span: Span) {
         let core = Rc::clone(self);

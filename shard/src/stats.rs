@@ -118,4 +118,14 @@ impl ShardStats {
     pub fn space_amplification(&self) -> f64 {
         self.table_bytes as f64 / self.last_level_bytes as f64
     }
+
+    /// The part of point reads that their callers answered themselves from rows; not a number before the first.
+    pub fn row_hit_rate(&self) -> f64 {
+        self.row_hits as f64 / self.gets as f64
+    }
+
+    /// The part of blocks that were found in the cache; not a number before the first was looked for.
+    pub fn cache_hit_rate(&self) -> f64 {
+        self.cache_hits as f64 / (self.cache_hits + self.cache_misses) as f64
+    }
 }

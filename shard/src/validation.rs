@@ -20,6 +20,7 @@ use crate::shard::TransactionId;
 use crate::table::{BlockReader, Found, Table};
 use crate::table_set::TableRun;
 use crate::tasks::yield_now;
+use crate::token::Token;
 use crate::transaction::{Part, Span};
 use crate::version::{Needs, Pin, Version};
 
@@ -28,7 +29,7 @@ const KEYS_PER_SLICE: usize = 256;
 
 const NEWEST: Version = Version(u64::MAX);
 
-impl<T: 'static> Core<T> {
+impl<T: Token> Core<T> {
     /// A task that validates what other shards ask to be validated, each part in a task of its own.
     pub fn start_validating(self: &Rc<Self>) {
         let core = Rc::clone(self);

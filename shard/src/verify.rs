@@ -13,6 +13,7 @@ use crate::error::{Error, Result};
 use crate::superblock::missing_or;
 use crate::table::Table;
 use crate::tasks::yield_now;
+use crate::token::Token;
 
 /// What a verification read, and what is damaged.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -65,7 +66,7 @@ pub(crate) struct Inspection<'a, T> {
     pub found: Verified,
 }
 
-impl<T: 'static> Core<T> {
+impl<T: Token> Core<T> {
     pub fn accept_verify(self: &Rc<Self>, token: T, bytes_per_second: u64) {
         let core = Rc::clone(self);
         self.tasks.spawn(async move {
@@ -128,7 +129,7 @@ impl<T: 'static> Core<T> {
     }
 }
 
-impl<T: 'static> Inspection<'_, T> {
+impl<T: Token> Inspection<'_, T> {
     pub fn io(&self) -> &ringkeep_io::Io {
         &self.core.io
     }

@@ -13,6 +13,7 @@ use crate::table::BlockReader;
 use crate::table_set::TableSet;
 use crate::tasks::yield_now;
 use crate::timeline::Moment;
+use crate::token::Token;
 
 /// Rows between two looks at what else there is to do: well under 100 us.
 const ROWS_PER_SLICE: usize = 128;
@@ -27,7 +28,7 @@ enum End {
     Changed,
 }
 
-impl<T: 'static> Core<T> {
+impl<T: Token> Core<T> {
     /// Begins, if all rows fit and most are missing.
     pub fn start_warming(self: &Rc<Self>) {
         let (mut wanted, mut entries) = (0, 0);

@@ -5,9 +5,16 @@ use std::time::Duration;
 
 use super::{Condition, Finding, Forecast, People, free_bytes, on_disk};
 use crate::Stats;
+use crate::latency::Short;
 
 /// Whoever has less time than this has a finding.
 const FULL_SOON: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// A call for one key takes this long only where something is wrong with the machine, or it is asked for more than it can.
+const SLOW: Duration = Duration::from_millis(100);
+
+/// Fewer calls say nothing about one in a hundred.
+const SLOW_CALLS: u64 = 100;
 
 /// A merge may need as much room as this part of the data before it gives room back.
 const ROOM_TO_MERGE: u64 = 10;
@@ -61,6 +68,25 @@ pub(super) fn of(stats: &Stats, forecast: &Forecast) -> Vec<Finding> {
                     now.compaction_debt_bytes
                 ),
                 "write less, or give the database more cores or a faster device",
+            );
+        }
+    }
+    for latency in &stats.latencies {
+        let times = &latency.last_10s;
+        if latency.shard.is_some()
+            && latency.operation.is_quick()
+            && times.calls >= SLOW_CALLS
+            && times.p99 >= SLOW
+        {
+            find(
+                Condition::Degraded,
+                latency.shard,
+                format!(
+                    "one {} in a hundred takes {} or longer",
+                    latency.operation,
+                    Short(times.p99)
+                ),
+                "look at the device, and at what else runs on the shard's core",
             );
         }
     }

@@ -1,5 +1,6 @@
 use super::*;
 use crate::host::HostReport;
+use crate::{Latency, Operation, Percentiles};
 use ringkeep_shard::{ROOM_UNLIMITED, ShardStats};
 
 fn look(samples: &Samples, stats: &Stats, at: Instant) -> Health {
@@ -103,4 +104,29 @@ fn a_shard_that_failed_comes_first() {
         .collect();
     assert_eq!(conditions, [Condition::Unhealthy, Condition::Degraded]);
     assert!(health.findings[0].what.contains("a log write failed"));
+}
+
+#[test]
+fn a_slow_shard_is_found_by_its_percentiles() {
+    let mut slow = stats(0, 0, ROOM_UNLIMITED, 1 << 30);
+    let took = |operation, calls, millis| Latency {
+        shard: Some(ShardId(0)),
+        operation,
+        last_10s: Percentiles {
+            calls,
+            p99: Duration::from_millis(millis),
+            ..Percentiles::default()
+        },
+        last_60s: Percentiles::default(),
+    };
+    slow.latencies = vec![
+        took(Operation::Get, 1000, 99),
+        took(Operation::Put, 1000, 250),
+        took(Operation::Delete, 99, 250),
+        took(Operation::Batch, 1000, 250),
+    ];
+    let health = look(&Samples::default(), &slow, Instant::now());
+    assert_eq!(health.condition, Condition::Degraded);
+    let whats: Vec<_> = health.findings.iter().map(|one| &*one.what).collect();
+    assert_eq!(whats, ["one put in a hundred takes 250.0 ms or longer"]);
 }

@@ -1,10 +1,13 @@
 //! Mail in, answers and letters out.
 
+use std::cell::OnceCell;
+
 use ringkeep_shard::{Call, Durability, Letter, Reply, ShardId, Transact};
 
 use super::commits::Asker;
-use super::post::{Answer, HostReport, Outcome, Post};
+use super::post::{Answer, HostReport, Outcome, Post, Reported};
 use super::{Host, Stopping, host_of};
+use crate::latency::Issued;
 use crate::mailbox::Refused;
 
 impl Host {
@@ -13,8 +16,9 @@ impl Host {
             Post::Ask {
                 shard,
                 call,
+                issued,
                 answer,
-            } => self.accept(shard, call, answer),
+            } => self.accept(shard, call, issued, answer),
             Post::Run { answer, .. } if self.draining => {
                 answer.send(Outcome::Reply(Reply::Failed(ringkeep_shard::Error::Closed)))
             }
@@ -29,7 +33,7 @@ impl Host {
                 self.draining = true;
                 self.drained.push(answer);
             }
-            Post::Report(answer) => answer.send(Outcome::Report(Box::new(self.report()))),
+            Post::Report(answer) => answer.send(Outcome::Report(Box::new(self.reported()))),
             Post::Panic => panic!("this is a drill"),
             Post::HostGone { host, reason } => self.lose_peer(host, &reason),
         }
@@ -51,7 +55,7 @@ impl Host {
         }
     }
 
-    fn accept(&mut self, shard: ShardId, call: Call, answer: Answer) {
+    fn accept(&mut self, shard: ShardId, call: Call, issued: Issued, answer: Answer) {
         self.calls_taken += 1;
         if self.draining && !matches!(call, Call::Close | Call::Stats) {
             answer.send(Outcome::Reply(Reply::Failed(ringkeep_shard::Error::Closed)));
@@ -62,7 +66,7 @@ impl Host {
                 parts, durability, ..
             }) if parts.len() == 1 => {
                 self.resident(shard).loose |= *durability != Durability::Sync;
-                Asker::Caller(answer)
+                Asker::Caller(answer, issued)
             }
             Call::Commit { .. } | Call::Transact(_) => {
                 let participants = participants(&call);
@@ -78,13 +82,13 @@ impl Host {
                     return;
                 }
                 self.resident(shard).entangled = true;
-                self.commits.enter(answer, participants)
+                self.commits.enter(answer, issued, participants)
             }
             Call::Write { durability, .. } => {
                 self.resident(shard).loose |= *durability != Durability::Sync;
-                Asker::Caller(answer)
+                Asker::Caller(answer, issued)
             }
-            _ => Asker::Caller(answer),
+            _ => Asker::Caller(answer, issued),
         };
         self.calls += 1;
         self.resident(shard).shard.accept(asker, call);
@@ -113,22 +117,28 @@ impl Host {
     }
 
     fn answer_callers(&mut self) {
+        // One look at the clock for all answers of a turn, and none for those that nobody times.
+        let (io, clock) = (&self.io, OnceCell::new());
+        let now = || *clock.get_or_init(|| io.now());
         for resident in &mut self.residents {
             for (asker, reply) in resident.shard.replies() {
-                match asker {
+                let (answer, issued) = match asker {
                     Asker::Host => {
                         if let Stopping::Syncing(left) = &mut self.stopping {
                             *left -= 1;
                         }
                         continue;
                     }
-                    Asker::Caller(answer) => answer.send(Outcome::Reply(reply)),
-                    Asker::Commit(ticket) => {
-                        if !self.commits.answer(ticket, reply) {
-                            continue;
-                        }
-                    }
+                    Asker::Caller(answer, issued) => (answer, issued),
+                    Asker::Commit(ticket) => match self.commits.take(ticket) {
+                        Some(waiting) => waiting,
+                        None => continue,
+                    },
+                };
+                if let Some((operation, took, calls)) = issued.took(now) {
+                    resident.took.record(now(), operation, took, calls);
                 }
+                answer.send(Outcome::Reply(reply));
                 self.calls -= 1;
             }
         }
@@ -160,6 +170,17 @@ impl Host {
                 true
             }
             Err(Refused::Full(_)) => unreachable!("what comes back is what was sent"),
+        }
+    }
+
+    fn reported(&self) -> Reported {
+        let now = self.io.now();
+        let residents = self.residents.iter();
+        Reported {
+            host: self.report(),
+            latencies: residents
+                .map(|resident| (resident.id, resident.took.recording(now)))
+                .collect(),
         }
     }
 

@@ -4,18 +4,28 @@
 
 use std::collections::HashMap;
 
-use ringkeep_shard::{Reply, ShardId};
+use ringkeep_io::Nanos;
+use ringkeep_shard::{ShardId, Token};
 
 use super::post::{Answer, Outcome};
+use crate::latency::Issued;
 
 /// Who waits for a shard.
 pub(super) enum Asker {
     /// A caller of the database.
-    Caller(Answer),
+    Caller(Answer, Issued),
     /// The caller of a commit, by its ticket.
     Commit(u64),
     /// The host itself.
     Host,
+}
+
+impl Token for Asker {
+    fn waits(&mut self, now: impl FnOnce() -> Nanos) {
+        if let Asker::Caller(_, issued) = self {
+            issued.waits(now);
+        }
+    }
 }
 
 /// The commits that this host's shards coordinate.
@@ -27,28 +37,33 @@ pub(super) struct Commits {
 
 struct Commit {
     answer: Answer,
+    issued: Issued,
     participants: Vec<ShardId>,
 }
 
 impl Commits {
-    pub(super) fn enter(&mut self, answer: Answer, participants: Vec<ShardId>) -> Asker {
+    pub(super) fn enter(
+        &mut self,
+        answer: Answer,
+        issued: Issued,
+        participants: Vec<ShardId>,
+    ) -> Asker {
         self.last += 1;
         self.waiting.insert(
             self.last,
             Commit {
                 answer,
+                issued,
                 participants,
             },
         );
         Asker::Commit(self.last)
     }
 
-    /// Answers a commit; false when it was abandoned before.
-    pub(super) fn answer(&mut self, ticket: u64, reply: Reply) -> bool {
-        let commit = self.waiting.remove(&ticket);
-        commit
-            .map(|commit| commit.answer.send(Outcome::Reply(reply)))
-            .is_some()
+    /// Whom to answer; nobody when the commit was abandoned before.
+    pub(super) fn take(&mut self, ticket: u64) -> Option<(Answer, Issued)> {
+        let commit = self.waiting.remove(&ticket)?;
+        Some((commit.answer, commit.issued))
     }
 
     /// Answers the commits with a participant that is gone, whose outcome shows at the next opening.

@@ -16,6 +16,7 @@ use ringkeep_io::planted::{Defect, planted};
 use ringkeep_io::{Io, Nanos};
 use ringkeep_shard::{Call, Durability, Letter, Shard, ShardId};
 
+use crate::latency::Recorder;
 use crate::limits::{CALLS_MAX, LANE_ITEMS, LANES_PER_CORE, MAIL_PER_LANE};
 use crate::mailbox::{self, Inbox, LANES_MAX, Mail};
 use crate::options;
@@ -59,6 +60,8 @@ pub(crate) struct Host {
 struct Resident {
     id: ShardId,
     shard: Shard<Asker>,
+    /// What its calls took.
+    took: Recorder,
     /// It took part in a batch over several shards, and may hold a piece of one that is not ended.
     entangled: bool,
     /// It was asked for a write that may be acknowledged before it is durable.

@@ -12,6 +12,7 @@ use ringkeep_shard::{
 
 use super::commits::Asker;
 use super::{Host, Resident};
+use crate::latency::Recorder;
 use crate::{Error, Result, error};
 
 /// What all hosts of one database know.
@@ -141,6 +142,7 @@ impl Host {
                 id,
                 entangled: !shard.in_doubt().is_empty(),
                 shard,
+                took: Recorder::new(),
                 loose: false,
             });
         }

@@ -4,6 +4,7 @@ use ringkeep_io::Counters;
 use ringkeep_shard::{Call, Letter, Reply, ShardId};
 
 use super::jobs::{Ran, Start};
+use crate::latency::{Issued, Recording};
 use crate::mailbox;
 
 /// The right to answer one caller.
@@ -15,6 +16,7 @@ pub(crate) enum Post {
     Ask {
         shard: ShardId,
         call: Call,
+        issued: Issued,
         answer: Answer,
     },
     /// A caller's closure, to be run beside the shards.
@@ -44,9 +46,15 @@ pub(crate) enum Outcome {
     /// To `Drain`.
     Drained,
     /// To `Report`.
-    Report(Box<HostReport>),
+    Report(Box<Reported>),
     /// Another host that this call needed has ended.
     HostGone { shard: ShardId, reason: String },
+}
+
+/// To be made part of `Stats`.
+pub(crate) struct Reported {
+    pub host: HostReport,
+    pub latencies: Vec<(ShardId, Recording)>,
 }
 
 /// One host thread and its door to the kernel.

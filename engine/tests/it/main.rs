@@ -12,6 +12,7 @@ mod hot_rows;
 mod idle;
 mod in_memory;
 mod keyspace;
+mod latency;
 mod leak;
 mod limits;
 mod memory_budget;

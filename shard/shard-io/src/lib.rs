@@ -90,3 +90,8 @@ pub const PAGE: usize = 4096;
 
 /// Nanoseconds: since an arbitrary start for the monotonic clock, since 1970 for the wall clock.
 pub type Nanos = u64;
+
+/// The machine's monotonic clock, which every [`Io`] but a simulated one goes by.
+pub fn now() -> Nanos {
+    system::monotonic()
+}

@@ -23,6 +23,7 @@ use crate::stats::{ROOM_UNLIMITED, ShardStats};
 use crate::table::Table;
 use crate::table_set::{TableRun, TableSet};
 use crate::tasks::yield_now;
+use crate::token::Token;
 use crate::version::Needs;
 use pace::{MERGE_REST, Pace};
 use pick::RunFacts;
@@ -87,7 +88,7 @@ impl TableSet {
     }
 }
 
-impl<T: 'static> Core<T> {
+impl<T: Token> Core<T> {
     /// The runs to merge next. Counts a request as begun or done on the way.
     fn runs_to_merge(&self) -> Option<Range<usize>> {
         self.now();

@@ -19,6 +19,7 @@ use crate::run_writer::{Errand, RunWriter, out_of_order};
 use crate::table::{BlockReader, Table};
 use crate::table_set::{TableRun, TableSet};
 use crate::timeline::Moment;
+use crate::token::Token;
 use crate::version::Version;
 
 /// What one piece changes.
@@ -99,7 +100,7 @@ impl<'a> Standing<'a> {
     }
 }
 
-impl<T: 'static> Core<T> {
+impl<T: Token> Core<T> {
     /// Does the next piece of the merge of `inputs`.
     pub(super) async fn merge_piece(&self, inputs: &[Rc<TableRun>]) -> Result<Piece> {
         let tables = Rc::clone(&self.tables.borrow());

@@ -4,12 +4,13 @@ use crate::core::Core;
 use crate::error::{Error, Result};
 use crate::log::recovery::Replay;
 use crate::manifest::Manifest;
+use crate::token::Token;
 use crate::verify::{Inspection, KeysAtRisk};
 
 /// The log goes on while it is read, and its files are used again: what looks wrong is looked at once more.
 const LOOKS: u32 = 3;
 
-impl<T: 'static> Core<T> {
+impl<T: Token> Core<T> {
     pub async fn verify_log(&self, inspection: &mut Inspection<'_, T>) -> Result<()> {
         let durable = self.log.borrow().durable();
         for look in 1..=LOOKS {

@@ -16,6 +16,7 @@ use crate::error::{Error, Result};
 use crate::shard::Identity;
 use crate::superblock::{self, Superblock, missing_or};
 use crate::tasks::Signal;
+use crate::token::Token;
 use crate::verify::{Inspection, KeysAtRisk};
 
 use format::{FORMAT_VERSION, Unreadable};
@@ -199,7 +200,7 @@ impl ManifestStore {
     }
 
     /// Compares the files with what they should say. No commit runs meanwhile.
-    pub async fn verify<T: 'static>(&self, inspection: &mut Inspection<'_, T>) -> Result<()> {
+    pub async fn verify<T: Token>(&self, inspection: &mut Inspection<'_, T>) -> Result<()> {
         self.written
             .wait_until(|| !self.state.borrow().writing)
             .await;

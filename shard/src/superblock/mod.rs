@@ -11,6 +11,7 @@ use ringkeep_io::{Buffer, Directory, File, Io, OpenMode, PAGE, WriteDurability};
 
 use crate::error::{Error, Result};
 use crate::shard::Identity;
+use crate::token::Token;
 use crate::verify::{Inspection, KeysAtRisk};
 
 pub(crate) use format::Superblock;
@@ -57,7 +58,7 @@ pub(crate) async fn write(io: &Io, file: &File, superblock: &Superblock) -> Resu
 
 /// Compares all four copies with what they should say. A damaged one is written anew by the next edit of the
 /// manifest.
-pub(crate) async fn verify<T: 'static>(
+pub(crate) async fn verify<T: Token>(
     io: &Io,
     file: &File,
     expected: &Superblock,

@@ -5,14 +5,12 @@ use ringkeep_io::PAGE;
 use super::open_table::{block_buffer, read_part};
 use super::{Block, BlockHandle, BlockReader, Table};
 use crate::error::Result;
+use crate::token::Token;
 use crate::verify::{Inspection, KeysAtRisk};
 
 impl Table {
     /// Damage in one block hides no other. The top index is in memory.
-    pub async fn verify_blocks<T: 'static>(
-        &self,
-        inspection: &mut Inspection<'_, T>,
-    ) -> Result<()> {
+    pub async fn verify_blocks<T: Token>(&self, inspection: &mut Inspection<'_, T>) -> Result<()> {
         let mut reader = BlockReader::sequential(inspection.io().clone());
         let mut after = Box::default();
         for top in self.top() {
@@ -35,7 +33,7 @@ impl Table {
     }
 
     /// The block, if it is whole. Its keys are those above `after`, up to `to`.
-    async fn verify_block<T: 'static>(
+    async fn verify_block<T: Token>(
         &self,
         reader: &mut BlockReader,
         handle: BlockHandle,
