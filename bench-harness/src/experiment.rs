@@ -196,7 +196,7 @@ impl<'a> Bench<'a> {
                 .iter()
                 .zip(&outcome.traffic)
                 .map(|(traffic, found)| {
-                    generator::cost_ns(workload, traffic, found.pipelined, calibration)
+                    generator::cost_ns(workload, traffic, found.way, calibration)
                 })
                 .collect();
             let context = PhaseContext {

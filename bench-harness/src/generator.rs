@@ -1,7 +1,7 @@
 //! The generator's own cost: the same stream against a target that does nothing.
 
 use crate::clock::Clock;
-use crate::drive::{self, Run, Totals};
+use crate::drive::{self, Run, Totals, Way};
 use crate::quantity::Span;
 use crate::recorder::{Ledger, Recorder};
 use crate::target::{NullTarget, Target};
@@ -14,7 +14,7 @@ const OPS_MIN: u64 = 500;
 
 /// CPU nanoseconds per operation that `traffic` costs without a target: planning, writing out bytes, three
 /// clock readings' worth of bookkeeping and recording, over `ops` operations of one key or fewer of several.
-pub fn cost_ns(workload: &Workload, traffic: &Traffic, pipelined: bool, ops: u64) -> f64 {
+pub fn cost_ns(workload: &Workload, traffic: &Traffic, way: Way, ops: u64) -> f64 {
     let keys = traffic.ops.iter().map(|shape| match shape.op {
         OpKind::Batch | OpKind::MultiGet => u64::from(shape.n),
         _ => 1,
@@ -38,16 +38,20 @@ pub fn cost_ns(workload: &Workload, traffic: &Traffic, pipelined: bool, ops: u64
         totals: &totals,
     };
     let null = NullTarget::new();
+    let recorder = std::sync::Mutex::new(Recorder::new(&ledger, &window));
     // A thread of its own, so that pinning and timer settings of the caller stay as they are.
     std::thread::scope(|scope| {
-        scope.spawn(|| match pipelined {
-            true => {
+        scope.spawn(|| match way {
+            Way::Pipelined => {
                 let mut pipeline = null.pipeline(1, &[]).expect("null always has a pipeline");
                 drive::pipelined(&run, 0, 1, &mut *pipeline);
             }
-            false => {
+            Way::Resident => {
+                let mut host = null.resident().expect("null hosts whoever comes");
+                drive::resident(&run, 0, 1, &mut *host, &recorder);
+            }
+            Way::Threads => {
                 let mut caller = null.caller().expect("null always has a caller");
-                let recorder = std::sync::Mutex::new(Recorder::new(&ledger, &window));
                 match load {
                     Load::Open { .. } => {
                         let due = std::sync::Mutex::new(drive::Due::new(&run));
@@ -60,6 +64,7 @@ pub fn cost_ns(workload: &Workload, traffic: &Traffic, pipelined: bool, ops: u64
             }
         });
     });
+    drop(recorder);
     totals.cpu_ns.into_inner() as f64 / ops as f64
 }
 

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use crate::clock::Clock;
-use crate::drive::{Crew, Run, Totals};
+use crate::drive::{Crew, Run, Totals, Way};
 use crate::process::ProcessUse;
 use crate::quantity::{Length, Span};
 use crate::recorder::{Intervals, Ledger};
@@ -86,7 +86,7 @@ pub struct TrafficOutcome {
     /// Everything counted.
     pub totals: Totals,
     /// How it was driven.
-    pub pipelined: bool,
+    pub way: Way,
     /// Threads that drove it.
     pub threads: usize,
 }
@@ -110,7 +110,7 @@ pub fn run_phase(
         .traffic
         .iter()
         .map(|traffic| Plan::new(target, workload, traffic, setting, interval_ns))
-        .collect();
+        .collect::<Result<_, _>>()?;
     let threads: usize = plans.iter().map(|plan| plan.threads).sum();
     // Every driver plans its first operations before the load starts.
     let head_start = Duration::from_millis(5) + Duration::from_micros(60) * threads as u32;
@@ -149,7 +149,7 @@ pub fn run_phase(
                 totals: &plan.totals,
             };
             let crew = Crew {
-                pipelined: plan.pipelined,
+                way: plan.way,
                 threads: plan.threads,
                 cores: &setting.driver_cores,
                 running: if index == 0 {
@@ -206,7 +206,7 @@ struct Plan {
     mix: Mix,
     ledger: Ledger,
     totals: Totals,
-    pipelined: bool,
+    way: Way,
     threads: usize,
 }
 
@@ -217,7 +217,7 @@ impl Plan {
         traffic: &Traffic,
         setting: &Setting,
         interval_ns: u64,
-    ) -> Plan {
+    ) -> Result<Plan, Failure> {
         let mix = Mix::new(workload, traffic);
         let kinds = mix.kinds();
         let clients = match traffic.load {
@@ -228,18 +228,27 @@ impl Plan {
             Drive::Auto => traffic.drive,
             forced => forced,
         };
-        let pipelined = wanted != Drive::Threads && target.pipeline(1, &kinds).is_some();
-        let threads = match pipelined {
-            true => setting.drivers.min(clients).max(1),
-            false => clients,
+        let way = match wanted {
+            Drive::Resident => Way::Resident,
+            Drive::Auto | Drive::Pipelined if target.pipeline(1, &kinds).is_some() => {
+                Way::Pipelined
+            }
+            _ => Way::Threads,
         };
-        Plan {
+        if way == Way::Resident {
+            can_reside(target, traffic)?;
+        }
+        let threads = match way {
+            Way::Pipelined => setting.drivers.min(clients).max(1),
+            Way::Threads | Way::Resident => clients,
+        };
+        Ok(Plan {
             ledger: Ledger::new(kinds, interval_ns),
             mix,
             totals: Totals::default(),
-            pipelined,
+            way,
             threads,
-        }
+        })
     }
 
     fn outcome(self) -> TrafficOutcome {
@@ -247,10 +256,22 @@ impl Plan {
             kinds: self.ledger.kinds.clone(),
             intervals: self.ledger.into_intervals(),
             totals: self.totals,
-            pipelined: self.pipelined,
+            way: self.way,
             threads: self.threads,
         }
     }
+}
+
+/// A client on a shard has nothing to wait with but the shard's own time.
+fn can_reside(target: &dyn Target, traffic: &Traffic) -> Result<(), Failure> {
+    let refused = match traffic.load {
+        Load::Closed { think, .. } if think.is_zero() => match target.resident() {
+            Some(_) => return Ok(()),
+            None => "this target cannot host clients: drive it by threads or async",
+        },
+        _ => "clients on the shards take closed loads without think time: add --max",
+    };
+    Err(Failure(format!("stream {}: {refused}", traffic.name)))
 }
 
 struct Watch<'a> {

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use ringkeep_bench::clock::{Clock, sharpen_sleep, thread_cpu_ns};
 use ringkeep_bench::data_dir::DataDir;
+use ringkeep_bench::drive::Way;
 use ringkeep_bench::generator;
 use ringkeep_bench::probe::{probe, reads_at_depth};
 use ringkeep_bench::quantity::{Rate, Size, Span};
@@ -50,7 +51,7 @@ pub fn calibrate(arguments: &DirArgs) -> Result<Code, Fault> {
     let mut costs = Vec::new();
     for phase in &workload.phases {
         let traffic = &phase.traffic[0];
-        let cost = generator::cost_ns(workload, traffic, true, 200_000);
+        let cost = generator::cost_ns(workload, traffic, Way::Pipelined, 200_000);
         costs.push((phase.name.clone(), cost));
     }
     for (name, cost) in costs {

@@ -405,9 +405,14 @@ pub enum When {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum DriveArg {
+    /// Async where the target can, else threads
     Auto,
+    /// A thread for each client, which blocks
     Threads,
+    /// Many operations in flight on few threads
     Async,
+    /// Clients live on the target's shards (--max, or --clients without --think)
+    Resident,
 }
 
 impl From<DriveArg> for Drive {
@@ -416,6 +421,7 @@ impl From<DriveArg> for Drive {
             DriveArg::Auto => Drive::Auto,
             DriveArg::Threads => Drive::Threads,
             DriveArg::Async => Drive::Pipelined,
+            DriveArg::Resident => Drive::Resident,
         }
     }
 }

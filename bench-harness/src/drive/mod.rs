@@ -1,16 +1,19 @@
 //! Drivers: the threads that issue operations and take the answers.
 //!
 //! A phase runs each of its traffic streams through one `Run`. The pipelined driver keeps many operations in
-//! flight on few threads; the threaded driver gives each client a thread that waits. Both take intended times
-//! from the same schedules and planned operations from the same streams, and both feed the same ledger.
+//! flight on few threads; the threaded driver gives each client a thread that waits; the resident driver sends each
+//! client's operations to where their data is. All take intended times from the same schedules and planned operations from
+//! the same streams, and all feed the same ledger.
 
 mod pipelined;
+mod resident;
 mod start;
 mod threads;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 pub use pipelined::{pipelined, slots_of};
+pub use resident::resident;
 pub use start::Crew;
 pub use threads::{Due, threads_closed, threads_open};
 
@@ -23,6 +26,28 @@ use crate::workload::{Load, OnFull, Think};
 
 /// Longest sleep of a driver with nothing to do: how late it may notice that the window has moved.
 const NAP_NS: u64 = 20_000_000;
+
+/// How operations are issued.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// Many in flight on each thread.
+    Pipelined,
+    /// A thread for each client, which waits.
+    Threads,
+    /// A thread for each client, whose operations run where their data is.
+    Resident,
+}
+
+impl Way {
+    /// The name in reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Way::Pipelined => "pipelined",
+            Way::Threads => "threads",
+            Way::Resident => "resident",
+        }
+    }
+}
 
 /// What all drivers of one traffic stream share.
 #[derive(Debug)]

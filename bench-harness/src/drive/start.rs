@@ -4,15 +4,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::{Builder, Scope};
 
-use super::{Due, Run, pipelined, slots_of, threads_closed, threads_open};
+use super::{Due, Run, Way, pipelined, resident, slots_of, threads_closed, threads_open};
 use crate::recorder::Recorder;
 use crate::target::{Failure, Target};
 
 /// How a run is driven.
 #[derive(Clone, Copy, Debug)]
 pub struct Crew<'a> {
-    /// Many operations in flight on each thread?
-    pub pipelined: bool,
+    /// How operations are issued.
+    pub way: Way,
     /// How many threads.
     pub threads: usize,
     /// Cores to pin pipelined drivers to, in order; the rest go where the scheduler likes.
@@ -57,12 +57,15 @@ impl Run<'_> {
             let body = move || {
                 let _ending = ending;
                 let recorder = &recorders[part % recorders.len()];
-                let done = match (crew.pipelined, due) {
-                    (true, _) => drive_pipeline(&run, target, part, crew),
-                    (false, Some(due)) => target.caller().map(|mut caller| {
+                let done = match (crew.way, due) {
+                    (Way::Pipelined, _) => drive_pipeline(&run, target, part, crew),
+                    (Way::Resident, _) => target.resident().ok_or_else(no_way).map(|mut host| {
+                        resident(&run, part, crew.threads, &mut *host, recorder);
+                    }),
+                    (Way::Threads, Some(due)) => target.caller().map(|mut caller| {
                         threads_open(&run, &due, &mut *caller, recorder);
                     }),
-                    (false, None) => target.caller().map(|mut caller| {
+                    (Way::Threads, None) => target.caller().map(|mut caller| {
                         threads_closed(&run, part, crew.threads, &mut *caller, recorder);
                     }),
                 };
@@ -85,6 +88,10 @@ impl Run<'_> {
     }
 }
 
+fn no_way() -> Failure {
+    Failure("the target cannot be driven in this way after all".to_string())
+}
+
 fn drive_pipeline(
     run: &Run<'_>,
     target: &dyn Target,
@@ -97,7 +104,7 @@ fn drive_pipeline(
     let slots = slots_of(run.clients(), part, crew.threads);
     let mut pipeline = target
         .pipeline(slots, &run.mix.kinds())
-        .ok_or_else(|| Failure("the target has no pipeline after all".to_string()))?;
+        .ok_or_else(no_way)?;
     pipelined(run, part, crew.threads, &mut *pipeline);
     Ok(())
 }

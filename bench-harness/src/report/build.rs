@@ -145,10 +145,7 @@ fn stream_record(
     let in_window: u64 = all.kinds.iter().map(|kind| kind.in_window).sum();
     StreamRecord {
         name: traffic.name.clone(),
-        drive: match found.pipelined {
-            true => format!("pipelined x{}", found.threads),
-            false => format!("threads x{}", found.threads),
-        },
+        drive: format!("{} x{}", found.way.name(), found.threads),
         offered_per_s: match traffic.load {
             Load::Open { rate_per_s, .. } => Some(rate_per_s),
             Load::Closed { .. } => None,

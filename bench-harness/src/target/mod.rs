@@ -1,8 +1,9 @@
 //! Targets: the stores that are measured.
 //!
 //! A target is opened once per experiment and lends callers. A `Caller` waits for each answer; a `Pipeline`
-//! keeps many operations under way on one thread. A target that has only blocking calls offers no pipeline and
-//! is driven by threads. Nothing here measures: clocks belong to the drivers.
+//! keeps many operations under way on one thread; a `Resident` carries out a row of them where their data is. A target
+//! that has only blocking calls offers the first and is driven by threads. Clocks belong to the drivers, but for the
+//! one that a resident takes along.
 
 mod answer;
 mod commit_group;
@@ -26,6 +27,7 @@ pub use null::NullTarget;
 pub use page_cache::PageCacheOff;
 pub use settings::Settings;
 
+use crate::clock::Clock;
 use crate::workload::{Durability, Op, OpKind};
 
 /// One open store.
@@ -39,6 +41,11 @@ pub trait Target: Send + Sync {
     /// A pipeline for one thread with room for `slots` operations, if the target can keep `kinds` in flight
     /// without blocking the thread. A store with blocking calls alone has none.
     fn pipeline<'a>(&'a self, _slots: usize, _kinds: &[OpKind]) -> Option<Box<dyn Pipeline + 'a>> {
+        None
+    }
+
+    /// A client whose operations run where their data is, if the target can host one.
+    fn resident<'a>(&'a self) -> Option<Box<dyn Resident + 'a>> {
         None
     }
 
@@ -71,6 +78,28 @@ pub trait Pipeline {
 
     /// Gives up on what is under way; called when a phase ends with unanswered operations.
     fn abandon(&mut self) {}
+}
+
+/// A client whose operations run where their data is, one after the other.
+pub trait Resident {
+    /// Keeps a copy of `op` for the next visit.
+    fn bring(&mut self, op: &Op<'_>);
+
+    /// Carries out what was brought and says how each went. Operations on one place keep their order.
+    fn visit(&mut self, clock: &Clock, done: &mut Vec<Visited>) -> Result<(), Failure>;
+}
+
+/// How an operation of a resident client went.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Visited {
+    /// Its place among those brought.
+    pub index: usize,
+    /// When it was issued, on the spot.
+    pub issued_ns: u64,
+    /// When its answer was there.
+    pub done_ns: u64,
+    /// The answer.
+    pub reply: Result<Reply, Failure>,
 }
 
 /// What a target is opened with.

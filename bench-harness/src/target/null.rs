@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::{Answer, Caller, Counters, Failure, Pipeline, Reply, Target};
+use super::{Answer, Caller, Counters, Failure, Pipeline, Reply, Resident, Target, Visited};
+use crate::clock::Clock;
 use crate::workload::{Op, OpKind};
 
 /// Answers at once and stores nothing.
@@ -29,6 +30,10 @@ impl Target for NullTarget {
         Some(Box::new(NullPipeline))
     }
 
+    fn resident<'a>(&'a self) -> Option<Box<dyn Resident + 'a>> {
+        Some(Box::new(NullResident::default()))
+    }
+
     fn settle(&self) -> Result<(), Failure> {
         Ok(())
     }
@@ -47,6 +52,29 @@ struct NullCaller;
 impl Caller for NullCaller {
     fn call(&mut self, op: &Op<'_>, _answer: &mut Answer<'_>) -> Result<(), Failure> {
         std::hint::black_box(op.keys);
+        Ok(())
+    }
+}
+
+/// Counts what it was brought.
+#[derive(Default)]
+struct NullResident {
+    ops: usize,
+}
+
+impl Resident for NullResident {
+    fn bring(&mut self, op: &Op<'_>) {
+        std::hint::black_box(op.keys);
+        self.ops += 1;
+    }
+
+    fn visit(&mut self, clock: &Clock, done: &mut Vec<Visited>) -> Result<(), Failure> {
+        done.extend((0..std::mem::take(&mut self.ops)).map(|index| Visited {
+            index,
+            issued_ns: clock.now_ns(),
+            done_ns: clock.now_ns(),
+            reply: Ok(Reply::Done),
+        }));
         Ok(())
     }
 }

@@ -203,6 +203,8 @@ pub enum Drive {
     Threads,
     /// A few threads with many operations in flight each.
     Pipelined,
+    /// Clients on the threads of the target that have the data: closed loads without think time.
+    Resident,
 }
 
 /// A fault in a description, with what to write instead.

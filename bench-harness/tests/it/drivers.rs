@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 use ringkeep_bench::clock::Clock;
-use ringkeep_bench::drive::{self, Run, Totals};
+use ringkeep_bench::drive::{self, Run, Totals, Way};
 use ringkeep_bench::quantity::Span;
 use ringkeep_bench::recorder::{Interval, Ledger, Recorder};
-use ringkeep_bench::target::{Answer, Caller, Failure, Pipeline, Reply};
+use ringkeep_bench::target::{Answer, Caller, Failure, Pipeline, Reply, Resident, Visited};
 use ringkeep_bench::window::Window;
 use ringkeep_bench::workload::stream::Mix;
 use ringkeep_bench::workload::{
@@ -89,6 +89,36 @@ impl Caller for Server {
     }
 }
 
+/// How long the way to the data takes, there and back.
+const WAY_NS: u64 = 2 * MS;
+
+/// A host with one lane, some way off.
+struct Host {
+    server: Server,
+    brought: usize,
+}
+
+impl Resident for Host {
+    fn bring(&mut self, _op: &Op<'_>) {
+        self.brought += 1;
+    }
+
+    fn visit(&mut self, clock: &Clock, done: &mut Vec<Visited>) -> Result<(), Failure> {
+        clock.advance_to(clock.now_ns() + WAY_NS);
+        for index in 0..std::mem::take(&mut self.brought) {
+            let issued_ns = clock.now_ns();
+            clock.advance_to(self.server.done_at());
+            done.push(Visited {
+                index,
+                issued_ns,
+                done_ns: clock.now_ns(),
+                reply: Ok(Reply::Done),
+            });
+        }
+        Ok(())
+    }
+}
+
 fn workload(load: Load) -> Workload {
     let get = OpShape {
         op: OpKind::Get,
@@ -159,12 +189,7 @@ impl Found {
 }
 
 /// Drives `load` for `seconds` after one second of warm-up.
-fn drive_for(
-    seconds: u64,
-    load: Load,
-    blocking: bool,
-    server: impl FnOnce(&Clock) -> Server,
-) -> Found {
+fn drive_for(seconds: u64, load: Load, way: Way, server: impl FnOnce(&Clock) -> Server) -> Found {
     let workload = workload(load);
     let traffic = &workload.phases[0].traffic[0];
     let clock = Clock::virtual_at_zero();
@@ -184,13 +209,16 @@ fn drive_for(
         totals: &totals,
     };
     let mut server = server(&clock);
-    match blocking {
-        false => drive::pipelined(&run, 0, 1, &mut server),
-        true => {
-            let recorder = std::sync::Mutex::new(Recorder::new(&ledger, &window));
-            drive::threads_closed(&run, 0, 1, &mut server, &recorder);
+    let recorder = std::sync::Mutex::new(Recorder::new(&ledger, &window));
+    match way {
+        Way::Pipelined => drive::pipelined(&run, 0, 1, &mut server),
+        Way::Threads => drive::threads_closed(&run, 0, 1, &mut server, &recorder),
+        Way::Resident => {
+            let mut host = Host { server, brought: 0 };
+            drive::resident(&run, 0, 1, &mut host, &recorder);
         }
     }
+    drop(recorder);
     let mut all = Interval::empty(1);
     ledger
         .into_intervals()
@@ -253,6 +281,21 @@ fn judged(value: Option<Vec<u8>>) -> (u64, Vec<String>) {
 }
 
 #[test]
+fn a_resident_client_is_timed_on_the_spot_and_pays_for_the_way() {
+    let think = Think::Fixed {
+        time: Span::default(),
+    };
+    let found = drive_for(4, closed(1, think), Way::Resident, |clock| {
+        Server::new(clock, 1, MS, (0, 0))
+    });
+    assert_eq!(found.service(0.5), found.service(1.0));
+    assert!(found.service(1.0).abs_diff(MS) < MS / 100);
+    // The way takes longer than an operation, so each is alone.
+    assert!(found.all.count().abs_diff(4 * SECOND / (MS + WAY_NS)) <= 1);
+    assert_eq!(found.totals.errors.into_inner(), 0);
+}
+
+#[test]
 fn wrong_answers_are_found_and_named() {
     let (wrong, messages) = judged(None);
     assert_eq!(wrong, 10);
@@ -296,9 +339,12 @@ fn tells_of_the_stall(clock: &Histogram<u64>) -> Result<(), String> {
 #[test]
 fn a_stall_shows_from_the_intended_start_and_hides_from_a_clock_started_at_the_send() {
     let stall = (4 * SECOND, 5 * SECOND);
-    let found = drive_for(10, open(1_000.0, Arrival::Uniform, 1), false, |clock| {
-        Server::new(clock, 1, MS / 10, stall)
-    });
+    let found = drive_for(
+        10,
+        open(1_000.0, Arrival::Uniform, 1),
+        Way::Pipelined,
+        |clock| Server::new(clock, 1, MS / 10, stall),
+    );
     assert_eq!(found.all.count(), 10_000);
     let clocks = &found.all.kinds[0].clocks;
     assert_eq!(tells_of_the_stall(&clocks.response), Ok(()));
@@ -320,9 +366,12 @@ fn a_stall_shows_from_the_intended_start_and_hides_from_a_clock_started_at_the_s
 #[test]
 fn with_free_slots_the_stall_is_in_the_service_time() {
     let stall = (4 * SECOND, 5 * SECOND);
-    let found = drive_for(10, open(1_000.0, Arrival::Poisson, 5_000), false, |clock| {
-        Server::new(clock, 64, MS / 10, stall)
-    });
+    let found = drive_for(
+        10,
+        open(1_000.0, Arrival::Poisson, 5_000),
+        Way::Pipelined,
+        |clock| Server::new(clock, 64, MS / 10, stall),
+    );
     assert!(found.service(0.99) >= 850 * MS);
     let slip = found.all.kinds[0].clocks.slip.max();
     assert!(slip < MS, "slip {slip}");
@@ -330,9 +379,12 @@ fn with_free_slots_the_stall_is_in_the_service_time() {
 
 #[test]
 fn offered_operations_are_all_accounted_for_at_their_times() {
-    let found = drive_for(20, open(5_000.0, Arrival::Uniform, 100), false, |clock| {
-        Server::new(clock, 100, MS, (0, 0))
-    });
+    let found = drive_for(
+        20,
+        open(5_000.0, Arrival::Uniform, 100),
+        Way::Pipelined,
+        |clock| Server::new(clock, 100, MS, (0, 0)),
+    );
     assert_eq!(found.all.count(), 100_000);
     assert_eq!(
         found.all.kinds[0].in_window,
@@ -345,9 +397,12 @@ fn offered_operations_are_all_accounted_for_at_their_times() {
 #[test]
 fn an_overloaded_open_loop_counts_what_it_never_issued() {
     // 1000/s offered, 500/s served: after ten seconds half of the load is still waiting.
-    let found = drive_for(10, open(1_000.0, Arrival::Uniform, 1), false, |clock| {
-        Server::new(clock, 1, 2 * MS, (0, 0))
-    });
+    let found = drive_for(
+        10,
+        open(1_000.0, Arrival::Uniform, 1),
+        Way::Pipelined,
+        |clock| Server::new(clock, 1, 2 * MS, (0, 0)),
+    );
     let kind = &found.all.kinds[0];
     assert_eq!(kind.count, 10_000);
     assert!(
@@ -372,7 +427,7 @@ fn a_full_load_that_drops_says_how_much() {
         in_flight_max: 1,
         on_full: OnFull::Drop,
     };
-    let found = drive_for(10, load, false, |clock| {
+    let found = drive_for(10, load, Way::Pipelined, |clock| {
         Server::new(clock, 1, 3 * MS / 2, (0, 0))
     });
     let dropped = found
@@ -389,7 +444,7 @@ fn patient_clients_make_the_rate_that_little_says() {
     let think = Think::Exp {
         mean: Span::millis(20),
     };
-    let found = drive_for(10, closed(1_000, think), false, |clock| {
+    let found = drive_for(10, closed(1_000, think), Way::Pipelined, |clock| {
         Server::new(clock, 1_000, MS, (0, 0))
     });
     let rate = found.all.count() as f64 / 10.0;
@@ -410,7 +465,7 @@ fn saturation_finds_the_servers_rate() {
     let eager = Think::Fixed {
         time: Span::default(),
     };
-    let found = drive_for(5, closed(100, eager), false, |clock| {
+    let found = drive_for(5, closed(100, eager), Way::Pipelined, |clock| {
         Server::new(clock, 8, MS, (0, 0))
     });
     let rate = found.all.kinds[0].in_window as f64 / 5.0;
@@ -424,7 +479,7 @@ fn a_blocking_client_measures_what_it_waits() {
     let think = Think::Fixed {
         time: Span::millis(9),
     };
-    let found = drive_for(10, closed(1, think), true, |clock| {
+    let found = drive_for(10, closed(1, think), Way::Threads, |clock| {
         Server::new(clock, 1, MS, (0, 0))
     });
     assert_eq!(found.all.count(), 1_000);

@@ -102,3 +102,22 @@ fn a_run_that_is_not_steady_can_be_refused() {
     ];
     loadgen(&[&unsteady[..], &["--require-steady"]].concat()).expect(3);
 }
+
+#[test]
+fn clients_that_live_on_the_shards_find_what_was_written_and_take_closed_loads_only() {
+    let quick = ["run", "--quick", "--drive", "resident", "--validate"];
+    let run = |more: &[&str]| loadgen(&[&quick[..], more].concat());
+    let done = run(&["--suite", "ycsb", "--filter", "ycsb/[ab]", "--clients", "4"]).expect(0);
+    assert!(done.out.contains("resident x4"), "{}", done.out);
+    assert!(!done.out.contains("achieved 0/s"), "{}", done.out);
+    let paced = run(&["--suite", "ycsb", "--filter", "ycsb/a", "--rate", "1k/s"]).expect(4);
+    assert!(
+        paced.err.contains("closed loads without think time"),
+        "{}",
+        paced.err
+    );
+    let elsewhere = run(&[
+        "--suite", "ycsb", "--filter", "ycsb/a", "--max", "--target", "memory",
+    ]);
+    assert!(elsewhere.expect(4).err.contains("cannot host clients"));
+}

@@ -1,16 +1,19 @@
 //! Ringkeep as a target: the public API, called as an application would call it.
 //!
 //! `open` turns a run's settings into options, `calls` carries out operations on threads that wait,
-//! `in_flight` keeps many under way on one thread through the `_async` twins, `numbers` names the counters.
+//! `asked` as futures through the `_async` twins, of which `in_flight` keeps many under way on one thread and `resident` runs
+//! a row of them on the shard of their keys; `numbers` names the counters.
 
+mod asked;
 mod calls;
 mod in_flight;
 mod numbers;
 mod open;
+mod resident;
 
 use ringkeep::Database;
 use ringkeep_bench::target::{
-    Caller, Counters, Failure, Pipeline, Target, TargetKind, wait_until_idle,
+    Caller, Counters, Failure, Pipeline, Resident, Target, TargetKind, wait_until_idle,
 };
 use ringkeep_bench::workload::OpKind;
 
@@ -40,6 +43,10 @@ impl Target for RingkeepTarget {
 
     fn pipeline<'a>(&'a self, slots: usize, _kinds: &[OpKind]) -> Option<Box<dyn Pipeline + 'a>> {
         Some(in_flight::pipeline(&self.database, slots))
+    }
+
+    fn resident<'a>(&'a self) -> Option<Box<dyn Resident + 'a>> {
+        Some(Box::new(resident::Visits::new(&self.database)))
     }
 
     /// Flushes, then waits until no merge is due and the device stands still: an idle database does no I/O.
