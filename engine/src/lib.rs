@@ -75,7 +75,7 @@ pub use database::Database;
 pub use error::{Error, Result};
 pub use health::{Condition, Finding, Forecast, Health};
 pub use keyspace::{Keyspace, KeyspaceOptions};
-pub use latency::{Latency, Operation, Percentiles};
+pub use latency::{CallReceipt, Latency, Operation, Percentiles, Receipt};
 pub use on_shard::OnShard;
 pub use options::Options;
 pub use past::{Changed, Diff, Holder, Kept, Reason};

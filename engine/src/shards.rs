@@ -179,11 +179,25 @@ impl Shards {
 
     /// A shard's reply, or why there is none.
     pub(crate) fn reply(&self, shard: ShardId, outcome: Answered) -> Result<Reply> {
+        let outcome = match outcome {
+            Ok(Outcome::ReplyAndSlip(both)) => {
+                let (reply, slip) = *both;
+                slip.hand_in(shard, self.clock.now());
+                Ok(Outcome::Reply(reply))
+            }
+            outcome => outcome,
+        };
         match outcome {
             Ok(Outcome::Reply(Reply::Failed(error))) => Err(error::of_shard(shard, error)),
             Ok(Outcome::Reply(reply)) => Ok(reply),
             Ok(Outcome::HostGone { shard, reason }) => Err(Error::HostStopped { shard, reason }),
-            Ok(Outcome::Ran(_) | Outcome::Panicked(_) | Outcome::Drained | Outcome::Report(_)) => {
+            Ok(
+                Outcome::ReplyAndSlip(_)
+                | Outcome::Ran(_)
+                | Outcome::Panicked(_)
+                | Outcome::Drained
+                | Outcome::Report(_),
+            ) => {
                 unreachable!("a host's answer to a shard's question")
             }
             Err(Lost) => Err(self.lost(shard)),

@@ -5,6 +5,7 @@
 //! frames are in flight, so a group is acknowledged only after every earlier one.
 
 use std::collections::VecDeque;
+use std::rc::Rc;
 
 use ringkeep_io::Nanos;
 use ringkeep_io::planted::{Defect, planted};
@@ -21,6 +22,7 @@ use crate::log::format::{
 use crate::shard::TransactionId;
 use crate::token::Token;
 use crate::version::{ShardId, Version};
+use crate::watch::{Phase, Watch};
 
 /// Changes in line that one transaction looks at.
 const LINE_LOOKED_THROUGH: usize = 64;
@@ -73,6 +75,15 @@ enum Ack<T> {
     Decision(TransactionId, Vec<ShardId>, T),
     /// The coordinator, that the outcome is durable here.
     Outcome(TransactionId, ShardId),
+}
+
+impl<T: Token> Ack<T> {
+    fn watch(&self) -> Option<&Rc<Watch>> {
+        match self {
+            Ack::Caller(token) | Ack::Decision(_, _, token) => token.watch(),
+            Ack::Vote(..) | Ack::Outcome(..) => None,
+        }
+    }
 }
 
 struct Group<T> {
@@ -473,6 +484,9 @@ impl<T: Token> Core<T> {
         let mut periodic: Option<Nanos> = None;
         let dropped = planted(Defect::LastRecordDropped) && members.len() > 1;
         for write in &members[..members.len() - usize::from(dropped)] {
+            if let Some(watch) = write.ack.watch() {
+                watch.enter(Phase::Flush, self.io.now());
+            }
             match &write.body {
                 Body::Ops(ops) => ops.iter().for_each(|op| push_op(&mut payload, op)),
                 Body::Record(record) => push_record(&mut payload, record),

@@ -31,6 +31,7 @@ use crate::tasks::{Signal, Tasks};
 use crate::timeline::Moment;
 use crate::token::Token;
 use crate::version::{CommitClock, Pins, ShardId, Version};
+use crate::watch::{Phase, Watch, watched};
 
 pub(crate) struct Core<T> {
     // Constant after opening.
@@ -125,7 +126,18 @@ impl<T: Token> Core<T> {
     }
 
     pub fn reply(&self, token: T, reply: Reply) {
+        if let Some(watch) = token.watch() {
+            watch.enter(Phase::Reply, self.io.now());
+        }
         self.replies.borrow_mut().push((token, reply));
+    }
+
+    /// Starts a task that works for a call.
+    pub fn spawn_for(&self, watch: Option<Rc<Watch>>, task: impl Future<Output = ()> + 'static) {
+        match watch {
+            None => self.tasks.spawn(task),
+            Some(watch) => self.tasks.spawn(watched(watch, self.io.clone(), task)),
+        }
     }
 
     pub fn send(&self, to: ShardId, content: Content) {

@@ -37,6 +37,7 @@ use crate::shard::{InDoubt, TransactionId};
 use crate::token::Token;
 use crate::transaction::{Part, Transact};
 use crate::version::{Pin, ShardId, Version};
+use crate::watch::Phase;
 
 /// Pause before a batch that lost a conflict tries again; grows with each attempt.
 const RETRY_AFTER: u64 = 50_000;
@@ -298,8 +299,12 @@ impl<T: Token> Core<T> {
         if let Some(error) = self.refusal(adds) {
             return self.reply(token, Reply::Failed(error));
         }
-        let core = Rc::clone(self);
-        self.tasks.spawn(async move {
+        let (core, watch) = (Rc::clone(self), token.watch().cloned());
+        if let Some(watch) = watch.as_ref().filter(|_| parts.len() > 1) {
+            // For what the others prepare, which they answer when it is durable.
+            watch.rests_in(Phase::Flush);
+        }
+        self.spawn_for(watch, async move {
             let committed = core.coordinate(parts, snapshot, durability).await;
             match committed {
                 Ok(decision) => core.log_decision(decision, token),

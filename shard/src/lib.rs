@@ -22,6 +22,7 @@ mod replay;
 mod tasks;
 mod timeline;
 mod token;
+mod watch;
 
 mod commit;
 mod cross_shard;
@@ -74,3 +75,4 @@ pub use token::Token;
 pub use transaction::{Part, Reads, Span, Transact};
 pub use verify::{Damage, KeysAtRisk, Verified};
 pub use version::{CommitClock, Past, Pin, Pins, Retention, ShardId, Version};
+pub use watch::{Phase, Watch, Watched};

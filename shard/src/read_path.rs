@@ -16,6 +16,7 @@ use crate::table::{Block, BlockHandle, BlockSource, Found, Table, TableId};
 use crate::timeline::Moment;
 use crate::token::Token;
 use crate::version::{Pin, Version};
+use crate::watch::{Phase, Watch};
 
 type Value = Option<Box<[u8]>>;
 
@@ -74,9 +75,9 @@ impl<T: Token> Core<T> {
         }
         self.stats.borrow_mut().gets_waited += 1;
         token.waits(|| self.io.now());
-        let core = Rc::clone(self);
-        self.tasks.spawn(async move {
-            match core.get(&key, at, &mut value).await {
+        let (core, watch) = (Rc::clone(self), token.watch().cloned());
+        self.spawn_for(watch.clone(), async move {
+            match core.get(&key, at, &mut value, watch.as_deref()).await {
                 Ok(found) => core.reply(token, Reply::Value(Got { found, value, key })),
                 Err(error) => core.reply(token, Reply::Failed(error)),
             }
@@ -118,6 +119,7 @@ impl<T: Token> Core<T> {
         let at = at.or(pin.as_ref().map(Pin::moment));
         // One task a key: the device works on all of them at once.
         self.stats.borrow_mut().gets_waited += missing.len() as u64;
+        let watch = token.watch().cloned();
         let gathering = Rc::new(RefCell::new(Gathering {
             values,
             missing: missing.len(),
@@ -126,9 +128,10 @@ impl<T: Token> Core<T> {
         }));
         for (index, key) in missing {
             let (core, gathering) = (Rc::clone(self), Rc::clone(&gathering));
-            self.tasks.spawn(async move {
+            let watch = watch.clone();
+            self.spawn_for(watch.clone(), async move {
                 let mut value = Vec::new();
-                let found = core.get(&key, at, &mut value).await;
+                let found = core.get(&key, at, &mut value, watch.as_deref()).await;
                 let value = found.map(|found| found.then_some(value.into_boxed_slice()));
                 core.gather(&gathering, index, value);
             });
@@ -154,10 +157,19 @@ impl<T: Token> Core<T> {
         }
     }
 
-    async fn get(&self, key: &[u8], at: Option<Moment>, value: &mut Vec<u8>) -> Result<bool> {
+    async fn get(
+        &self,
+        key: &[u8],
+        at: Option<Moment>,
+        value: &mut Vec<u8>,
+        watch: Option<&Watch>,
+    ) -> Result<bool> {
         let version = at.map(|at| at.version);
         let settled = || self.is_settled(version);
         self.published.wait_until(settled).await;
+        if let Some(watch) = watch {
+            watch.rests_in(Phase::Io);
+        }
         let mut held = Vec::new();
         loop {
             self.check_readable(version)?;

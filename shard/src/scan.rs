@@ -14,17 +14,21 @@ use crate::table_set::TableRun;
 use crate::tasks::yield_now;
 use crate::timeline::Moment;
 use crate::token::Token;
+use crate::watch::Phase;
 
 /// Entries between two looks at what else there is to do.
 const ENTRIES_PER_SLICE: usize = 512;
 
 impl<T: Token> Core<T> {
     pub fn accept_scan(self: &Rc<Self>, token: T, scan: ScanCall) {
-        let core = Rc::clone(self);
-        self.tasks.spawn(async move {
+        let (core, watch) = (Rc::clone(self), token.watch().cloned());
+        self.spawn_for(watch.clone(), async move {
             core.published
                 .wait_until(|| core.is_settled(Some(scan.at.version)))
                 .await;
+            if let Some(watch) = watch {
+                watch.rests_in(Phase::Io);
+            }
             match core.scan_page(&scan).await {
                 Ok(page) => {
                     core.stats.borrow_mut().scan_pages += 1;

@@ -2,7 +2,7 @@
 
 use std::cell::OnceCell;
 
-use ringkeep_shard::{Call, Durability, Letter, Reply, ShardId, Transact};
+use ringkeep_shard::{Call, Durability, Letter, Phase, Reply, ShardId, Transact};
 
 use super::commits::Asker;
 use super::post::{Answer, HostReport, Outcome, Post, Reported};
@@ -61,12 +61,14 @@ impl Host {
             answer.send(Outcome::Reply(Reply::Failed(ringkeep_shard::Error::Closed)));
             return;
         }
+        let watch = issued.watch();
+        let followed = watch.clone();
         let asker = match &call {
             Call::Transact(Transact {
                 parts, durability, ..
             }) if parts.len() == 1 => {
                 self.resident(shard).loose |= *durability != Durability::Sync;
-                Asker::Caller(answer, issued)
+                Asker::Caller(answer, issued, watch)
             }
             Call::Commit { .. } | Call::Transact(_) => {
                 let participants = participants(&call);
@@ -82,16 +84,21 @@ impl Host {
                     return;
                 }
                 self.resident(shard).entangled = true;
-                self.commits.enter(answer, issued, participants)
+                self.commits.enter(answer, issued, watch, participants)
             }
             Call::Write { durability, .. } => {
                 self.resident(shard).loose |= *durability != Durability::Sync;
-                Asker::Caller(answer, issued)
+                Asker::Caller(answer, issued, watch)
             }
-            _ => Asker::Caller(answer, issued),
+            _ => Asker::Caller(answer, issued, watch),
         };
         self.calls += 1;
+        let Some(watch) = followed else {
+            return self.resident(shard).shard.accept(asker, call);
+        };
+        watch.enter(Phase::Cpu, self.io.now());
         self.resident(shard).shard.accept(asker, call);
+        watch.rest(self.io.now());
     }
 
     /// Letters go to their shards, then answers to their callers: whoever hears an answer and calls
@@ -122,23 +129,26 @@ impl Host {
         let now = || *clock.get_or_init(|| io.now());
         for resident in &mut self.residents {
             for (asker, reply) in resident.shard.replies() {
-                let (answer, issued) = match asker {
+                let (answer, issued, watch) = match asker {
                     Asker::Host => {
                         if let Stopping::Syncing(left) = &mut self.stopping {
                             *left -= 1;
                         }
                         continue;
                     }
-                    Asker::Caller(answer, issued) => (answer, issued),
-                    Asker::Commit(ticket) => match self.commits.take(ticket) {
-                        Some(waiting) => waiting,
+                    Asker::Caller(answer, issued, watch) => (answer, issued, watch),
+                    Asker::Commit(ticket, watch) => match self.commits.take(ticket) {
+                        Some((answer, issued)) => (answer, issued, watch),
                         None => continue,
                     },
                 };
                 if let Some((operation, took, calls)) = issued.took(now) {
                     resident.took.record(now(), operation, took, calls);
                 }
-                answer.send(Outcome::Reply(reply));
+                answer.send(match watch.and_then(|watch| issued.slip(&watch)) {
+                    None => Outcome::Reply(reply),
+                    Some(slip) => Outcome::ReplyAndSlip(Box::new((reply, slip))),
+                });
                 self.calls -= 1;
             }
         }

@@ -3,9 +3,10 @@
 //! the death find it.
 
 use std::collections::HashMap;
+use std::rc::Rc;
 
 use ringkeep_io::Nanos;
-use ringkeep_shard::{ShardId, Token};
+use ringkeep_shard::{ShardId, Token, Watch};
 
 use super::post::{Answer, Outcome};
 use crate::latency::Issued;
@@ -13,17 +14,24 @@ use crate::latency::Issued;
 /// Who waits for a shard.
 pub(super) enum Asker {
     /// A caller of the database.
-    Caller(Answer, Issued),
+    Caller(Answer, Issued, Option<Rc<Watch>>),
     /// The caller of a commit, by its ticket.
-    Commit(u64),
+    Commit(u64, Option<Rc<Watch>>),
     /// The host itself.
     Host,
 }
 
 impl Token for Asker {
     fn waits(&mut self, now: impl FnOnce() -> Nanos) {
-        if let Asker::Caller(_, issued) = self {
+        if let Asker::Caller(_, issued, _) = self {
             issued.waits(now);
+        }
+    }
+
+    fn watch(&self) -> Option<&Rc<Watch>> {
+        match self {
+            Asker::Caller(_, _, watch) | Asker::Commit(_, watch) => watch.as_ref(),
+            Asker::Host => None,
         }
     }
 }
@@ -46,6 +54,7 @@ impl Commits {
         &mut self,
         answer: Answer,
         issued: Issued,
+        watch: Option<Rc<Watch>>,
         participants: Vec<ShardId>,
     ) -> Asker {
         self.last += 1;
@@ -57,7 +66,7 @@ impl Commits {
                 participants,
             },
         );
-        Asker::Commit(self.last)
+        Asker::Commit(self.last, watch)
     }
 
     /// Whom to answer; nobody when the commit was abandoned before.

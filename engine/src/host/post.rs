@@ -4,7 +4,7 @@ use ringkeep_io::Counters;
 use ringkeep_shard::{Call, Letter, Reply, ShardId};
 
 use super::jobs::{Ran, Start};
-use crate::latency::{Issued, Recording};
+use crate::latency::{Issued, Recording, Slip};
 use crate::mailbox;
 
 /// The right to answer one caller.
@@ -39,6 +39,8 @@ pub(crate) enum Post {
 pub(crate) enum Outcome {
     /// The shard's answer.
     Reply(Reply),
+    /// The same to a caller who asked where the time goes.
+    ReplyAndSlip(Box<(Reply, Slip)>),
     /// To `Run`.
     Ran(Ran),
     /// To `Run`: it panicked.

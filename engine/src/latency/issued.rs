@@ -1,13 +1,15 @@
 //! When a call was issued, if that is worth knowing.
 
 use std::cell::Cell;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use ringkeep_io::Nanos;
-use ringkeep_shard::Call;
+use ringkeep_shard::{Call, Watch};
 
-use super::{GETS_PER_SAMPLE, Operation};
+use super::receipt::asked_for;
+use super::{GETS_PER_SAMPLE, Operation, Slip};
 
 thread_local! {
     static GETS: Cell<u8> = const { Cell::new(0) };
@@ -38,6 +40,8 @@ pub(crate) struct Issued {
     operation: Option<Operation>,
     /// Calls for which this one stands: 0 if it is not timed.
     calls: u8,
+    /// Its caller wants a receipt.
+    receipt: bool,
 }
 
 impl Issued {
@@ -49,11 +53,13 @@ impl Issued {
             Some(Operation::Get) => sampled(),
             Some(_) => 1,
         };
-        let at = if calls > 0 { clock.now() } else { 0 };
+        let receipt = operation.is_some() && asked_for();
+        let at = if calls > 0 || receipt { clock.now() } else { 0 };
         Issued {
             at,
             operation,
             calls,
+            receipt,
         }
     }
 
@@ -63,6 +69,19 @@ impl Issued {
             self.at = now();
         }
         self.calls = self.operation.is_some().into();
+    }
+
+    /// What follows the call, if its caller asked for that.
+    pub(crate) fn watch(&self) -> Option<Rc<Watch>> {
+        self.receipt.then(|| Watch::new(self.at))
+    }
+
+    /// What its caller gets, beside the answer.
+    pub(crate) fn slip(&self, watch: &Watch) -> Option<Slip> {
+        Some(Slip {
+            operation: self.operation?,
+            watched: watch.watched(),
+        })
     }
 
     /// What to write down when it is answered: of which kind it is, how long it took and how many calls that stands for.

@@ -7,6 +7,7 @@
 //! by themselves are not timed: nobody is asked, and they take what their caller's core takes.
 
 mod issued;
+mod receipt;
 mod slices;
 
 use std::fmt;
@@ -15,6 +16,8 @@ use std::time::Duration;
 use ringkeep_shard::{Call, ShardId};
 
 pub(crate) use issued::{Clock, Issued};
+pub(crate) use receipt::Slip;
+pub use receipt::{CallReceipt, Receipt};
 pub(crate) use slices::{Recorder, Recording, summed};
 
 /// Gets of a thread of which one is timed.

@@ -60,5 +60,12 @@ fn every_example_does_what_it_says() {
         "fruit:apple = red\nfruit:cherry = red\nfruit:plum = blue\nlast: fruit:plum\n",
     );
     run("async_tokio", "1000 tasks wrote 1000 records\n");
+    let receipts = output("receipts");
+    let calls = |name: &str| receipts.matches(name).count();
+    assert_eq!(
+        (calls("\nput, shard"), calls("\nget, shard")),
+        (2, 3),
+        "{receipts}"
+    );
     assert_eq!(output("reopen").matches(" s/GiB: ").count(), 3);
 }

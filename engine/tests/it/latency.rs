@@ -8,13 +8,13 @@ use ringkeep_io::{Latency, SimulatedDisk, SimulatedOptions};
 
 use crate::folder::tiny;
 
-const WRITE: Duration = Duration::from_micros(50);
+pub const TAKES: Duration = Duration::from_micros(50);
 
 /// A disk that takes the same time for everything, and processors that take none.
-fn even_disk() -> SimulatedDisk {
+pub fn even_disk() -> SimulatedDisk {
     let latency = Latency {
-        least: WRITE.as_nanos() as u64,
-        most: WRITE.as_nanos() as u64,
+        least: TAKES.as_nanos() as u64,
+        most: TAKES.as_nanos() as u64,
         tail_probability: 0.0,
         tail_factor: 1,
     };
@@ -68,16 +68,16 @@ fn a_shard_that_does_not_get_its_core_is_seen_in_its_percentiles_alone() {
         calls, p50, max, ..
     } = puts(Some(ShardId(0)));
     assert_eq!(calls, 99);
-    assert!(about(p50, WRITE) && about(max, WRITE), "{p50:?}, {max:?}");
+    assert!(about(p50, TAKES) && about(max, TAKES), "{p50:?}, {max:?}");
     let Percentiles { calls, p50, .. } = puts(Some(ShardId(1)));
     assert_eq!(calls, 1);
-    assert!(about(p50, pause + WRITE), "{p50:?}");
+    assert!(about(p50, pause + TAKES), "{p50:?}");
     let Percentiles {
         calls, p99, p999, ..
     } = puts(None);
     assert_eq!(calls, 100);
     assert!(
-        about(p99, WRITE) && about(p999, pause + WRITE),
+        about(p99, TAKES) && about(p999, pause + TAKES),
         "{p99:?}, {p999:?}"
     );
     assert_eq!(stats.latency(None, Operation::Delete), None);

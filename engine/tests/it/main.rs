@@ -21,6 +21,7 @@ mod options;
 mod panics;
 mod past;
 mod paths;
+mod receipt;
 mod reopen;
 mod salvage;
 mod scan;
