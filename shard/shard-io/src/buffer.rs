@@ -10,7 +10,9 @@
     reason = "buffers are raw memory because the kernel writes to them behind the compiler's back"
 )]
 
-use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
+#[cfg(not(feature = "quarantine"))]
+use std::alloc::dealloc;
+use std::alloc::{Layout, alloc_zeroed, handle_alloc_error};
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::ops::{Deref, DerefMut};
@@ -19,6 +21,8 @@ use std::rc::Rc;
 
 use crate::PAGE;
 use crate::block::Block;
+#[cfg(feature = "quarantine")]
+use crate::quarantine;
 
 /// Owned, page-aligned, initialised memory. Goes into an operation and comes back in its completion.
 pub struct Buffer {
@@ -125,7 +129,10 @@ impl Drop for Buffer {
     fn drop(&mut self) {
         match &self.home {
             Home::Nowhere => {}
+            #[cfg(feature = "quarantine")]
+            Home::Heap => quarantine::retire(self.start, Buffer::layout(self.length)),
             // SAFETY: allocated in `zeroed` with this very layout, and freed once.
+            #[cfg(not(feature = "quarantine"))]
             Home::Heap => unsafe {
                 dealloc(self.start.as_ptr(), Buffer::layout(self.length));
             },
@@ -229,6 +236,8 @@ impl FramePool {
     }
 
     fn put(&self, frame: Frame) {
+        #[cfg(feature = "quarantine")]
+        quarantine::lock(frame.start, PAGE);
         let mut leaving = self.leaving.borrow_mut();
         match leaving.iter_mut().find(|(chunk, _)| *chunk == frame.chunk) {
             Some((_, frames)) => *frames += 1,
@@ -252,7 +261,15 @@ impl FramePool {
 
     /// A free frame, its contents whatever its last user left.
     pub fn take(self: &Rc<FramePool>) -> Option<Buffer> {
+        #[cfg(not(feature = "quarantine"))]
         let frame = self.free.borrow_mut().pop()?;
+        #[cfg(feature = "quarantine")]
+        let frame = {
+            let mut free = self.free.borrow_mut();
+            let oldest = (!free.is_empty()).then(|| free.remove(0))?;
+            quarantine::unlock(oldest.start, PAGE);
+            oldest
+        };
         Some(Buffer {
             start: frame.start,
             length: PAGE,

@@ -63,6 +63,8 @@ mod memory;
 pub mod planted;
 mod portable;
 mod probe;
+#[cfg(feature = "quarantine")]
+mod quarantine;
 mod ring;
 mod simulated;
 mod system;

@@ -294,7 +294,10 @@ impl Ring {
 
     /// Registers a chunk of frames; false when the kernel will not have it.
     pub fn register_chunk(&self, chunk: &NewChunk) -> bool {
-        if chunk.index >= self.chunks_max || self.registration_refused.get().is_some() {
+        if cfg!(feature = "quarantine")
+            || chunk.index >= self.chunks_max
+            || self.registration_refused.get().is_some()
+        {
             return false;
         }
         let memory = libc::iovec {

@@ -206,7 +206,7 @@ fn frames_are_recycled_and_outlive_their_io() {
         let intact =
             |(number, frame): (usize, &Buffer)| frame.iter().all(|&byte| byte == number as u8);
         assert!(frames.iter().enumerate().all(intact));
-        if rig.name == "ring" {
+        if rig.name == "ring" && !cfg!(feature = "quarantine") {
             // The pool's ceiling is 1024 frames; the others are plain memory. A small memlock limit registers fewer.
             let registered = frames.iter().filter(|frame| frame.is_registered()).count();
             let report = rig.io.report();
@@ -219,7 +219,7 @@ fn frames_are_recycled_and_outlive_their_io() {
         }
         let last = frames.pop().unwrap();
         let address = frames.remove(0).as_ptr();
-        if rig.name != "simulated" {
+        if rig.name != "simulated" && !cfg!(feature = "quarantine") {
             assert_eq!(rig.io.frame().as_ptr(), address, "{}", rig.name);
         }
         drop((rig, frames));

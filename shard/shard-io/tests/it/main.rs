@@ -5,6 +5,8 @@ mod files;
 mod limits;
 mod memory;
 mod model;
+#[cfg(feature = "quarantine")]
+mod quarantine;
 mod rig;
 mod simulated;
 mod waiting;
