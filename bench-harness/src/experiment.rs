@@ -5,12 +5,14 @@
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 use crate::data_dir::DataDir;
 use crate::environment::disk_bytes;
 use crate::generator;
 use crate::kept::{self, Kept};
-use crate::load::load;
+use crate::killed::Errand;
+use crate::load::{Written, load};
 use crate::phase::{PhaseOutcome, Progress, Setting, run_phase};
 use crate::placement::Placement;
 use crate::process::ProcessUse;
@@ -19,10 +21,10 @@ use crate::report::{
     LoadRecord, PhaseContext, PhaseRecord, TargetRecord, WorkloadRecord, phase_record,
 };
 use crate::suite::Scale;
-use crate::target::{Failure, OpenOptions, Target, TargetKind};
+use crate::target::{Answer, Failure, OpenOptions, Target, TargetKind};
 use crate::trace::{Recording, TappedTarget};
 use crate::workload::stream::Mix;
-use crate::workload::{Dataset, OpKind, Phase, Workload};
+use crate::workload::{Dataset, Durability, Op, OpKind, Phase, Workload};
 
 /// What a bench tells whoever watches it.
 #[derive(Clone, Debug)]
@@ -56,6 +58,8 @@ pub struct Manner {
     pub reuse: bool,
     /// Notes what the phases ask.
     pub record: Option<std::sync::Arc<Recording>>,
+    /// The program that carries out errands for this one: itself. Nothing is killed without one.
+    pub program: Option<PathBuf>,
     /// Further target settings.
     pub extra: std::collections::BTreeMap<String, String>,
 }
@@ -261,10 +265,22 @@ impl<'a> Bench<'a> {
             dir: path.clone(),
             ..options
         };
+        let written = match &self.manner.program {
+            Some(program) if workload.dataset.killed && kind.persists && !loaded => {
+                watch(Event::Loading(0, workload.dataset.keys));
+                Some(self.errand(kind, workload, &options).send(program)?)
+            }
+            _ => None,
+        };
+        let began = Instant::now();
         let target = self
             .manner
             .placement
             .on_target_cores(|| (kind.open)(&options))?;
+        if written.is_some() {
+            first_answer(&*target, &workload.dataset)?;
+        }
+        let reopen_ns = began.elapsed().as_nanos() as u64;
         let target = self.tapped(target);
         self.open = Some(Open {
             kind: kind.name,
@@ -279,7 +295,10 @@ impl<'a> Bench<'a> {
         if workload.dataset.empty || loaded {
             return Ok(None);
         }
-        let record = self.fill(workload, watch)?;
+        let record = match written {
+            None => self.fill(workload, watch)?,
+            Some(written) => self.settle_again(written, reopen_ns, watch)?,
+        };
         let open = self.open.as_ref().expect("it was just filled");
         if self.manner.reuse && kind.persists && !open.used_up {
             kept.remember(&open.path).map_err(Failure)?;
@@ -344,6 +363,39 @@ impl<'a> Bench<'a> {
         Ok(())
     }
 
+    fn errand(&self, kind: &TargetKind, workload: &Workload, options: &OpenOptions) -> Errand {
+        Errand {
+            target: kind.name.to_string(),
+            options: options.clone(),
+            dataset: workload.dataset.clone(),
+            seed: workload.seed,
+            loaders: self.manner.loaders,
+        }
+    }
+
+    /// The record of a load that a killed process made.
+    fn settle_again(
+        &mut self,
+        written: Written,
+        reopen_ns: u64,
+        watch: &mut dyn FnMut(Event<'_>),
+    ) -> Result<LoadRecord, Failure> {
+        let open = self.open.as_ref().expect("it was just opened");
+        let began = Instant::now();
+        watch(Event::Settling);
+        open.target.settle()?;
+        Ok(LoadRecord {
+            keys: written.keys,
+            user_bytes: loaded_bytes(&open.dataset, written.keys),
+            write_ns: written.write_ns,
+            settle_ns: began.elapsed().as_nanos() as u64,
+            // What the killed process sent is not known.
+            storage_write_bytes: 0,
+            reopen_ns: Some(reopen_ns),
+            disk_bytes: disk_bytes(&open.path),
+        })
+    }
+
     fn fill(
         &mut self,
         workload: &Workload,
@@ -364,16 +416,46 @@ impl<'a> Bench<'a> {
                 });
             },
         )?;
-        open.used_up = outcome.interrupted;
-        let per_key = workload.dataset.user_bytes() as f64 / workload.dataset.keys.max(1) as f64;
+        let written = outcome.written;
+        open.used_up = written.interrupted;
         Ok(LoadRecord {
-            keys: outcome.keys,
-            user_bytes: (outcome.keys as f64 * per_key) as u64,
-            write_ns: outcome.write_ns,
+            keys: written.keys,
+            user_bytes: loaded_bytes(&workload.dataset, written.keys),
+            write_ns: written.write_ns,
             settle_ns: outcome.settle_ns,
             storage_write_bytes: ProcessUse::now().since(&before).write_bytes,
+            reopen_ns: None,
             disk_bytes: disk_bytes(&open.path),
         })
+    }
+}
+
+/// Keys and values of so many of its keys, before any engine adds its own.
+fn loaded_bytes(dataset: &Dataset, keys: u64) -> u64 {
+    (keys as f64 * (dataset.user_bytes() as f64 / dataset.keys.max(1) as f64)) as u64
+}
+
+/// An opening is over when the store answers, and has what was acknowledged.
+fn first_answer(target: &dyn Target, dataset: &Dataset) -> Result<(), Failure> {
+    let mut key = Vec::new();
+    dataset.key.write(0, &mut key);
+    let get = Op {
+        kind: OpKind::Get,
+        keys: &key,
+        key_size: dataset.key.size,
+        values: &[],
+        value_size: 0,
+        entries: 0,
+        reverse: false,
+        durability: Durability::Sync,
+    };
+    let mut answer = Answer::counting();
+    target.caller()?.call(&get, &mut answer)?;
+    match answer.rows {
+        1 => Ok(()),
+        _ => Err(Failure(
+            "a durable write is missing after the process was killed".to_string(),
+        )),
     }
 }
 

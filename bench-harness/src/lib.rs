@@ -34,6 +34,7 @@ pub mod phase;
 
 pub mod data_dir;
 pub mod kept;
+pub mod killed;
 pub mod load;
 pub mod placement;
 

@@ -4,6 +4,8 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use serde::{Deserialize, Serialize};
+
 use crate::random::Stream;
 use crate::target::{Answer, Failure, Target};
 use crate::workload::bijection::Bijection;
@@ -14,21 +16,28 @@ use crate::workload::{Dataset, Durability, Op, OpKind};
 const BATCH_BYTES: usize = 256 * 1024;
 const BATCH_KEYS: usize = 256;
 
-/// How a load went.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct LoadOutcome {
+/// How the writes of a load went.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Written {
     /// Keys written, overwrites included.
     pub keys: u64,
     /// Time to write them.
     pub write_ns: u64,
-    /// Time the target then took to settle.
-    pub settle_ns: u64,
     /// Ended early on request.
     pub interrupted: bool,
 }
 
-/// Writes every key of `dataset` once, ages it as it says and waits until the target has settled. `progress`
-/// hears how many of how many keys are written.
+/// How a load went.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct LoadOutcome {
+    /// The writes.
+    pub written: Written,
+    /// Time the target then took to settle.
+    pub settle_ns: u64,
+}
+
+/// Writes a dataset and waits until the target has settled. `progress` hears how many of how many keys are
+/// written.
 pub fn load(
     target: &dyn Target,
     dataset: &Dataset,
@@ -37,6 +46,27 @@ pub fn load(
     stop: &AtomicBool,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<LoadOutcome, Failure> {
+    let written = write(target, dataset, seed, loaders, stop, progress)?;
+    let began = Instant::now();
+    if !written.interrupted {
+        progress(written.keys, written.keys);
+        target.settle()?;
+    }
+    Ok(LoadOutcome {
+        written,
+        settle_ns: began.elapsed().as_nanos() as u64,
+    })
+}
+
+/// Writes every key of `dataset` once and ages it as it says.
+pub fn write(
+    target: &dyn Target,
+    dataset: &Dataset,
+    seed: u64,
+    loaders: usize,
+    stop: &AtomicBool,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<Written, Failure> {
     let values = Values::new(&dataset.value, seed);
     let again = (dataset.keys as f64 * dataset.age_overwrite) as u64;
     let total = dataset.keys + again;
@@ -120,16 +150,9 @@ pub fn load(
     if let Some(failure) = failure.into_inner().expect("no loader panics") {
         return Err(Failure(format!("the load failed: {failure}")));
     }
-    let interrupted = stop.load(Ordering::Relaxed);
-    let began = Instant::now();
-    if !interrupted {
-        progress(total, total);
-        target.settle()?;
-    }
-    Ok(LoadOutcome {
+    Ok(Written {
         keys: written.into_inner(),
         write_ns,
-        settle_ns: began.elapsed().as_nanos() as u64,
-        interrupted,
+        interrupted: stop.load(Ordering::Relaxed),
     })
 }

@@ -53,6 +53,9 @@ pub enum Command {
     /// Read interval logs (.hlog): percentiles of each tag, merged over time and files
     #[command(after_help = HDR_EXAMPLES)]
     Hdr(HdrArgs),
+    /// Loads for another process, which kills this one
+    #[command(hide = true)]
+    LoadAndWait,
 }
 
 const RUN_EXAMPLES: &str = "Examples:

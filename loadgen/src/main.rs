@@ -29,6 +29,7 @@ mod targets;
 mod trace;
 
 use clap::Parser;
+use ringkeep_bench::killed::Errand;
 
 fn main() -> std::process::ExitCode {
     let arguments = cli::Cli::parse();
@@ -46,6 +47,9 @@ fn main() -> std::process::ExitCode {
 
 fn carry_out(command: cli::Command) -> Result<exit::Code, exit::Fault> {
     match command {
+        cli::Command::LoadAndWait => Errand::run(&targets::all())
+            .map(|()| exit::Code::Done)
+            .map_err(exit::Fault::target),
         cli::Command::List(arguments) => list::list(&arguments),
         cli::Command::Run(arguments) => run::run(&arguments),
         cli::Command::Sweep(arguments) => sweep::sweep(&arguments),

@@ -157,6 +157,7 @@ fn manner(arguments: &RunArgs, scale: Scale) -> Result<Manner, Fault> {
         shards: arguments.shards,
         reuse: arguments.reuse_dataset,
         record: None,
+        program: std::env::current_exe().ok(),
         extra,
     })
 }

@@ -168,6 +168,7 @@ fn workload(
             },
             empty: arguments.empty,
             age_overwrite: 0.0,
+            killed: false,
         },
         cache_share: 0.5,
         durability: Durability::Sync,

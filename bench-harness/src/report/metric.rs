@@ -21,6 +21,8 @@ pub enum Metric {
     DiskShare,
     /// Bytes sent to storage while loading and settling over the user's bytes.
     WriteAmplification,
+    /// Time from the opening after a kill to the first answer.
+    Reopen,
 }
 
 impl Metric {
@@ -72,6 +74,7 @@ impl Metric {
             Metric::WriteAmplification => load
                 .filter(|l| l.storage_write_bytes > 0)
                 .map(|l| l.storage_write_bytes as f64 / l.user_bytes.max(1) as f64),
+            Metric::Reopen => load?.reopen_ns.map(|ns| ns as f64),
         }
     }
 
@@ -89,7 +92,9 @@ impl Metric {
             Metric::Rate(_) | Metric::Entries | Metric::SettledLoad => {
                 Rate { per_s: value }.to_string()
             }
-            Metric::Quantile(_) | Metric::CpuPerOp => Span { ns: value as u64 }.to_string(),
+            Metric::Quantile(_) | Metric::CpuPerOp | Metric::Reopen => {
+                Span { ns: value as u64 }.to_string()
+            }
             Metric::DiskShare | Metric::WriteAmplification => format!("{}x", short(value)),
         }
     }

@@ -58,6 +58,8 @@ pub(super) struct DatasetSpec {
     pub age: Option<AgeSpec>,
     #[serde(default)]
     pub empty: bool,
+    #[serde(default)]
+    pub killed: bool,
 }
 
 #[derive(Clone, Debug, Deserialize)]

@@ -307,6 +307,11 @@ impl Resolver<'_> {
         if value.length.max() > 64 << 20 {
             return Err("a value is at most 64MiB".to_string());
         }
+        if spec.killed && spec.empty {
+            return Err(
+                "killed and empty: nothing is loaded whose process could be killed".to_string(),
+            );
+        }
         let age_overwrite = spec.age.as_ref().map_or(0.0, |age| age.overwrite);
         if !(0.0..=100.0).contains(&age_overwrite) {
             return Err("age.overwrite is a multiple of the dataset: 0 to 100".to_string());
@@ -318,6 +323,7 @@ impl Resolver<'_> {
             value,
             empty: spec.empty,
             age_overwrite,
+            killed: spec.killed,
         })
     }
 

@@ -27,6 +27,8 @@ pub use null::NullTarget;
 pub use page_cache::PageCacheOff;
 pub use settings::Settings;
 
+use serde::{Deserialize, Serialize};
+
 use crate::clock::Clock;
 use crate::workload::{Durability, Op, OpKind};
 
@@ -103,7 +105,7 @@ pub struct Visited {
 }
 
 /// What a target is opened with.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct OpenOptions {
     /// A directory of its own, existing and empty at first.
     pub dir: PathBuf,

@@ -62,6 +62,9 @@ pub struct Dataset {
     pub empty: bool,
     /// Share of the keys rewritten after the load, in random order, before the target settles.
     pub age_overwrite: f64,
+    /// The process that loads is killed, and what it leaves is opened: how long that takes is part of the report.
+    #[serde(default)]
+    pub killed: bool,
 }
 
 impl Dataset {

@@ -65,6 +65,7 @@ pub fn run(repetitions: u32) -> (Report, IntervalLog) {
         shards: None,
         reuse: false,
         record: None,
+        program: None,
         extra: Default::default(),
     };
     let memory = BUILT_IN.iter().find(|kind| kind.name == "memory").unwrap();

@@ -54,7 +54,9 @@ const fn limited(title: &'static str, workload: &'static str, metric: Metric, re
     }
 }
 
-use Metric::{CpuPerOp, DiskShare, Entries, Quantile, Rate, SettledLoad, WriteAmplification};
+use Metric::{
+    CpuPerOp, DiskShare, Entries, Quantile, Rate, Reopen, SettledLoad, WriteAmplification,
+};
 use Reach::{AtLeast, AtMost, Nothing, Share, Times};
 
 pub const SECTIONS: &[Section] = &[
@@ -368,13 +370,18 @@ pub const SECTIONS: &[Section] = &[
                 WriteAmplification,
                 Share(0.5),
             ),
+            row(
+                "open after SIGKILL, a million records just written",
+                "peers/reopen",
+                Reopen,
+                Share(1.0),
+            ),
         ],
     },
 ];
 
 /// Rows that people ask for and that this page does not have.
 pub const ABSENT: &[&str] = &[
-    "reopening after SIGKILL with a million unflushed records",
     "overwriting without a pause for ten minutes",
     "scaling with shards, which needs a machine with the cores",
     "the cost of an idle database and of opening a settled one",
