@@ -1,7 +1,7 @@
 //! What a shard does for itself: memtables become tables, runs are merged, the log gets room.
 //!
-//! Four tasks that live as long as the shard, and one until what the log said is in order. Each waits for work, does one piece of it in slices,
-//! and waits again. A full disk makes a piece of work wait and try again; any other failure of it
+//! Five tasks that live as long as the shard, and one until what the log said is in order. Each waits for work, does one
+//! piece of it in slices, and waits again. A full disk makes a piece of work wait and try again; any other failure of it
 //! stops the shard's writes, since a shard that cannot shed data must not take more.
 
 use std::ops::Bound;
