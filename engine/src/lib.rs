@@ -77,7 +77,7 @@ pub use health::{Condition, Finding, Forecast, Health};
 pub use keyspace::{Keyspace, KeyspaceOptions};
 pub use latency::{CallReceipt, Latency, Operation, Percentiles, Receipt};
 pub use on_shard::OnShard;
-pub use options::Options;
+pub use options::{Executor, Options};
 pub use past::{Changed, Diff, Holder, Kept, Reason};
 pub use ringkeep_io::{Backend, Direct, IoError};
 pub use ringkeep_shard::{

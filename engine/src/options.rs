@@ -11,6 +11,25 @@ use crate::{Error, Result};
 /// Overrides [`Options::backend`]: `ring` or `portable`.
 const BACKEND_VARIABLE: &str = "RINGKEEP_BACKEND";
 
+/// Overrides [`Options::executor`]: `own` or `glommio`.
+const EXECUTOR_VARIABLE: &str = "RINGKEEP_EXECUTOR";
+
+/// What runs a thread that serves shards.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+#[non_exhaustive]
+pub enum Executor {
+    /// A loop of its own: the fastest.
+    #[default]
+    Own,
+    /// A glommio executor, with the shards as a task on it: closures of [`Database::on_shard`](crate::Database::on_shard) run
+    /// on it as well, may use glommio's sockets, timers and files, spawn tasks with `glommio::spawn_local`, and ask the
+    /// shards of their thread without crossing one. Needs io_uring and 512 KiB of locked memory for each thread; where there
+    /// is none of that, opening says so. What was spawned and is not finished is dropped when the database is
+    /// closed.
+    #[cfg(feature = "glommio")]
+    Glommio,
+}
+
 /// How to open a database. Start from a preset and change what matters:
 ///
 /// ```
@@ -45,6 +64,9 @@ pub struct Options {
     /// hold. Merges keep what was overwritten and removed within it, and times of commits are kept with any but
     /// [`Retention::None`].
     pub retention: Retention,
+    /// What runs the threads that serve the shards. The environment variable `RINGKEEP_EXECUTOR` (`own` or `glommio`) has
+    /// the last word.
+    pub executor: Executor,
     /// Which door to the kernel. The environment variable `RINGKEEP_BACKEND` (`ring` or `portable`) has the
     /// last word.
     pub backend: Backend,
@@ -67,6 +89,7 @@ impl Default for Options {
             codec: Codec::Raw,
             last_level_codec: Codec::Raw,
             retention: Retention::None,
+            executor: Executor::Own,
             backend: Backend::Auto,
             direct: Direct::Required,
             shard: None,
@@ -104,6 +127,25 @@ impl Options {
                 return refuse(
                     BACKEND_VARIABLE,
                     format!("it says {other:?}; use \"ring\" or \"portable\", or unset it"),
+                );
+            }
+        }
+        match std::env::var(EXECUTOR_VARIABLE).as_deref() {
+            Err(std::env::VarError::NotPresent) => {}
+            Ok("own") => self.executor = Executor::Own,
+            #[cfg(feature = "glommio")]
+            Ok("glommio") => self.executor = Executor::Glommio,
+            #[cfg(not(feature = "glommio"))]
+            Ok("glommio") => {
+                return refuse(
+                    EXECUTOR_VARIABLE,
+                    "this build has no glommio: turn on the feature `glommio`".into(),
+                );
+            }
+            other => {
+                return refuse(
+                    EXECUTOR_VARIABLE,
+                    format!("it says {other:?}; use \"own\" or \"glommio\", or unset it"),
                 );
             }
         }

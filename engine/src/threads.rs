@@ -18,7 +18,7 @@ use crate::latency::Clock;
 use crate::limits::SPIN;
 use crate::lock::Lock;
 use crate::open::{Hosts, Opened};
-use crate::options::{Options, cores};
+use crate::options::{Executor, Options, cores};
 use crate::place::{Place, check_limits};
 use crate::shards::Shards;
 
@@ -111,7 +111,8 @@ impl<'a> Threads<'a> {
 
 impl Hosts for Threads<'_> {
     fn start(&mut self, index: usize) -> Result<Driver> {
-        self.thread(index, self.options.io(self.expected))
+        let executor = self.options.executor;
+        self.thread(index, self.options.io(self.expected), executor)
     }
 
     fn readers(&self, hosts: usize, shards: u16) -> usize {
@@ -121,7 +122,7 @@ impl Hosts for Threads<'_> {
     fn start_reader(&mut self, index: usize) -> Result<Driver> {
         let frames_bytes = 0;
         let io = self.options.io(self.expected);
-        self.thread(index, IoOptions { frames_bytes, ..io })
+        self.thread(index, IoOptions { frames_bytes, ..io }, Executor::Own)
     }
 
     fn machine_clock(&self) -> fn() -> u64 {
@@ -137,7 +138,7 @@ impl Hosts for Threads<'_> {
 }
 
 impl Threads<'_> {
-    fn thread(&self, index: usize, io: IoOptions) -> Result<Driver> {
+    fn thread(&self, index: usize, io: IoOptions, executor: Executor) -> Result<Driver> {
         let core = (self.cores.len() >= self.expected && !self.cores.is_empty())
             .then(|| self.cores[(self.first_core + index) % self.cores.len()]);
         let spin = match cores() > self.expected {
@@ -153,6 +154,7 @@ impl Threads<'_> {
             door,
             core,
             spin,
+            executor,
             obituaries: self.obituaries.clone(),
         };
         HostThread::start(setup).map(Driver::Thread)

@@ -75,7 +75,8 @@ impl Wake for JobWaker {
             return;
         }
         self.ready.list().push_back(self.index);
-        if thread::current().id() != self.ready.home {
+        // On the host's own thread it may sleep, too, if that is an executor's.
+        if thread::current().id() != self.ready.home || self.ready.inbox.is_parked() {
             // Refused only by a host that is awake anyway, or gone.
             drop(self.ready.inbox.send_urgent(Post::Wake));
         }

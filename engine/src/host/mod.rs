@@ -4,6 +4,8 @@
 
 mod carrying;
 mod commits;
+#[cfg(feature = "glommio")]
+mod glommio;
 mod jobs;
 mod opening;
 mod post;
@@ -31,6 +33,9 @@ pub(crate) use threads::{Door, Driver, HostThread, Obituaries, Setup};
 /// See the module.
 pub(crate) struct Host {
     index: usize,
+    /// What its own executor calls it.
+    #[cfg(feature = "glommio")]
+    here: glommio::Here,
     hosts: usize,
     io: Io,
     mail: Mail<Post>,
@@ -87,10 +92,14 @@ impl Host {
     pub(crate) fn new(io: Io, index: usize) -> Host {
         let lanes = (options::cores() * LANES_PER_CORE).min(LANES_MAX);
         let doorbell = io.doorbell();
+        #[cfg(feature = "glommio")]
+        let (here, doorbell) = glommio::beside(doorbell);
         let mail = mailbox::inbox(lanes, LANE_ITEMS, Box::new(move || doorbell.ring()));
         let jobs = Jobs::new(Arc::clone(mail.inbox()));
         Host {
             index,
+            #[cfg(feature = "glommio")]
+            here,
             hosts: 1,
             io,
             mail,
@@ -150,6 +159,25 @@ impl Host {
         }
         self.mail
             .park(self.stopping != Stopping::No, || io.park(deadline));
+    }
+
+    /// As `park`, for a host that sleeps elsewhere until its doorbell rings or the time of `next_deadline` has come, and
+    /// gets up then. False, and nothing to wait for, when there is something to do.
+    #[cfg(feature = "glommio")]
+    fn lie_down(&mut self) -> bool {
+        // What the shards have started since the kernel was last asked.
+        if self.io.submit() {
+            return false;
+        }
+        let full = self.calls >= CALLS_MAX;
+        let sleeps = self.mail.lie_down(full, self.stopping != Stopping::No);
+        self.parks += u64::from(sleeps);
+        sleeps
+    }
+
+    #[cfg(feature = "glommio")]
+    fn get_up(&mut self) {
+        self.mail.get_up();
     }
 
     /// When a shard wants to be called at the latest.

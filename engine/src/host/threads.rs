@@ -15,6 +15,7 @@ use ringkeep_shard::ShardId;
 
 use super::{Host, Post};
 use crate::mailbox::{Inbox, Refused};
+use crate::options::Executor;
 use crate::patience::Patience;
 use crate::{Error, Result, desk};
 
@@ -40,6 +41,7 @@ pub(crate) struct Setup {
     pub(crate) core: Option<CoreId>,
     /// How long to look for mail before sleeping.
     pub(crate) spin: Duration,
+    pub(crate) executor: Executor,
     pub(crate) obituaries: Obituaries,
 }
 
@@ -187,6 +189,10 @@ fn live(setup: Setup, opened: &mpsc::Sender<Result<()>>, orders: &mpsc::Receiver
             return;
         }
     };
+    let host_loop = match Loop::of(setup.executor, setup.spin, setup.index) {
+        Ok(host_loop) => host_loop,
+        Err(error) => return drop(opened.send(Err(error))),
+    };
     desk::never_blocks();
     let mut host = Host::new(io, setup.index);
     drop(opened.send(Ok(())));
@@ -196,7 +202,7 @@ fn live(setup: Setup, opened: &mpsc::Sender<Result<()>>, orders: &mpsc::Receiver
                 Order::Run(step) => step(&mut host),
                 Order::Go(peers) => {
                     host.meet(peers);
-                    serve(&mut host, setup.spin);
+                    host_loop.serve(&mut host);
                 }
             }
         }
@@ -204,6 +210,36 @@ fn live(setup: Setup, opened: &mpsc::Sender<Result<()>>, orders: &mpsc::Receiver
     }));
     if let Err(panic) = ended {
         bury(host, &reason(&*panic), &setup.obituaries);
+    }
+}
+
+/// What runs a host.
+enum Loop {
+    /// With how long to look for mail before sleeping.
+    Own(Duration),
+    #[cfg(feature = "glommio")]
+    Glommio(Box<super::glommio::Executor>),
+}
+
+impl Loop {
+    #[cfg_attr(
+        not(feature = "glommio"),
+        expect(unused_variables, reason = "an executor's name")
+    )]
+    fn of(executor: Executor, spin: Duration, index: usize) -> Result<Loop> {
+        Ok(match executor {
+            Executor::Own => Loop::Own(spin),
+            #[cfg(feature = "glommio")]
+            Executor::Glommio => Loop::Glommio(Box::new(super::glommio::Executor::make(index)?)),
+        })
+    }
+
+    fn serve(&self, host: &mut Host) {
+        match self {
+            Loop::Own(spin) => serve(host, *spin),
+            #[cfg(feature = "glommio")]
+            Loop::Glommio(executor) => executor.serve(host),
+        }
     }
 }
 

@@ -130,6 +130,11 @@ impl<T: Send> Inbox<T> {
         self.state.load(Ordering::Acquire) == CLOSED
     }
 
+    /// The host sleeps.
+    pub(crate) fn is_parked(&self) -> bool {
+        self.state.load(Ordering::Relaxed) == PARKED
+    }
+
     /// Asks the host to stop.
     pub(crate) fn stop(&self) {
         self.stop.store(1, Ordering::Relaxed);
@@ -249,6 +254,26 @@ impl<T: Send> Mail<T> {
         if !awake(self) {
             sleep();
         }
+        self.get_up();
+    }
+
+    /// The first half of [`Mail::park`], for a host that sleeps elsewhere: false, and awake, if there is mail.
+    #[cfg(feature = "glommio")]
+    pub(crate) fn lie_down(&mut self, urgent_only: bool, stopping: bool) -> bool {
+        self.inbox.state.store(PARKED, Ordering::Relaxed);
+        fence(Ordering::SeqCst);
+        let awake = match urgent_only {
+            true => self.is_urgent(),
+            false => self.is_waiting() || (!stopping && self.is_stopped()),
+        };
+        if awake {
+            self.get_up();
+        }
+        !awake
+    }
+
+    /// The second half.
+    pub(crate) fn get_up(&mut self) {
         self.inbox.state.store(AWAKE, Ordering::Relaxed);
     }
 }

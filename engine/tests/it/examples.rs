@@ -10,6 +10,7 @@ fn example(name: &str) -> PathBuf {
     if !program.exists() {
         let built = Command::new(env!("CARGO"))
             .args(["build", "-q", "-p", "ringkeep", "--examples"])
+            .args(cfg!(feature = "glommio").then_some("--features=glommio"))
             .status();
         assert!(built.unwrap().success());
     }
@@ -60,6 +61,11 @@ fn every_example_does_what_it_says() {
         "fruit:apple = red\nfruit:cherry = red\nfruit:plum = blue\nlast: fruit:plum\n",
     );
     run("async_tokio", "1000 tasks wrote 1000 records\n");
+    #[cfg(feature = "glommio")]
+    run(
+        "glommio_service",
+        "1000 questions answered on the shard's thread, 1000 answers right\n",
+    );
     let receipts = output("receipts");
     let calls = |name: &str| receipts.matches(name).count();
     assert_eq!(

@@ -55,6 +55,11 @@ pub fn tiny(shards: u16) -> Options {
     }
 }
 
+/// The suite runs on glommio executors.
+pub fn on_glommio() -> bool {
+    std::env::var("RINGKEEP_EXECUTOR").is_ok_and(|executor| executor == "glommio")
+}
+
 /// Runs one ignored test of this program in a process of its own.
 pub fn child(test: &str, folder: &Folder) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());

@@ -7,6 +7,8 @@ mod batch;
 mod crud;
 mod damage;
 mod examples;
+#[cfg(feature = "glommio")]
+mod executor;
 mod expiry;
 mod hot_rows;
 mod idle;

@@ -256,7 +256,23 @@ impl Io {
     /// else. Returns how many operations completed since the last turn. Makes no system call when nothing is queued and
     /// nothing in flight.
     pub fn turn(&self) -> usize {
-        let parked = self.0.parked_completions.take();
+        self.0.parked_completions.take() + self.reap().1
+    }
+
+    /// Turns until everything is with the kernel, also the rest of operations that took it more than one step; true if
+    /// operations completed meanwhile. Whoever waits for [`bell`](Self::bell) does this first.
+    pub fn submit(&self) -> bool {
+        let mut completed = self.0.parked_completions.take();
+        loop {
+            match self.reap() {
+                (0, _) => return completed > 0,
+                (_, done) => completed += done,
+            }
+        }
+    }
+
+    /// How many steps of operations have ended, and how many operations with them.
+    fn reap(&self) -> (usize, usize) {
         let mut ready = self.0.ready.take();
         match self.0.door() {
             Door::Ring(ring) => ring.turn(&mut ready),
@@ -264,7 +280,7 @@ impl Io {
             Door::Simulated(host) => host.turn(&self.0.flight, &mut ready),
             Door::Memory(door) => door.turn(&self.0.flight, &mut ready),
         }
-        parked + self.0.settle(ready)
+        (ready.len(), self.0.settle(ready))
     }
 
     /// Submits, then sleeps until a completion, the doorbell or the deadline (of [`now`](Self::now)'s clock).
@@ -290,6 +306,23 @@ impl Io {
             Door::Simulated(host) => host.doorbell(),
             Door::Memory(door) => door.doorbell(),
         }
+    }
+
+    /// What the doorbell rings, an eventfd, for who waits for that in an executor instead of [`park`](Self::park). From
+    /// now on completions ring it as well. Whoever is about to wait for it [`submit`](Self::submit)s first.
+    pub fn bell(&self) -> Result<OwnedFd> {
+        let inner = &self.0;
+        let bell = match inner.door() {
+            Door::Ring(ring) => ring.announce().and_then(|()| ring.bell().try_clone()),
+            Door::Portable(portable) => {
+                portable.announce();
+                portable.bell().try_clone()
+            }
+            // Nothing is ever in flight.
+            Door::Memory(door) => door.bell().try_clone(),
+            Door::Simulated(_) => Err(std::io::Error::from_raw_os_error(libc::EOPNOTSUPP)),
+        };
+        bell.map(OwnedFd::from).map_err(probe::setup_error)
     }
 
     /// Operations started and not completed.

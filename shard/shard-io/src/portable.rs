@@ -45,6 +45,8 @@ struct Shared {
     finished_count: AtomicUsize,
     /// Written by the owner, cleared by whoever wakes it.
     parked: AtomicBool,
+    /// Whoever waits does so elsewhere: each completion rings.
+    announces: AtomicBool,
     bell: Arc<File>,
 }
 
@@ -78,6 +80,7 @@ impl Portable {
                 finished: Mutex::default(),
                 finished_count: AtomicUsize::new(0),
                 parked: AtomicBool::new(false),
+                announces: AtomicBool::new(false),
                 bell,
             }),
             workers: RefCell::default(),
@@ -100,8 +103,17 @@ impl Portable {
         Ok(())
     }
 
+    pub fn bell(&self) -> &File {
+        &self.shared.bell
+    }
+
     pub fn doorbell(&self) -> Doorbell {
         Doorbell::kernel(Arc::clone(&self.shared.bell))
+    }
+
+    /// Every completion rings the bell, too.
+    pub fn announce(&self) {
+        self.shared.announces.store(true, Ordering::SeqCst);
     }
 
     pub fn enters(&self) -> u64 {
@@ -201,7 +213,7 @@ impl Shared {
             finished.push((job.token, answer));
             self.finished_count.fetch_add(1, Ordering::SeqCst);
             drop(finished);
-            if self.parked.swap(false, Ordering::SeqCst) {
+            if self.parked.swap(false, Ordering::SeqCst) || self.announces.load(Ordering::SeqCst) {
                 drop((&*self.bell).write(&1u64.to_ne_bytes()));
             }
         }

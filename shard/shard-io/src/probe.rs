@@ -147,6 +147,7 @@ fn restrictions() -> Vec<Restriction> {
     const UNREGISTER_BUFFERS: u8 = 1;
     const REGISTER_FILES_UPDATE: u8 = 6;
     const UNREGISTER_FILES: u8 = 3;
+    const REGISTER_EVENTFD: u8 = 4;
     let operations = [
         opcode::Nop::CODE,
         opcode::Read::CODE,
@@ -160,6 +161,7 @@ fn restrictions() -> Vec<Restriction> {
         UNREGISTER_BUFFERS,
         REGISTER_FILES_UPDATE,
         UNREGISTER_FILES,
+        REGISTER_EVENTFD,
         system::REGISTER_RING_FDS,
         system::UNREGISTER_RING_FDS,
     ];

@@ -102,8 +102,18 @@ impl Ring {
         }
     }
 
+    pub fn bell(&self) -> &File {
+        &self.bell
+    }
+
     pub fn doorbell(&self) -> Doorbell {
         Doorbell::kernel(Arc::clone(&self.bell))
+    }
+
+    /// Every completion rings the bell, too.
+    pub fn announce(&self) -> std::io::Result<()> {
+        let queues = self.queues.borrow();
+        queues.submitter().register_eventfd(self.bell.as_raw_fd())
     }
 
     pub fn enters(&self) -> u64 {

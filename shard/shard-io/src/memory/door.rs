@@ -35,6 +35,10 @@ impl MemoryDoor {
         self.disk.root.find(path)
     }
 
+    pub fn bell(&self) -> &File {
+        &self.bell
+    }
+
     pub fn doorbell(&self) -> Doorbell {
         Doorbell::kernel(Arc::clone(&self.bell))
     }
