@@ -219,7 +219,8 @@ fn frames_are_recycled_and_outlive_their_io() {
         }
         let last = frames.pop().unwrap();
         let address = frames.remove(0).as_ptr();
-        if rig.name != "simulated" && !cfg!(feature = "quarantine") {
+        // The others' first frame may be plain memory, which the allocator gives out as it likes.
+        if matches!(rig.name, "ring" | "portable") && !cfg!(feature = "quarantine") {
             assert_eq!(rig.io.frame().as_ptr(), address, "{}", rig.name);
         }
         drop((rig, frames));
