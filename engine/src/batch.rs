@@ -9,6 +9,7 @@ use ringkeep_shard::{Op, Pins, ShardId};
 use crate::expiry::{put_until, since_1970};
 use crate::keyspace::{Space, default_key};
 use crate::limits::{BATCH_BYTES_MAX, BATCH_OPS_MAX, KEY_BYTES_MAX, VALUE_BYTES_MAX};
+use crate::range_delete::{check_ends, dealt_out};
 use crate::routing::Routing;
 use crate::{Error, Result};
 
@@ -121,7 +122,10 @@ impl Batch {
             });
         }
         self.ops.iter().try_for_each(check)?;
-        Ok(grouped(routing, self.ops, Op::key))
+        Ok(match self.ops.iter().any(|op| op.range().is_some()) {
+            false => grouped(routing, self.ops, Op::key),
+            true => dealt_out(routing, self.ops),
+        })
     }
 }
 
@@ -164,6 +168,9 @@ pub(crate) fn delete(key: &[u8]) -> Op {
 
 /// Refuses stored keys and values over the limits.
 pub(crate) fn check(op: &Op) -> Result<()> {
+    if let Some((from, to)) = op.range() {
+        return check_ends(from, to);
+    }
     check_key(user_key(op.key()))?;
     check_value(op.value().unwrap_or_default())
 }

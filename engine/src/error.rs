@@ -45,6 +45,15 @@ pub enum Error {
         /// The limit.
         max: usize,
     },
+    /// So many range deletes of a shard still hide something that no more are taken. Nothing was changed.
+    TooManyRangeDeletes {
+        /// Which shard.
+        shard: ShardId,
+        /// How many.
+        kept: usize,
+        /// The limit.
+        max: usize,
+    },
     /// A transaction has read and changed too much.
     TransactionTooLarge {
         /// Keys that it changes; and keys and ranges that it depends on, if it is serializable.
@@ -289,6 +298,9 @@ pub(crate) fn of_shard(shard: ShardId, error: ringkeep_shard::Error) -> Error {
         ringkeep_shard::Error::Conflict { key } => Error::Conflict {
             key: user_key(&key).into(),
         },
+        ringkeep_shard::Error::TooManyRanges { kept, max } => {
+            Error::TooManyRangeDeletes { shard, kept, max }
+        }
         error => Error::Shard { shard, error },
     }
 }
@@ -314,6 +326,10 @@ impl fmt::Display for Error {
             Error::BatchTooLong { changes, max } => write!(
                 f,
                 "the batch has {changes} changes, the limit is {max}: write it as several batches"
+            ),
+            Error::TooManyRangeDeletes { shard, kept, max } => write!(
+                f,
+                "{kept} range deletes of shard {shard} still hide something, the limit is {max}: let old snapshots go and compact the database, or use wider ranges"
             ),
             Error::TransactionTooLarge {
                 keys,

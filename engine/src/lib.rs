@@ -41,6 +41,7 @@ mod size;
 mod snapshot;
 mod transaction;
 
+mod range_delete;
 mod routing;
 mod shards;
 

@@ -49,13 +49,29 @@ pub enum Op {
         /// The key.
         key: Vec<u8>,
     },
+    /// Remove every key of a range.
+    DeleteRange {
+        /// The first key.
+        from: Vec<u8>,
+        /// The first key behind it.
+        to: Vec<u8>,
+    },
 }
 
 impl Op {
-    /// The key that this operation changes.
+    /// The key that this operation changes; of a range of them the low end.
     pub fn key(&self) -> &[u8] {
         match self {
             Op::Put { key, .. } | Op::PutUntil { key, .. } | Op::Delete { key } => key,
+            Op::DeleteRange { from, .. } => from,
+        }
+    }
+
+    /// The range of keys that it removes, if it does not change one key alone.
+    pub fn range(&self) -> Option<(&[u8], &[u8])> {
+        match self {
+            Op::DeleteRange { from, to } => Some((from, to)),
+            _ => None,
         }
     }
 
@@ -63,7 +79,7 @@ impl Op {
     pub fn value(&self) -> Option<&[u8]> {
         match self {
             Op::Put { value, .. } | Op::PutUntil { value, .. } => Some(value),
-            Op::Delete { .. } => None,
+            Op::Delete { .. } | Op::DeleteRange { .. } => None,
         }
     }
 
@@ -71,13 +87,29 @@ impl Op {
     pub fn until(&self) -> Option<u64> {
         match self {
             Op::PutUntil { until, .. } => Some(*until),
-            Op::Put { .. } | Op::Delete { .. } => None,
+            Op::Put { .. } | Op::Delete { .. } | Op::DeleteRange { .. } => None,
         }
     }
 
-    /// Bytes of key and value.
+    /// Bytes of key and value, or of the two ends.
     pub fn bytes(&self) -> usize {
-        self.key().len() + self.value().map_or(0, <[u8]>::len)
+        let behind = match self {
+            Op::DeleteRange { to, .. } => to.len(),
+            _ => self.value().map_or(0, <[u8]>::len),
+        };
+        self.key().len() + behind
+    }
+
+    /// What it says of one key, if it does.
+    #[inline]
+    pub(crate) fn change(&self) -> Option<Change<'_>> {
+        let (key, content) = match self {
+            Op::Put { key, value } => (key, Content::Value(value)),
+            Op::PutUntil { key, value, until } => (key, Content::Until(*until, value)),
+            Op::Delete { key } => (key, Content::Removed),
+            Op::DeleteRange { .. } => return None,
+        };
+        Some(Change { key, content })
     }
 }
 
@@ -86,17 +118,6 @@ impl Op {
 pub(crate) struct Change<'a> {
     pub key: &'a [u8],
     pub content: Content<'a>,
-}
-
-impl<'a> From<&'a Op> for Change<'a> {
-    fn from(op: &'a Op) -> Change<'a> {
-        let (key, content) = match op {
-            Op::Put { key, value } => (key, Content::Value(value)),
-            Op::PutUntil { key, value, until } => (key, Content::Until(*until, value)),
-            Op::Delete { key } => (key, Content::Removed),
-        };
-        Change { key, content }
-    }
 }
 
 impl From<Change<'_>> for Op {

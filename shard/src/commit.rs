@@ -10,7 +10,7 @@ use std::rc::Rc;
 use ringkeep_io::Nanos;
 use ringkeep_io::planted::{Defect, planted};
 
-use crate::call::{Change, Durability, Op, Reply, Written};
+use crate::call::{Durability, Op, Reply, Written};
 use crate::core::Core;
 use crate::cross_shard::Decision;
 use crate::error::Error;
@@ -19,6 +19,7 @@ use crate::log::FrameIntent;
 use crate::log::format::{
     HEADER_BYTES, OP_OVERHEAD, RECORD_OVERHEAD, Record, push_op, push_record,
 };
+use crate::ranges;
 use crate::shard::TransactionId;
 use crate::token::Token;
 use crate::version::{ShardId, Version};
@@ -58,6 +59,8 @@ struct Pending<T> {
     ack: Ack<T>,
     /// At most this much payload.
     bytes: usize,
+    /// It brings a range delete, which hides what is older than its group.
+    begins_group: bool,
 }
 
 enum Body {
@@ -174,18 +177,20 @@ impl<T> Commits<T> {
     }
 
     fn push(&mut self, body: Body, durability: Durability, ack: Ack<T>) {
-        let bytes = match &body {
-            Body::Ops(ops) => ops_bytes(ops),
-            Body::Record(Record::Prepare { ops, .. } | Record::Decide { ops, .. }) => {
-                RECORD_OVERHEAD + ops_bytes(ops)
+        let (bytes, begins_group) = match &body {
+            Body::Ops(ops) => (ops_bytes(ops), ranges::any(ops)),
+            Body::Record(Record::Prepare { ops, .. }) => (RECORD_OVERHEAD + ops_bytes(ops), false),
+            Body::Record(Record::Decide { ops, .. }) => {
+                (RECORD_OVERHEAD + ops_bytes(ops), ranges::any(ops))
             }
-            Body::Record(_) => RECORD_OVERHEAD,
+            Body::Record(_) => (RECORD_OVERHEAD, false),
         };
         self.pending.push_back(Pending {
             body,
             durability,
             ack,
             bytes,
+            begins_group,
         });
     }
 }
@@ -200,10 +205,12 @@ fn adds_data(ops: &[Op]) -> bool {
 
 impl<T: Token> Core<T> {
     /// A write to this shard alone.
-    pub fn accept_write(&self, token: T, ops: Vec<Op>, durability: Durability) {
-        if let Some(error) = self.refusal(adds_data(&ops)) {
+    pub fn accept_write(&self, token: T, mut ops: Vec<Op>, durability: Durability) {
+        let refusal = self.refusal(adds_data(&ops));
+        if let Some(error) = refusal.or_else(|| self.refusal_of_ranges(&ops)) {
             return self.reply(token, Reply::Failed(error));
         }
+        ranges::settle_order(&mut ops);
         let blocked = self.transactions.borrow().blocks(&ops);
         let mut commits = self.commits.borrow_mut();
         commits.push(Body::Ops(ops), durability, Ack::Caller(token));
@@ -431,8 +438,9 @@ impl<T: Token> Core<T> {
             let commits = self.commits.borrow();
             let mut bytes = 0;
             let fitting = commits.pending.iter().take_while(|write| {
+                let is_first = bytes == 0;
                 bytes += write.bytes;
-                bytes <= group_bytes
+                bytes <= group_bytes && (is_first || !write.begins_group)
             });
             let count = fitting.count().max(1);
             let members = commits.pending.iter().take(count);
@@ -452,7 +460,8 @@ impl<T: Token> Core<T> {
     /// Seals a full memtable. False while writers have to wait for what flushes and merges do.
     fn memory_allows(&self) -> bool {
         let mut memtables = self.memtables.borrow_mut();
-        let (filled, full) = (memtables.active().bytes(), self.options.memtable_bytes);
+        let full = self.options.memtable_bytes;
+        let filled = memtables.active().filled(full);
         let is_flushing = memtables.sealed_count() > 0;
         let admitted = self.compaction.pace.admits(filled, full, is_flushing);
         if admitted && filled < full {
@@ -603,7 +612,12 @@ impl<T: Token> Core<T> {
             match &write.body {
                 Body::Ops(ops) | Body::Record(Record::Decide { ops, .. }) => {
                     self.hide_rows(ops);
-                    memtable.insert(ops.iter().map(Change::from), version);
+                    memtable.insert(ops.iter().filter_map(Op::change), version);
+                    if write.begins_group {
+                        drop(stats);
+                        self.add_ranges(&generation, ops, version);
+                        stats = self.stats.borrow_mut();
+                    }
                     let bytes: u64 = ops.iter().map(|op| op.bytes() as u64).sum();
                     stats.user_bytes += bytes;
                     brought += bytes;

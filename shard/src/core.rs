@@ -21,6 +21,8 @@ use crate::log::{Log, LogFailure};
 use crate::manifest::ManifestStore;
 use crate::memtables::Memtables;
 use crate::page_cache::PageCache;
+use crate::range_deletes::TableRanges;
+use crate::ranges::Ranges;
 use crate::rows::RowWriter;
 use crate::shard::{Identity, ShardOptions};
 use crate::split::Split;
@@ -48,6 +50,10 @@ pub(crate) struct Core<T> {
     pub transactions: RefCell<Transactions>,
     pub memtables: RefCell<Memtables>,
     pub tables: RefCell<Rc<TableSet>>,
+    /// All range deletes, of memtables and of tables. Changes together with these.
+    pub ranges: RefCell<Rc<Ranges>>,
+    /// Those whose memtable is in tables, so that the manifest has them.
+    pub table_ranges: RefCell<TableRanges>,
     pub cache: Rc<RefCell<PageCache>>,
     pub rows: RefCell<RowWriter>,
     pub to_show: RefCell<ToShow>,

@@ -28,11 +28,12 @@ use std::sync::Arc;
 
 use ringkeep_io::planted::{Defect, planted};
 
-use crate::call::{Change, Durability, Op, Reply};
+use crate::call::{Durability, Op, Reply};
 use crate::core::Core;
 use crate::error::Error;
 use crate::letter::{Content, Letter, Outcome, Prepare, Verdict};
 use crate::locks::Locks;
+use crate::ranges;
 use crate::shard::{InDoubt, TransactionId};
 use crate::token::Token;
 use crate::transaction::{Part, Transact};
@@ -165,6 +166,11 @@ impl Transactions {
         self.oldest_with(News::Never)
     }
 
+    /// Every part that is prepared, and whose outcome this shard has not heard, gets a version above this one, if any.
+    pub fn oldest_prepared(&self) -> Option<Version> {
+        self.prepared.values().map(|part| part.since).min()
+    }
+
     fn oldest_with(&self, news: News) -> Option<Version> {
         let parts = self.prepared.values().filter(|part| part.news == news);
         parts.map(|part| part.since).min()
@@ -290,15 +296,22 @@ impl<T: Token> Core<T> {
     fn accept_parts(
         self: &Rc<Self>,
         token: T,
-        parts: Vec<Part>,
+        mut parts: Vec<Part>,
         snapshot: Option<Arc<Pin>>,
         durability: Durability,
     ) {
         let mut ops = parts.iter().flat_map(|part| &part.ops);
         let adds = ops.any(|op| op.value().is_some());
-        if let Some(error) = self.refusal(adds) {
+        let me = self.identity.shard;
+        let mut own = parts.iter().filter(|part| part.shard == me);
+        let refusal = self.refusal(adds);
+        let refusal = refusal.or_else(|| own.find_map(|part| self.refusal_of_ranges(&part.ops)));
+        if let Some(error) = refusal {
             return self.reply(token, Reply::Failed(error));
         }
+        parts
+            .iter_mut()
+            .for_each(|part| ranges::settle_order(&mut part.ops));
         let (core, watch) = (Rc::clone(self), token.watch().cloned());
         if let Some(watch) = watch.as_ref().filter(|_| parts.len() > 1) {
             // For what the others prepare, which they answer when it is durable.
@@ -464,7 +477,9 @@ impl<T: Token> Core<T> {
     fn prepare(&self, prepare: Prepare) {
         let (transaction, coordinator) = (prepare.transaction, prepare.coordinator);
         let adds = prepare.part.ops.iter().any(|op| op.value().is_some());
-        if let Some(error) = self.refusal(adds) {
+        let refusal = self.refusal(adds);
+        let refusal = refusal.or_else(|| self.refusal_of_ranges(&prepare.part.ops));
+        if let Some(error) = refusal {
             return self.vote(transaction, coordinator, Verdict::Refused(error));
         }
         let mut transactions = self.transactions.borrow_mut();
@@ -576,8 +591,9 @@ impl<T: Token> Core<T> {
             let memtables = self.memtables.borrow();
             let generation = memtables.active();
             let mut memtable = generation.table.borrow_mut();
+            memtable.insert(ops.iter().filter_map(Op::change), version);
+            self.add_ranges(generation, &ops, version);
             let mut stats = self.stats.borrow_mut();
-            memtable.insert(ops.iter().map(Change::from), version);
             stats.user_bytes += ops.iter().map(|op| op.bytes() as u64).sum::<u64>();
             stats.ops += ops.len() as u64;
             drop(stats);

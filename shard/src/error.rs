@@ -4,6 +4,8 @@ use std::fmt;
 
 use ringkeep_io::IoError;
 
+use crate::limits::RANGE_BYTES_MAX;
+
 /// The result of everything in this crate.
 pub type Result<T> = std::result::Result<T, Error>;
 
@@ -31,6 +33,13 @@ pub enum Error {
     Unknown {
         /// The failure.
         reason: String,
+    },
+    /// So many range deletes still hide something that no more are taken.
+    TooManyRanges {
+        /// How many.
+        kept: usize,
+        /// The limit.
+        max: usize,
     },
     /// Log records that had been acknowledged are damaged.
     CorruptAcked {
@@ -120,6 +129,12 @@ impl fmt::Display for Error {
                 f,
                 "it is not known whether this write is kept: {reason}; close the database, check the device, and \
                  open it again: then it shows"
+            ),
+            Error::TooManyRanges { kept, max } => write!(
+                f,
+                "{kept} range deletes still hide something, and no shard keeps more than {max} of them, nor more than \
+                 {RANGE_BYTES_MAX} bytes of their ends: nothing was changed; let snapshots and transactions go, and \
+                 `compact` the database"
             ),
             Error::CorruptAcked {
                 file,

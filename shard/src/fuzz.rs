@@ -15,6 +15,7 @@ use crate::log::format::{
     take_record,
 };
 use crate::manifest::{LogPiece, Manifest, PieceEnd, Run};
+use crate::ranges::RangeDelete;
 use crate::shard::{Identity, TransactionId};
 use crate::superblock::Superblock;
 use crate::table::{TableId, TableSummary, fuzz as table};
@@ -99,9 +100,10 @@ fn records(bytes: &[u8]) {
 }
 
 fn owned(read: &Read<'_>) -> Result<Record, Op> {
-    let ops = |changes: &Changes<'_>| changes.map(Op::from).collect();
+    let ops = |changes: &Changes<'_>| changes.ops();
     Ok(match read {
         Read::Change(change) => return Err((*change).into()),
+        Read::Range(span) => return Err((*span).into()),
         Read::Prepare {
             transaction,
             coordinator,
@@ -148,6 +150,11 @@ pub fn log_seeds() -> Vec<Vec<u8>> {
     push_op(&mut payload, &put);
     push_op(&mut payload, &delete);
     push_op(&mut payload, &put_until);
+    let delete_range = Op::DeleteRange {
+        from: Vec::new(),
+        to: (*b"b").into(),
+    };
+    push_op(&mut payload, &delete_range);
     let records = [
         Record::Prepare {
             transaction: TransactionId(7),
@@ -204,6 +211,7 @@ pub fn manifest_seeds() -> Vec<Vec<u8>> {
         last_end: 1 << 40,
         oldest: Version(3),
         newest: Version(9),
+        cleared: Version(7),
         footer_crc: 0x0102_0304,
         first_key: (*b"a").into(),
         last_key: (*b"zz").into(),
@@ -220,6 +228,11 @@ pub fn manifest_seeds() -> Vec<Vec<u8>> {
         runs: vec![Run {
             from: (*b"k").into(),
             tables: vec![table],
+        }],
+        ranges: vec![RangeDelete {
+            from: (*b"b").into(),
+            to: (*b"c").into(),
+            version: Version(9),
         }],
         ..Manifest::default()
     };

@@ -1,14 +1,23 @@
 //! Which rows readers on other threads may see without asking: see `rows` for what this has to keep true.
 
+use std::rc::Rc;
+
 use hashbrown::HashTable;
+use ringkeep_io::planted::{Defect, planted};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::call::Op;
 use crate::content::Content;
 use crate::core::Core;
+use crate::tasks::yield_now;
+use crate::token::Token;
+use crate::version::Version;
 
 /// A larger write is a load: showing its rows would double its cost, and what is read of them comes by the reads.
 const SHOWN_OF_A_WRITE: usize = 64;
+
+/// Rows looked at between two looks at what else there is to do: well under 100 us.
+const ROWS_PER_SLICE: usize = 256;
 
 /// Rows that wait to be shown until all that was said before them is on its way. Keeps its memory.
 #[derive(Default)]
@@ -46,6 +55,13 @@ impl ToShow {
         self.bytes.extend_from_slice(value);
     }
 
+    fn drop_range(&mut self, from: &[u8], to: &[u8]) {
+        for row in &mut self.rows {
+            let key = &self.bytes[row.start..][..row.key_bytes];
+            row.stale |= from <= key && key < to;
+        }
+    }
+
     fn drop(&mut self, hash: u64) {
         let rows = &mut self.rows;
         if let Ok(found) = self
@@ -58,7 +74,7 @@ impl ToShow {
     }
 }
 
-impl<T> Core<T> {
+impl<T: Token> Core<T> {
     /// A read of the present found this value.
     pub fn offer_row(&self, key: &[u8], value: &[u8]) {
         self.make_room_for_rows();
@@ -87,9 +103,11 @@ impl<T> Core<T> {
                 continue;
             }
             // Not what this call wrote: another of the same group, or a later change of this one, may have come after it.
+            let visible = self.visible.get();
+            let floor = self.ranges.borrow().hidden_below(key, visible);
             let memtables = self.memtables.borrow();
             for generation in memtables.newest_first() {
-                match generation.table.borrow().get(key, self.visible.get()) {
+                match generation.table.borrow().get_above(floor, key, visible) {
                     Some(Content::Value(value)) => {
                         self.to_show.borrow_mut().push(hash, key, value);
                     }
@@ -102,7 +120,7 @@ impl<T> Core<T> {
     }
 
     /// A row that is in tables, and in no memtable; false when there is no room for more.
-    pub fn offer_resting(&self, key: &[u8], value: &[u8]) -> bool {
+    pub fn offer_resting(&self, key: &[u8], version: Version, value: &[u8]) -> bool {
         self.make_room_for_rows();
         if !self.rows.borrow().has_room() {
             return false;
@@ -113,7 +131,8 @@ impl<T> Core<T> {
         }
         let memtables = self.memtables.borrow();
         let mut newest = memtables.newest_first();
-        let is_known = newest.any(|generation| generation.table.borrow().newest_of(key).is_some());
+        let is_known = self.ranges.borrow().newest_over(key) > version
+            || newest.any(|generation| generation.table.borrow().newest_of(key).is_some());
         if !is_known && self.is_newest(key) {
             self.to_show.borrow_mut().push(hash, key, value);
         }
@@ -129,9 +148,29 @@ impl<T> Core<T> {
             return;
         }
         for op in ops {
+            if let Some((from, to)) = op.range() {
+                if !planted(Defect::RangeRowsKept) {
+                    rows.remove_range(from, to);
+                    to_show.drop_range(from, to);
+                    self.work.raise();
+                }
+                continue;
+            }
             let hash = xxh3_64(op.key());
             rows.remove(hash);
             to_show.drop(hash);
+        }
+    }
+
+    /// Takes rows away that range deletes have removed, which readers do without until that is done.
+    pub async fn keep_removing_rows(self: Rc<Self>) {
+        loop {
+            self.work
+                .wait_until(|| self.rows.borrow().is_removing())
+                .await;
+            while self.rows.borrow_mut().remove_some(ROWS_PER_SLICE) {
+                yield_now().await;
+            }
         }
     }
 
@@ -158,9 +197,9 @@ impl<T> Core<T> {
         let mut newest = memtables
             .newest_first()
             .filter_map(|generation| generation.table.borrow().newest_of(key));
-        newest
-            .next()
-            .is_none_or(|version| version <= self.visible.get())
+        let visible = self.visible.get();
+        newest.next().is_none_or(|version| version <= visible)
+            && self.ranges.borrow().newest_over(key) <= visible
             && !self.transactions.borrow().locks.is_changing(key)
     }
 }

@@ -36,6 +36,8 @@ mod validation;
 mod history;
 mod hot_rows;
 mod page_cache;
+mod range_deletes;
+mod ranges;
 mod read_path;
 mod rows;
 mod scan;

@@ -7,6 +7,15 @@ use crate::keyspace::PREFIX_BYTES_MAX;
 /// it for its keyspace is counted.
 pub const KEY_BYTES_MAX: usize = 4096 + PREFIX_BYTES_MAX;
 
+/// The end of a range may be a key with one byte more, the first one behind it.
+pub const RANGE_END_BYTES_MAX: usize = KEY_BYTES_MAX + 1;
+
+/// Range deletes that one shard keeps: reads search them, and each manifest names them all.
+pub const RANGE_DELETES_MAX: usize = 4096;
+
+/// Bytes of their ends.
+pub const RANGE_BYTES_MAX: usize = 1 << 20;
+
 /// A value is copied whole into a commit group and into a reply.
 pub const VALUE_BYTES_MAX: usize = 64 << 20;
 

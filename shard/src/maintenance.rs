@@ -23,6 +23,7 @@ use crate::table::Table;
 use crate::table_set::TableRun;
 use crate::tasks::yield_now;
 use crate::token::Token;
+use crate::version::Version;
 
 /// A full disk is asked again this often.
 const RETRY_FULL_AFTER: u64 = 100_000_000;
@@ -39,6 +40,9 @@ impl<T: Token> Core<T> {
         self.tasks.spawn(async move { core.keep_merging().await });
         let core = Rc::clone(self);
         self.tasks.spawn(async move { core.keep_removing().await });
+        let core = Rc::clone(self);
+        self.tasks
+            .spawn(async move { core.keep_removing_rows().await });
     }
 
     /// Runs one piece of work until it succeeds. False when the shard failed instead.
@@ -154,6 +158,7 @@ impl<T: Token> Core<T> {
         let (newest, record) = (flushed.newest(), run.record());
         self.add_latest();
         let (let_go, moments) = (self.pins.let_go_so_far(), self.pins.timeline().moments());
+        let ranges = flushed.ranges.borrow().clone();
         let edit = move |manifest: &mut Manifest| {
             manifest.next_table = manifest.next_table.max(next_table);
             manifest.newest = manifest.newest.max(newest);
@@ -169,12 +174,15 @@ impl<T: Token> Core<T> {
                 };
                 manifest.runs.insert(place, record);
             }
+            Core::<T>::keep_ranges(manifest, ranges);
         };
         self.commit_manifest(edit).await?;
         let bytes = run.bytes;
         let with_run = self.tables.borrow().with_newest(run);
         *self.tables.borrow_mut() = Rc::new(with_run);
         self.memtables.borrow_mut().drop_oldest();
+        self.tables_changed(flushed.ranges.take());
+        self.ask_to_merge_ranges();
         let replay_after = self.manifest.with(|manifest| manifest.replay_after);
         self.log.borrow_mut().release(replay_after);
         let mut stats = self.stats.borrow_mut();
@@ -203,13 +211,17 @@ impl<T: Token> Core<T> {
         self.now();
         self.compaction.pace.begin_flush(generation.bytes() as u64);
         let last = self.tables.borrow().runs.is_empty();
-        let merge = MergeCursor::needed(sources, self.pins.let_go(), last);
-        self.write_run(merge.among(self.pins.living())).await
+        let needs = self.pins.let_go();
+        let merge = MergeCursor::needed(sources, needs, last);
+        let merge = merge.under(self.ranges_to_flush(generation));
+        let cleared = self.cleared_to(needs.watermark, Some(generation));
+        let merge = merge.among(self.pins.living());
+        self.write_run(merge, cleared).await
     }
 
     /// Writes what a merge gives as one run; gives the space back when that fails.
-    pub async fn write_run(&self, mut merge: MergeCursor) -> Result<Vec<Rc<Table>>> {
-        let mut writer = RunWriter::new(self, Errand::Flush, self.make(false));
+    async fn write_run(&self, mut merge: MergeCursor, cleared: Version) -> Result<Vec<Rc<Table>>> {
+        let mut writer = RunWriter::new(self, Errand::Flush, self.make(false), cleared);
         let copy = async {
             merge.seek(Bound::Unbounded).await?;
             writer.add_all(&mut merge).await?;
@@ -347,6 +359,7 @@ impl<T: Token> Core<T> {
         }
         drop(tables);
         self.gather_levels(&mut stats);
+        stats.range_deletes_kept = self.ranges.borrow().count() as u64;
         stats.memtable_bytes = self.memtables.borrow().bytes() as u64;
         let cache = self.cache.borrow();
         stats.cache_bytes = cache.bytes() as u64;

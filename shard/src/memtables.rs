@@ -4,14 +4,21 @@ use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
 
+use crate::limits::RANGE_DELETES_MAX;
 use crate::memtable::Memtable;
+use crate::ranges::RangeDelete;
 use crate::replay::ReplayedGeneration;
 use crate::tasks::yield_now;
 use crate::version::Version;
 
+/// So many range deletes make a memtable full.
+const RANGES_FILL: usize = RANGE_DELETES_MAX / 16;
+
 /// One memtable and the stretch of log that it stands for.
 pub(crate) struct Generation {
     pub table: Rc<RefCell<Memtable>>,
+    /// Its range deletes, oldest first.
+    pub ranges: RefCell<Vec<RangeDelete>>,
     /// Frames up to this one are in this generation or an older one. Set when sealed.
     pub last_sequence: Cell<u64>,
     /// The oldest prepare frame whose changes were applied here: recovery needs it for as long as
@@ -23,6 +30,7 @@ impl Generation {
     fn new() -> Rc<Generation> {
         Generation::of(ReplayedGeneration {
             table: Memtable::new(),
+            ranges: Vec::new(),
             last_sequence: u64::MAX,
             needs_from: u64::MAX,
         })
@@ -31,6 +39,7 @@ impl Generation {
     fn of(replayed: ReplayedGeneration) -> Rc<Generation> {
         Rc::new(Generation {
             table: Rc::new(RefCell::new(replayed.table)),
+            ranges: RefCell::new(replayed.ranges),
             last_sequence: Cell::new(replayed.last_sequence),
             needs_from: Cell::new(replayed.needs_from),
         })
@@ -40,8 +49,18 @@ impl Generation {
         self.table.borrow().bytes()
     }
 
+    /// The same for who asks whether it is full: a few hundred range deletes fill any, since flushes are what rids the
+    /// shard of them.
+    pub fn filled(&self, full: usize) -> usize {
+        match self.ranges.borrow().len() < RANGES_FILL {
+            true => self.bytes(),
+            false => self.bytes().max(full),
+        }
+    }
+
+    /// Nothing of it has to go to tables, or into the manifest with them.
     pub fn is_empty(&self) -> bool {
-        self.table.borrow().is_empty()
+        self.table.borrow().is_empty() && self.ranges.borrow().is_empty()
     }
 
     /// Sorts keys that came from the log, in slices: all at once would stop the shard.
@@ -53,7 +72,10 @@ impl Generation {
 
     /// The newest version in here.
     pub fn newest(&self) -> Version {
-        self.table.borrow().newest().unwrap_or_default()
+        let ranges = self.ranges.borrow();
+        let newest = ranges.iter().map(|range| range.version).max();
+        let table = self.table.borrow().newest();
+        newest.max(table).unwrap_or_default()
     }
 }
 

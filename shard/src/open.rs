@@ -18,6 +18,8 @@ use crate::log::segments::{create_slot, slot_index};
 use crate::manifest::{self, Manifest, ManifestStore};
 use crate::memtables::Memtables;
 use crate::page_cache::PageCache;
+use crate::range_deletes::TableRanges;
+use crate::ranges::Ranges;
 use crate::replay::{self, ReplayedLog};
 use crate::rows::Rows;
 use crate::shard::{Identity, Recovered, ShardOptions};
@@ -120,6 +122,8 @@ pub(crate) async fn open<T: Token>(
     for moment in manifest.moments.iter().chain(&replayed.moments) {
         pins.timeline().add(*moment);
     }
+    let replayed_ranges = replayed.generations.iter().flat_map(|g| &g.ranges);
+    let ranges = Ranges::of(manifest.ranges.iter().chain(replayed_ranges));
     let core = Core {
         io: io.clone(),
         directory: directory.clone(),
@@ -132,6 +136,8 @@ pub(crate) async fn open<T: Token>(
         transactions: RefCell::new(replayed.transactions),
         memtables: RefCell::new(Memtables::replayed(replayed.generations)),
         tables: RefCell::new(Rc::new(tables)),
+        ranges: RefCell::new(Rc::new(ranges)),
+        table_ranges: RefCell::new(TableRanges::of(manifest.ranges.clone())),
         cache: Rc::new(RefCell::new(PageCache::new(options.cache_bytes))),
         rows: RefCell::new(Rows::new(options.rows_bytes).1),
         to_show: RefCell::default(),

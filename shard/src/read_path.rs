@@ -233,8 +233,9 @@ impl<T: Token> Core<T> {
             let ends = !planted(Defect::EndingRowShown);
             Looked::Here { found, ends }
         };
+        let floor = self.ranges.borrow().hidden_below(key, at.version);
         for generation in self.memtables.borrow().newest_first() {
-            match generation.table.borrow().get(key, at.version) {
+            match generation.table.borrow().get_above(floor, key, at.version) {
                 Some(Content::Value(value)) => {
                     here(room, value);
                     return PRESENT;
@@ -253,12 +254,16 @@ impl<T: Token> Core<T> {
             let Some(table) = run.table_for(key) else {
                 continue;
             };
+            if table.summary().newest < floor {
+                continue;
+            }
             let wrong = planted(Defect::FilterFalseNegative) && hash.is_multiple_of(60);
             if wrong || !table.may_contain(hash) {
                 self.stats.borrow_mut().filter_negatives += 1;
                 continue;
             }
             match table.find(key, at.version, &blocks) {
+                found if found.is_below(floor) => return ABSENT,
                 Found::Value(value, _) => {
                     here(room, &value);
                     return PRESENT;

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use ringkeep_io::planted::{Defect, planted};
 use ringkeep_io::{Directory, Io};
 
-use crate::call::{Change, Op};
+use crate::call::Change;
 use crate::cross_shard::Transactions;
 use crate::error::{Error, Result};
 use crate::log::format::{Changes, Read, take_change, take_record};
@@ -15,6 +15,7 @@ use crate::log::recovery::{LogEnd, Replay, ReplayedGroup};
 use crate::log::segments::slot_name;
 use crate::manifest::Manifest;
 use crate::memtable::{BulkMemtable, Memtable};
+use crate::ranges::RangeDelete;
 use crate::shard::{Identity, Recovered, ShardOptions, TransactionId};
 use crate::timeline::Moment;
 use crate::version::{ShardId, Version};
@@ -34,6 +35,7 @@ pub struct ReplayedLog {
 /// One memtable's worth.
 pub(crate) struct ReplayedGeneration {
     pub table: Memtable,
+    pub ranges: Vec<RangeDelete>,
     /// The last frame in it.
     pub last_sequence: u64,
     /// The oldest prepare frame whose changes are in it.
@@ -43,6 +45,7 @@ pub(crate) struct ReplayedGeneration {
 /// The one that takes what is read.
 struct Filling {
     table: BulkMemtable,
+    ranges: Vec<RangeDelete>,
     needs_from: u64,
 }
 
@@ -50,6 +53,7 @@ impl Filling {
     fn new(memtable_bytes: usize) -> Filling {
         Filling {
             table: BulkMemtable::new(memtable_bytes),
+            ranges: Vec::new(),
             needs_from: u64::MAX,
         }
     }
@@ -57,6 +61,7 @@ impl Filling {
     fn end(self, last_sequence: u64) -> ReplayedGeneration {
         ReplayedGeneration {
             table: self.table.finish(),
+            ranges: self.ranges,
             last_sequence,
             needs_from: self.needs_from,
         }
@@ -156,6 +161,11 @@ impl State {
                         false => self.insert(changes, group.version),
                     }
                 }
+                Read::Range(span) => {
+                    if !in_tables {
+                        self.filling.ranges.push(span.at(group.version));
+                    }
+                }
                 Read::Prepare {
                     transaction,
                     coordinator,
@@ -175,7 +185,7 @@ impl State {
                     changes,
                 } => {
                     if !in_tables {
-                        self.insert(changes, group.version);
+                        self.insert_all(changes, group.version);
                     }
                     self.transactions.decided(
                         transaction,
@@ -192,7 +202,7 @@ impl State {
                     if let (Some(part), Some(version)) = (part, version) {
                         self.newest = self.newest.max(version);
                         if !in_tables {
-                            self.insert(Changes::of(&part.changes), version);
+                            self.insert_all(Changes::of(&part.changes), version);
                             self.filling.needs_from = self.filling.needs_from.min(part.sequence);
                         }
                     }
@@ -218,12 +228,18 @@ impl State {
         self.filling.table.insert(changes, version);
     }
 
+    fn insert_all(&mut self, changes: Changes<'_>, version: Version) {
+        let ranges = changes.ranges().map(|span| span.at(version));
+        self.filling.ranges.extend(ranges);
+        self.insert(changes, version);
+    }
+
     /// The parts left over are in doubt: only their coordinator knows.
     fn end(self) -> (Vec<ReplayedGeneration>, Transactions) {
         let (mut generations, mut transactions) = (self.full, self.transactions);
         generations.push(self.filling.end(u64::MAX));
         for (transaction, part) in self.prepared {
-            let ops = Changes::of(&part.changes).map(Op::from).collect();
+            let ops = Changes::of(&part.changes).ops();
             let Part {
                 coordinator,
                 sequence,

@@ -13,6 +13,7 @@ use crate::table::{Make, Table, TableId, TableWriter};
 use crate::table_set::table_name;
 use crate::tasks::yield_now;
 use crate::token::Token;
+use crate::version::Version;
 
 /// Chunks on their way to the device. More would only hold memory.
 const CHUNKS_IN_FLIGHT: usize = 3;
@@ -32,6 +33,8 @@ pub(crate) struct RunWriter<'a, T> {
     core: &'a Core<T>,
     errand: Errand,
     make: Make,
+    /// What range deletes up to this version hide is not among what comes.
+    cleared: Version,
     current: Option<Output>,
     last_key: Vec<u8>,
     done: Vec<Rc<Table>>,
@@ -51,11 +54,17 @@ struct Stream {
 }
 
 impl<'a, T: Token> RunWriter<'a, T> {
-    pub fn new(core: &'a Core<T>, errand: Errand, make: Make) -> RunWriter<'a, T> {
+    pub fn new(
+        core: &'a Core<T>,
+        errand: Errand,
+        make: Make,
+        cleared: Version,
+    ) -> RunWriter<'a, T> {
         RunWriter {
             core,
             errand,
             make,
+            cleared,
             current: None,
             last_key: Vec::new(),
             done: Vec::new(),
@@ -132,7 +141,8 @@ impl<'a, T: Token> RunWriter<'a, T> {
         while writer.prepare_filter() {
             yield_now().await;
         }
-        let (chunks, summary) = writer.finish();
+        let (chunks, mut summary) = writer.finish();
+        summary.cleared = self.cleared;
         for chunk in chunks {
             stream.write(core, chunk).await?;
         }

@@ -44,7 +44,8 @@ impl<T: Token> Core<T> {
         self.check_readable(Some(scan.at.version))?;
         let version = self.read_version(Some(scan.at.version));
         let at = Moment { version, ..scan.at };
-        let mut merge = MergeCursor::visible(self.sources(), at);
+        let ranges = Rc::clone(&self.ranges.borrow());
+        let mut merge = MergeCursor::visible(self.sources(), at).under(ranges);
         let (from, to) = (as_bytes(&scan.from), as_bytes(&scan.to));
         if scan.reverse {
             merge.seek_back(to).await?;

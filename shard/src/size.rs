@@ -9,6 +9,7 @@ use crate::keyspace::keyspace_of;
 use crate::table::Table;
 use crate::token::Token;
 use crate::transaction::Span;
+use crate::version::Version;
 
 /// How much there is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -33,7 +34,7 @@ impl<T: Token> Core<T> {
         let (mut keys, mut removed, mut bytes) = (0, 0, 0);
         for table in self.tables.borrow().tables() {
             let summary = table.summary();
-            let share = share(table, span);
+            let share = share(table, span) - self.removed_share(table, span);
             let part_of = |whole: u64| (whole as f64 * share).round() as u64;
             keys += part_of(summary.keys);
             removed += part_of(summary.tombstones);
@@ -42,14 +43,53 @@ impl<T: Token> Core<T> {
         for generation in self.memtables.borrow().newest_first() {
             let mut memtable = generation.table.borrow_mut();
             let ends = (span.from.as_ref(), span.to.as_ref());
-            let (inside, all) =
+            let (mut inside, all) =
                 memtable.keys_in(ends.0.map(|key| &**key), ends.1.map(|key| &**key));
+            let newest = memtable.newest().unwrap_or_default();
+            for removed in self.removed_newer(span, newest) {
+                let (from, to) = (removed.from.as_ref(), removed.to.as_ref());
+                let removed = memtable.keys_in(from.map(|key| &**key), to.map(|key| &**key));
+                inside = inside.saturating_sub(removed.0);
+            }
             keys += inside as u64;
             bytes += (memtable.bytes() as u128 * inside as u128 / all.max(1) as u128) as u64;
         }
         // A removal is a key as well, and hides another one.
         let records = u64::saturating_sub(keys, 2 * removed);
         Estimate { records, bytes }
+    }
+}
+
+impl<T: Token> Core<T> {
+    /// What range deletes newer than all of a table have removed of a range.
+    fn removed_share(&self, table: &Table, span: &Span) -> f64 {
+        let removed = self.removed_newer(span, table.summary().newest);
+        removed.iter().map(|removed| share(table, removed)).sum()
+    }
+
+    /// What range deletes newer than a version have in common with a range.
+    fn removed_newer(&self, span: &Span, than: Version) -> Vec<Span> {
+        let ranges = self.ranges.borrow();
+        if ranges.is_empty() {
+            return Vec::new();
+        }
+        let from: &[u8] = match &span.from {
+            Bound::Included(key) | Bound::Excluded(key) => key,
+            Bound::Unbounded => &[],
+        };
+        let visible = self.visible.get();
+        let over = ranges
+            .above(from)
+            .take_while(|fragment| !span.ends_before(&fragment.from));
+        let newer = over.filter(|fragment| fragment.newest_up_to(visible) > than);
+        let common = newer.map(|fragment| Span {
+            from: Bound::Included(from.max(&fragment.from).into()),
+            to: match span.ends_before(&fragment.to) {
+                true => span.to.clone(),
+                false => Bound::Excluded((*fragment.to).into()),
+            },
+        });
+        common.collect()
     }
 }
 

@@ -24,6 +24,10 @@ pub struct ShardStats {
     pub ops: u64,
     /// Bytes of keys and values in them.
     pub user_bytes: u64,
+    /// Range deletes in them.
+    pub range_deletes: u64,
+    /// Range deletes that still hide something.
+    pub range_deletes_kept: u64,
     /// Commit groups written.
     pub groups: u64,
     /// Log frames written (a large group takes several).

@@ -58,6 +58,20 @@ impl Span {
         above && !self.ends_before(key)
     }
 
+    /// Both may have a key in common.
+    pub(crate) fn overlaps(&self, other: &Span) -> bool {
+        let begins_in = |from: &Bound<Box<[u8]>>, span: &Span| match from {
+            // The end of a span that is excluded is no key of it, and one that is included is.
+            Bound::Included(key) => !span.ends_before(key),
+            Bound::Excluded(key) => match &span.to {
+                Bound::Included(to) | Bound::Excluded(to) => key < to,
+                Bound::Unbounded => true,
+            },
+            Bound::Unbounded => true,
+        };
+        begins_in(&self.from, other) && begins_in(&other.from, self)
+    }
+
     /// `key` lies above it.
     pub(crate) fn ends_before(&self, key: &[u8]) -> bool {
         match &self.to {

@@ -6,12 +6,13 @@
 //! most transactions and need no look. It cannot be merged away, since the snapshot is pinned. That a value
 //! ends is no change: it was said when it was written.
 
+use std::ops::Bound;
 use std::rc::Rc;
 
 use ringkeep_io::Nanos;
 use ringkeep_io::planted::{Defect, planted};
 
-use crate::call::Reply;
+use crate::call::{Op, Reply};
 use crate::core::Core;
 use crate::error::{Error, Result};
 use crate::merge::{MergeCursor, Source};
@@ -76,7 +77,17 @@ impl<T: Token> Core<T> {
         }
         let reads = part.reads.keys.iter().map(|key| &**key);
         let reads = reads.filter(|_| !planted(Defect::ReadsNotValidated));
-        let keys = part.ops.iter().map(|op| op.key()).chain(reads);
+        let changed = part.ops.iter().filter(|op| op.range().is_none());
+        let keys = changed.map(Op::key).chain(reads);
+        for (from, to) in part.ops.iter().filter_map(Op::range) {
+            let span = Span {
+                from: Bound::Included(from.into()),
+                to: Bound::Excluded(to.into()),
+            };
+            if let Some(key) = self.changed_in(&span, snapshot).await? {
+                return Err(Error::Conflict { key });
+            }
+        }
         for (index, key) in keys.enumerate() {
             if self.has_changed(key, snapshot).await? {
                 return Err(Error::Conflict { key: key.into() });
@@ -115,6 +126,9 @@ impl<T: Token> Core<T> {
     }
 
     async fn has_changed(&self, key: &[u8], since: Version) -> Result<bool> {
+        if self.ranges.borrow().newest_over(key) > since && !planted(Defect::RangeNotValidated) {
+            return Ok(true);
+        }
         let in_memory = self.memtables.borrow().newest_first().any(|generation| {
             let table = generation.table.borrow();
             generation.newest() > since
@@ -158,6 +172,11 @@ impl<T: Token> Core<T> {
 
     /// The first key of a range that has changed: also one that was added, or removed.
     async fn changed_in(&self, span: &Span, since: Version) -> Result<Option<Box<[u8]>>> {
+        if let Some(key) = self.removed_in(span, since)
+            && !planted(Defect::RangeNotValidated)
+        {
+            return Ok(Some(key));
+        }
         self.sort_memtables().await;
         let needs = Needs::above(since);
         let mut cursor = MergeCursor::needed(self.sources_above(since), needs, false);
@@ -178,6 +197,23 @@ impl<T: Token> Core<T> {
             cursor.next().await?;
         }
         Ok(None)
+    }
+
+    /// The low end of a range delete that is newer, or of what it has in common with this range.
+    fn removed_in(&self, span: &Span, since: Version) -> Option<Box<[u8]>> {
+        let ranges = self.ranges.borrow();
+        if ranges.is_empty() {
+            return None;
+        }
+        let from: &[u8] = match &span.from {
+            Bound::Included(key) | Bound::Excluded(key) => key,
+            Bound::Unbounded => &[],
+        };
+        let newer = ranges
+            .above(from)
+            .take_while(|fragment| !span.ends_before(&fragment.from));
+        let mut newer = newer.filter(|fragment| fragment.newest_up_to(NEWEST) > since);
+        newer.next().map(|fragment| from.max(&fragment.from).into())
     }
 
     /// Whatever has a version above this one, newest first.

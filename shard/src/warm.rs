@@ -60,6 +60,8 @@ impl<T: Token> Core<T> {
         let set = Rc::clone(&*self.tables.borrow());
         let version = self.visible.get();
         let mut cursor = MergeCursor::visible(self.tables_of(&set), Moment { millis: 0, version });
+        let ranges = Rc::clone(&self.ranges.borrow());
+        cursor = cursor.under(ranges);
         let behind = last.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
         cursor.seek(behind).await?;
         loop {
@@ -70,12 +72,12 @@ impl<T: Token> Core<T> {
                 if !Rc::ptr_eq(&set, &self.tables.borrow()) {
                     return Ok(End::Changed);
                 }
-                let offered = cursor.visit(|key, _, content| {
+                let offered = cursor.visit(|key, version, content| {
                     let last = last.get_or_insert_default();
                     last.clear();
                     last.extend_from_slice(key);
                     match content {
-                        Content::Value(value) => self.offer_resting(key, value),
+                        Content::Value(value) => self.offer_resting(key, version, value),
                         // Nobody takes a row away when its time has come.
                         Content::Until(..) | Content::Removed => true,
                     }

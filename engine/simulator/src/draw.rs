@@ -80,6 +80,7 @@ struct Swarm {
 enum Kind {
     Write,
     Batch,
+    DeleteRange,
     Transact,
     Append,
     Get,
@@ -126,6 +127,7 @@ impl Swarm {
             }
         };
         maybe(Kind::Batch, 70, 30);
+        maybe(Kind::DeleteRange, 40, 12);
         maybe(Kind::Transact, 50, 20);
         maybe(Kind::Append, 40, 20);
         maybe(Kind::Get, 70, 20);
@@ -237,6 +239,10 @@ impl Swarm {
     fn add(&self, steps: &mut Vec<Step>, kind: Kind, random: &mut Random) {
         let client = random.below(self.clients) as usize;
         let key = random.below(u64::from(self.keys)) as u32;
+        let removes_ranges = self
+            .kinds
+            .iter()
+            .any(|(kind, _)| *kind == Kind::DeleteRange);
         let mut step = |action| steps.push(Step { client, action });
         let reverse = random.chance(40);
         match kind {
@@ -249,6 +255,26 @@ impl Swarm {
                 let ops = (0..count).map(|_| (self.key(random), self.bytes(random)));
                 let ops = ops.collect();
                 step(Action::Batch(ops, *random.pick(&self.promises)));
+            }
+            Kind::DeleteRange => {
+                let (from, to) = self.range(random);
+                let some = |random: &mut Random| -> Vec<_> {
+                    let count = if random.chance(30) {
+                        random.between(1, 4)
+                    } else {
+                        0
+                    };
+                    (0..count)
+                        .map(|_| (self.key(random), self.bytes(random)))
+                        .collect()
+                };
+                step(Action::DeleteRange {
+                    before: some(random),
+                    from,
+                    to,
+                    after: some(random),
+                    promise: *random.pick(&self.promises),
+                });
             }
             Kind::Transact => step(Action::Transact(self.transact(random))),
             Kind::Append => step(Self::append(random)),
@@ -278,6 +304,11 @@ impl Swarm {
                     0 | 1 => SpaceAction::Make,
                     2 => SpaceAction::Drop,
                     3 | 4 => SpaceAction::Read { reverse },
+                    5 if removes_ranges => {
+                        let from = random.below(u64::from(SPACE_KEYS)) as u32;
+                        let to = random.between(u64::from(from) + 1, u64::from(SPACE_KEYS)) as u32;
+                        SpaceAction::DeleteRange(from, to)
+                    }
                     _ => SpaceAction::Put(
                         random.below(u64::from(SPACE_KEYS)) as u32,
                         random.below(600) as u32,
@@ -341,6 +372,11 @@ impl Swarm {
         // In the order in which the engine takes them: the first one's shard coordinates.
         ops.sort_by_cached_key(|(key, _)| content::key(*key));
         ops.dedup_by_key(|(key, _)| *key);
+        let removes_ranges = self
+            .kinds
+            .iter()
+            .any(|(kind, _)| *kind == Kind::DeleteRange);
+        let removes = (removes_ranges && random.chance(20)).then(|| self.range(random));
         let count = random.between(0, 6);
         let reads = (0..count).map(|_| self.key(random)).collect();
         let range = random.chance(25).then(|| {
@@ -351,6 +387,7 @@ impl Swarm {
         Transact {
             reads,
             range,
+            removes,
             ops,
             think: Self::think(random),
             serializable: random.chance(50),
@@ -385,6 +422,14 @@ impl Swarm {
 
     fn key(&self, random: &mut Random) -> u32 {
         random.below(u64::from(self.keys)) as u32
+    }
+
+    /// Mostly a few keys, now and then any.
+    fn range(&self, random: &mut Random) -> (u32, u32) {
+        let from = self.key(random);
+        let most = u64::from(self.keys - from);
+        let most = if random.chance(60) { most.min(4) } else { most };
+        (from, from + random.between(1, most) as u32)
     }
 
     fn bytes(&self, random: &mut Random) -> Option<u32> {

@@ -71,6 +71,14 @@ pub enum Action {
     Write(u32, Option<u32>, Promise),
     /// Several keys at once.
     Batch(Vec<(u32, Option<u32>)>, Promise),
+    /// The keys of a range, behind some changes and before others.
+    DeleteRange {
+        before: Vec<(u32, Option<u32>)>,
+        from: u32,
+        to: u32,
+        after: Vec<(u32, Option<u32>)>,
+        promise: Promise,
+    },
     /// One key.
     Get(u32),
     /// Several keys of one instant.
@@ -135,6 +143,9 @@ pub struct Transact {
     pub reads: Vec<u32>,
     /// And a range.
     pub range: Option<(u32, u32)>,
+    /// A range that it removes before its changes.
+    #[serde(default)]
+    pub removes: Option<(u32, u32)>,
     /// Changes; none of the keys that are read.
     pub ops: Vec<(u32, Option<u32>)>,
     /// Turns between reading and changing.
@@ -152,6 +163,8 @@ pub enum SpaceAction {
     Drop,
     /// One key: bytes of its value.
     Put(u32, u32),
+    /// The keys from one number on and below another are removed.
+    DeleteRange(u32, u32),
     /// All of it.
     Read {
         /// From its end.

@@ -54,6 +54,8 @@ totals! {
     transactions: "transactions committed",
     /// Transactions that lost.
     conflicts: "transactions in conflict",
+    /// Ranges removed.
+    range_deletes: "range deletes asked for",
     /// Values read and compared.
     reads: "values read",
     /// Keyspaces made, dropped, written and read.

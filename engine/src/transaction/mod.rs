@@ -3,6 +3,7 @@
 //!
 //! ```text
 //!   mod.rs     reading, writing, committing
+//!   removed.rs ranges that it will remove
 //!   reads.rs   what a serializable transaction has read
 //!   scan.rs    ranges, with its own writes among them
 //!   retry.rs   running it again after a conflict
@@ -11,6 +12,7 @@
 //! ```
 
 mod reads;
+mod removed;
 mod retry;
 mod scan;
 mod update;
@@ -28,9 +30,11 @@ use crate::database::{default_keys, written};
 use crate::expiry::since_1970;
 use crate::keyspace::{Space, default_key, default_range};
 use crate::limits::{BATCH_BYTES_MAX, BATCH_OPS_MAX, TRANSACTION_AGE_MAX, TRANSACTION_ATTEMPTS};
+use crate::range_delete::dealt_out;
 use crate::scan::{KeyRange, Keys};
 use crate::{Database, Error, Result, Snapshot, desk};
 use reads::ReadSet;
+use removed::Removed;
 pub use scan::TransactionScan;
 pub(crate) use update::Next;
 use writes::{Own, Writes};
@@ -109,6 +113,7 @@ pub struct Transaction {
     age_max: Duration,
     durability: Durability,
     writes: Writes,
+    removed: Removed,
     write_bytes: usize,
     /// Of a serializable one.
     reads: Option<ReadSet>,
@@ -132,6 +137,7 @@ impl Database {
             age_max: options.age_max,
             durability: options.durability.unwrap_or(self.0.durability),
             writes: Writes::new(),
+            removed: Removed::default(),
             write_bytes: 0,
             reads: serializable.then(ReadSet::default),
             spaces: Vec::new(),
@@ -167,6 +173,9 @@ impl Transaction {
         if let Some(own) = self.writes.get(&key) {
             return Ok(own.seen(self.moment().millis).map(<[u8]>::to_vec));
         }
+        if self.removed.contains(&key) {
+            return Ok(None);
+        }
         let value = self.snapshot.get_stored(&key).await?;
         self.note(key)?;
         Ok(value)
@@ -192,6 +201,7 @@ impl Transaction {
             for (key, value) in keys.into_iter().zip(&mut values) {
                 match self.writes.get(&key) {
                     Some(own) => *value = own.seen(self.moment().millis).map(<[u8]>::to_vec),
+                    None if self.removed.contains(&key) => *value = None,
                     None => self.note(key)?,
                 }
             }
@@ -217,7 +227,7 @@ impl Transaction {
         Ok(TransactionScan::new(
             scan,
             keys,
-            &self.writes,
+            (&self.writes, &self.removed),
             self.snapshot.pin.moment().millis,
             self.reads.as_mut(),
         ))
@@ -259,6 +269,7 @@ impl Transaction {
     /// Forgets all changes so far.
     pub fn rollback(&mut self) {
         self.writes.clear();
+        self.removed.clear();
         self.write_bytes = 0;
     }
 
@@ -276,10 +287,10 @@ impl Transaction {
         inner.shards.check_open()?;
         let mut spaces = self.spaces.iter();
         spaces.try_for_each(|space| space.check(&inner.pins))?;
-        if self.writes.is_empty() {
+        if self.writes.is_empty() && self.removed.len() == 0 {
             return Ok(self.version());
         }
-        let parts = parts(self.writes, self.reads, &inner.shards.routing);
+        let parts = parts(self.writes, self.removed, self.reads, &inner.shards.routing);
         let coordinator = parts[0].shard;
         let call = Call::Transact(Transact {
             parts,
@@ -344,7 +355,7 @@ impl Transaction {
     /// Whether there is room for so many more keys and bytes.
     fn check_size(&self, keys: usize, bytes: usize) -> Result<()> {
         let (read, read_bytes) = self.reads.as_ref().map_or((0, 0), ReadSet::size);
-        let keys = self.writes.len() + read + keys;
+        let keys = self.writes.len() + self.removed.len() + read + keys;
         let bytes = self.write_bytes + read_bytes + bytes;
         if keys > BATCH_OPS_MAX || bytes > BATCH_BYTES_MAX {
             return Err(Error::TransactionTooLarge {
@@ -359,12 +370,25 @@ impl Transaction {
 }
 
 /// Each shard's share; first the one of the first key that is changed, which coordinates.
-fn parts(writes: Writes, reads: Option<ReadSet>, routing: &crate::routing::Routing) -> Vec<Part> {
+fn parts(
+    writes: Writes,
+    removed: Removed,
+    reads: Option<ReadSet>,
+    routing: &crate::routing::Routing,
+) -> Vec<Part> {
     let op = |(key, own): (Box<[u8]>, Own)| own.into_op(key);
     let (keys, ranges) = reads.unwrap_or_default().into_parts(&writes);
-    let ops = writes.into_iter().map(op).collect();
+    let removes = removed.len() > 0;
+    let ops = removed
+        .into_ops()
+        .chain(writes.into_iter().map(op))
+        .collect();
+    let dealt = match removes {
+        false => grouped(routing, ops, Op::key),
+        true => dealt_out(routing, ops),
+    };
     let mut parts: Vec<Part> = Vec::new();
-    for (shard, ops) in grouped(routing, ops, Op::key) {
+    for (shard, ops) in dealt {
         part_of(&mut parts, shard).ops = ops;
     }
     for (shard, keys) in grouped(routing, keys, |key| key) {

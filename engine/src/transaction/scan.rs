@@ -9,6 +9,7 @@ use std::ops::Bound;
 use ringkeep_shard::Span;
 
 use super::reads::ReadSet;
+use super::removed::Removed;
 use super::writes::{Own, Writes};
 use crate::scan::{KeyValue, Keys, Scan, user_part};
 use crate::{Result, desk};
@@ -20,6 +21,8 @@ pub struct TransactionScan<'t> {
     scan: Scan,
     keys: Keys,
     own: btree_map::Range<'t, Box<[u8]>, Own>,
+    /// Entries of the snapshot in these are gone.
+    removed: &'t Removed,
     /// By which ends are judged.
     time: u64,
     /// The next of its own changes, and of the snapshot's entries.
@@ -43,7 +46,7 @@ impl<'t> TransactionScan<'t> {
     pub(super) fn new(
         scan: Scan,
         keys: Keys,
-        writes: &'t Writes,
+        (writes, removed): (&'t Writes, &'t Removed),
         time: u64,
         reads: Option<&'t mut ReadSet>,
     ) -> TransactionScan<'t> {
@@ -56,6 +59,7 @@ impl<'t> TransactionScan<'t> {
             scan,
             keys,
             own,
+            removed,
             time,
             next_own: None,
             next_seen: None,
@@ -88,6 +92,7 @@ impl<'t> TransactionScan<'t> {
         loop {
             if self.next_seen.is_none() {
                 match self.scan.next_stored_async().await {
+                    Some(Ok((key, _))) if self.removed.contains(&key) => continue,
                     Some(Ok(entry)) => self.next_seen = Some(entry),
                     Some(Err(error)) => {
                         self.stage = Stage::Ended;

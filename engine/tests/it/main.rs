@@ -23,6 +23,7 @@ mod options;
 mod panics;
 mod past;
 mod paths;
+mod range_delete;
 mod receipt;
 mod reopen;
 mod salvage;

@@ -134,6 +134,22 @@ defects! {
     /// A scan of everything in the default keyspace goes on into the others.
     ScanPastKeyspace,
 
+    // Range deletes.
+    /// A scan shows what range deletes have removed.
+    RangeIgnoredByScan,
+    /// A flush forgets the range deletes of its memtable.
+    RangeLostAtFlush,
+    /// A range delete hides what is written after it, too.
+    RangeHidesNewer,
+    /// A range delete is forgotten while tables still hold what it hides.
+    RangeDroppedEarly,
+    /// Rows that a range delete removed stay with the callers.
+    RangeRowsKept,
+    /// Writes under a range that is undecided are let through.
+    RangeNotLocked,
+    /// A transaction does not look for range deletes over what it changes.
+    RangeNotValidated,
+
     // Batches over several shards.
     /// A prepared part is not durable when its shard votes for it.
     PrepareNotSynced,

@@ -19,6 +19,7 @@ use crate::core::{Core, Starved};
 use crate::error::Result;
 use crate::keyspace::{Dead, Living};
 use crate::manifest::Manifest;
+use crate::ranges::{ASK_TO_MERGE_FROM, Ranges, hides_some, is_wholly_under};
 use crate::stats::{ROOM_UNLIMITED, ShardStats};
 use crate::table::Table;
 use crate::table_set::{TableRun, TableSet};
@@ -54,7 +55,7 @@ enum Request {
 }
 
 impl TableRun {
-    fn facts(&self, needs: Needs, living: &Living) -> RunFacts<'_> {
+    fn facts(&self, needs: Needs, living: &Living, ranges: &Ranges) -> RunFacts<'_> {
         let mut facts = RunFacts {
             bytes: self.bytes,
             from: &self.from,
@@ -70,6 +71,11 @@ impl TableRun {
                 Dead::Perhaps | Dead::No => 0,
             };
             facts.may_be_dead |= dead != Dead::No;
+            if !ranges.is_empty() {
+                let whole = is_wholly_under(ranges, table, needs.watermark);
+                facts.droppable += if whole { table.entries } else { 0 };
+                facts.may_be_dead |= hides_some(ranges, table, needs.watermark);
+            }
             if table.newest <= needs.watermark {
                 facts.droppable += table.entries - table.keys + table.tombstones;
                 if table.last_end <= needs.ended_by {
@@ -82,9 +88,9 @@ impl TableRun {
 }
 
 impl TableSet {
-    fn facts(&self, needs: Needs, living: &Living) -> Vec<RunFacts<'_>> {
+    fn facts(&self, needs: Needs, living: &Living, ranges: &Ranges) -> Vec<RunFacts<'_>> {
         let runs = self.runs.iter();
-        runs.map(|run| run.facts(needs, living)).collect()
+        runs.map(|run| run.facts(needs, living, ranges)).collect()
     }
 }
 
@@ -93,7 +99,8 @@ impl<T: Token> Core<T> {
     fn runs_to_merge(&self) -> Option<Range<usize>> {
         self.now();
         let tables = self.tables.borrow();
-        let facts = tables.facts(self.pins.needs(), &self.pins.living());
+        let ranges = &self.table_ranges.borrow().ranges;
+        let facts = tables.facts(self.pins.needs(), &self.pins.living(), ranges);
         let begun = pick::begun(&facts);
         let request = &self.compaction.requested;
         // The output of a merge of everything is the last run, so its inputs end right before that.
@@ -179,6 +186,7 @@ impl<T: Token> Core<T> {
                 let flushed = manifest.runs.len() - before.runs.len();
                 manifest.runs.truncate(flushed);
                 manifest.runs.extend(records);
+                Core::<T>::keep_ranges(manifest, Vec::new());
             }
         };
         self.commit_manifest(edit).await?;
@@ -192,6 +200,7 @@ impl<T: Token> Core<T> {
         self.count_piece(inputs, &piece, &gone);
         let after = self.tables.borrow().with_piece(inputs, &piece);
         *self.tables.borrow_mut() = Rc::new(after);
+        self.tables_changed(Vec::new());
         Ok(gone)
     }
 
@@ -272,6 +281,17 @@ impl<T: Token> Core<T> {
         });
     }
 
+    /// Merges everything where so many range deletes are kept that reads and manifests would feel it, unless somebody
+    /// reads below them.
+    pub fn ask_to_merge_ranges(&self) {
+        let (watermark, requested) = (self.pins.needs().watermark, &self.compaction.requested);
+        let is_due = self.table_ranges.borrow().count_up_to(watermark) >= ASK_TO_MERGE_FROM;
+        if is_due && requested.get() == Request::None {
+            requested.set(Request::Asked);
+            self.work.raise();
+        }
+    }
+
     async fn compact(&self) -> Result<()> {
         self.flush().await?;
         self.compaction.requested.set(Request::Asked);
@@ -286,7 +306,8 @@ impl<T: Token> Core<T> {
     /// What the levels hold and what is to be done about it.
     pub fn gather_levels(&self, stats: &mut ShardStats) {
         let tables = self.tables.borrow();
-        let facts = tables.facts(self.pins.needs(), &self.pins.living());
+        let ranges = &self.table_ranges.borrow().ranges;
+        let facts = tables.facts(self.pins.needs(), &self.pins.living(), ranges);
         stats.last_level_bytes = tables.runs.last().map_or(0, |run| run.bytes);
         stats.tombstones = facts.iter().map(|run| run.tombstones).sum();
         stats.compaction_debt_bytes = pick::debt(&facts, self.options.runs_max);

@@ -15,12 +15,13 @@ use crate::core::Core;
 use crate::error::Result;
 use crate::keyspace::{Dead, Living};
 use crate::merge::{MergeCursor, Source};
+use crate::ranges::{Ranges, hides_some};
 use crate::run_writer::{Errand, RunWriter, out_of_order};
 use crate::table::{BlockReader, Table};
 use crate::table_set::{TableRun, TableSet};
 use crate::timeline::Moment;
 use crate::token::Token;
-use crate::version::Version;
+use crate::version::{Needs, Version};
 
 /// What one piece changes.
 pub(crate) struct Piece {
@@ -45,6 +46,9 @@ pub(super) struct Standing<'a> {
     ended_by: u64,
     /// And what belongs to other keyspaces.
     living: Arc<Living>,
+    /// And what these hide from all who read at the watermark.
+    ranges: Rc<Ranges>,
+    watermark: Version,
 }
 
 impl<'a> Standing<'a> {
@@ -53,8 +57,9 @@ impl<'a> Standing<'a> {
         set: &TableSet,
         inputs: &'a [Rc<TableRun>],
         table_bytes: u64,
-        ended_by: u64,
+        needs: Needs,
         living: Arc<Living>,
+        ranges: Rc<Ranges>,
     ) -> Standing<'a> {
         let is_last_input = |run: &Rc<TableRun>| inputs.last().is_some_and(|i| Rc::ptr_eq(i, run));
         let end = set.runs.iter().position(is_last_input);
@@ -67,8 +72,10 @@ impl<'a> Standing<'a> {
             last: older.len() == usize::from(appends) || planted(Defect::RemovalDroppedEarly),
             appends,
             table_bytes,
-            ended_by,
+            ended_by: needs.ended_by,
+            watermark: needs.watermark,
             living,
+            ranges,
         }
     }
 
@@ -94,6 +101,7 @@ impl<'a> Standing<'a> {
         is_whole
             && droppable == 0
             && !ended
+            && !hides_some(&self.ranges, summary, self.watermark)
             && self.living.dead_in(table.first_key(), table.last_key()) == Dead::No
             && summary.file_bytes >= self.table_bytes / 2
             && others.into_iter().all(|other| !other.overlaps(table))
@@ -105,9 +113,17 @@ impl<T: Token> Core<T> {
     pub(super) async fn merge_piece(&self, inputs: &[Rc<TableRun>]) -> Result<Piece> {
         let tables = Rc::clone(&self.tables.borrow());
         self.now();
-        let ended_by = self.pins.needs().ended_by;
-        let (table_bytes, living) = (self.options.table_bytes, self.pins.living());
-        let standing = Standing::new(&tables, inputs, table_bytes, ended_by, living);
+        let ranges = Rc::clone(&self.table_ranges.borrow().ranges);
+        let (needs, living) = (self.pins.needs(), self.pins.living());
+        let table_bytes = self.options.table_bytes;
+        let standing = Standing::new(
+            &tables,
+            inputs,
+            table_bytes,
+            needs,
+            living,
+            Rc::clone(&ranges),
+        );
         let first = inputs.iter().map(|run| run.first_key()).min();
         let movable = standing.movable();
         if let Some(table) = movable
@@ -128,13 +144,20 @@ impl<T: Token> Core<T> {
         let sources = inputs.iter().map(source).collect();
         let needs = self.pins.let_go();
         let mut merge = match planted(Defect::OldVersionKept) {
-            false => MergeCursor::needed(sources, needs, standing.last).among(self.pins.living()),
+            false => MergeCursor::needed(sources, needs, standing.last)
+                .under(ranges)
+                .among(self.pins.living()),
             true => {
                 let version = Version(needs.watermark.0.saturating_sub(1));
                 MergeCursor::visible(sources, Moment { millis: 0, version })
             }
         };
-        let mut writer = RunWriter::new(self, Errand::Merge, self.make(standing.last));
+        let mut writer = RunWriter::new(
+            self,
+            Errand::Merge,
+            self.make(standing.last),
+            self.cleared_to(needs.watermark, None),
+        );
         let copy = async {
             merge.seek(Bound::Unbounded).await?;
             let until = movable.map(|table| table.first_key());

@@ -24,9 +24,10 @@
 //! 4 decide   transaction u64, participants (varint), u16 each, operations (varint), puts and deletes
 //! 5 outcome  transaction u64, version u64 (0 = aborted)
 //! 6 put      key length, value length (varints), time u48 from which on it is absent, key, value
+//! 7 range    length of both ends (varints), first key, first key behind the range: all between are deleted
 //! ```
 //!
-//! Where puts and deletes are named, 6 is meant as well.
+//! Where puts and deletes are named, 6 and 7 are meant as well.
 
 use ringkeep_io::PAGE;
 use zerocopy::little_endian::{U16, U32, U64};
@@ -35,7 +36,10 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 use crate::call::{Change, Op};
 use crate::checksum::crc32c;
 use crate::content::Content;
-use crate::limits::{BATCH_OPS_MAX, COUNTER_MAX, KEY_BYTES_MAX, SHARDS_MAX, VALUE_BYTES_MAX};
+use crate::limits::{
+    BATCH_OPS_MAX, COUNTER_MAX, KEY_BYTES_MAX, RANGE_END_BYTES_MAX, SHARDS_MAX, VALUE_BYTES_MAX,
+};
+use crate::ranges::RangeDelete;
 use crate::shard::{Identity, TransactionId};
 use crate::varint;
 use crate::version::{ShardId, Version};
@@ -208,6 +212,7 @@ const PREPARE: u8 = 3;
 const DECIDE: u8 = 4;
 const OUTCOME: u8 = 5;
 const PUT_UNTIL: u8 = 6;
+const RANGE: u8 = 7;
 
 /// At most this many bytes of an operation beside key and value: kind, two lengths and a time.
 pub(crate) const OP_OVERHEAD: usize = 1 + 3 + 5 + TIME_BYTES;
@@ -237,6 +242,13 @@ pub(crate) fn push_op(out: &mut Vec<u8>, op: &Op) {
             out.push(DELETE);
             varint::push(out, key.len() as u64);
             out.extend_from_slice(key);
+        }
+        Op::DeleteRange { from, to } => {
+            out.push(RANGE);
+            varint::push(out, from.len() as u64);
+            varint::push(out, to.len() as u64);
+            out.extend_from_slice(from);
+            out.extend_from_slice(to);
         }
     }
 }
@@ -289,6 +301,7 @@ pub(crate) fn push_record(out: &mut Vec<u8>, record: &Record) {
 #[derive(Debug)]
 pub(crate) enum Read<'a> {
     Change(Change<'a>),
+    Range(Span<'a>),
     Prepare {
         transaction: TransactionId,
         coordinator: ShardId,
@@ -305,7 +318,33 @@ pub(crate) enum Read<'a> {
     },
 }
 
-/// The changes of one part of a commit, in order.
+/// A range delete where it lies.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Span<'a> {
+    from: &'a [u8],
+    to: &'a [u8],
+}
+
+impl From<Span<'_>> for Op {
+    fn from(span: Span<'_>) -> Op {
+        Op::DeleteRange {
+            from: span.from.into(),
+            to: span.to.into(),
+        }
+    }
+}
+
+impl Span<'_> {
+    pub fn at(&self, version: Version) -> RangeDelete {
+        RangeDelete {
+            from: self.from.into(),
+            to: self.to.into(),
+            version,
+        }
+    }
+}
+
+/// The changes of single keys in one part of a commit, in order.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Changes<'a>(&'a [u8]);
 
@@ -318,13 +357,41 @@ impl<'a> Changes<'a> {
     pub fn bytes(&self) -> &'a [u8] {
         self.0
     }
+
+    /// The range deletes among them.
+    pub fn ranges(self) -> impl Iterator<Item = Span<'a>> {
+        let mut rest = self.0;
+        std::iter::from_fn(move || {
+            while !rest.is_empty() {
+                match take_range(&mut rest) {
+                    Some(span) => return Some(span),
+                    None => take_change(&mut rest)?,
+                };
+            }
+            None
+        })
+    }
+
+    /// All of them in order.
+    pub fn ops(mut self) -> Vec<Op> {
+        let next = || match take_range(&mut self.0) {
+            Some(span) => Some(span.into()),
+            None => take_change(&mut self.0).map(Op::from),
+        };
+        std::iter::from_fn(next).collect()
+    }
 }
 
 impl<'a> Iterator for Changes<'a> {
     type Item = Change<'a>;
 
     fn next(&mut self) -> Option<Change<'a>> {
-        take_change(&mut self.0)
+        loop {
+            match take_change(&mut self.0) {
+                None => take_range(&mut self.0)?,
+                change => return change,
+            };
+        }
     }
 }
 
@@ -333,6 +400,7 @@ pub(crate) fn take_record<'a>(input: &mut &'a [u8]) -> Option<Read<'a>> {
     let (&kind, rest) = input.split_first()?;
     match kind {
         PUT | DELETE | PUT_UNTIL => take_change(input).map(Read::Change),
+        RANGE => take_range(input).map(Read::Range),
         PREPARE => {
             *input = rest;
             Some(Read::Prepare {
@@ -377,9 +445,29 @@ fn take_changes<'a>(input: &mut &'a [u8]) -> Option<Changes<'a>> {
     }
     let all = *input;
     for _ in 0..count {
-        take_change(input)?;
+        if take_range(input).is_none() {
+            take_change(input)?;
+        }
     }
     Some(Changes(&all[..all.len() - input.len()]))
+}
+
+/// Takes one range delete off the front; where something else comes next, or damage, nothing is taken.
+fn take_range<'a>(input: &mut &'a [u8]) -> Option<Span<'a>> {
+    let (&RANGE, mut rest) = input.split_first()? else {
+        return None;
+    };
+    let mut length = || {
+        let bytes = usize::try_from(varint::take(&mut rest)?).ok()?;
+        (bytes <= RANGE_END_BYTES_MAX).then_some(bytes)
+    };
+    let (from, to) = (length()?, length()?);
+    let span = Span {
+        from: take(&mut rest, from)?,
+        to: take(&mut rest, to)?,
+    };
+    *input = rest;
+    (span.from < span.to).then_some(span)
 }
 
 /// Takes one single change off the front; where something else comes next, or damage, nothing is taken.
@@ -487,8 +575,9 @@ mod tests {
     }
 
     fn owned(read: Read<'_>) -> std::result::Result<Record, Op> {
-        let owned = |changes: Changes<'_>| changes.map(Op::from).collect();
+        let owned = |changes: Changes<'_>| changes.ops();
         Ok(match read {
+            Read::Range(span) => return Err(span.into()),
             Read::Change(change) => return Err(change.into()),
             Read::Prepare {
                 transaction,
@@ -535,6 +624,27 @@ mod tests {
                     key: (*b"kk").into(),
                 }),
                 "02 02 6b6b",
+            ),
+            (
+                Err(Op::DeleteRange {
+                    from: (*b"k").into(),
+                    to: (*b"mm").into(),
+                }),
+                "07 01 02 6b 6d6d",
+            ),
+            (
+                Ok(Record::Prepare {
+                    transaction: TransactionId(9),
+                    coordinator: ShardId(1),
+                    ops: vec![
+                        put(b"a", b""),
+                        Op::DeleteRange {
+                            from: Vec::new(),
+                            to: (*b"b").into(),
+                        },
+                    ],
+                }),
+                "03 0900000000000000 0100 02 01 01 00 61 07 00 01 62",
             ),
             (
                 Ok(Record::Prepare {

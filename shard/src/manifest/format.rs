@@ -9,22 +9,27 @@
 //!     is 2^64-1 while the piece is open), last checksum u32
 //! runs u32, then each, newest first: from (u16 length, bytes), tables u32, then each table:
 //!     id, file bytes, entries, tombstones, keys, values that end, the last end in milliseconds since 1970,
-//!     oldest version, newest version (u64),
+//!     oldest version, newest version, cleared of range deletes up to version (u64; the last not in format 5),
 //!     footer checksum u32, first key (u16 length, bytes), last key (u16 length, bytes)
 //! ```
 //! moments u32, then each: milliseconds since 1970, version (u64)
+//! range deletes u32, then each: version u64, first key (u16 length, bytes), first key behind it (u16 length, bytes);
+//!     not in format 5
 //! Little-endian, padded with zeroes to whole 4 KiB pages. Its length and checksum stand in the
 //! superblock that refers to it, so it has none of its own.
 
 use ringkeep_io::PAGE;
 
-use crate::limits::{COUNTER_MAX, KEY_BYTES_MAX};
+use crate::limits::{COUNTER_MAX, KEY_BYTES_MAX, RANGE_END_BYTES_MAX};
+use crate::ranges::RangeDelete;
 use crate::table::{TableId, TableSummary};
 use crate::timeline::Moment;
 use crate::version::{Needs, Version};
 
 pub(crate) const MAGIC: [u8; 8] = *b"RKMANIF\0";
-pub(crate) const FORMAT_VERSION: u32 = 5;
+pub(crate) const FORMAT_VERSION: u32 = 6;
+/// Without range deletes, and otherwise the same.
+const FORMAT_WITHOUT_RANGES: u32 = 5;
 const OPEN_END: u64 = u64::MAX;
 
 /// Everything that a shard must know to open its files.
@@ -54,6 +59,8 @@ pub(crate) struct Manifest {
     pub runs: Vec<Run>,
     /// When commits were that the log does not tell any more.
     pub moments: Vec<Moment>,
+    /// Range deletes that still hide something in tables.
+    pub ranges: Vec<RangeDelete>,
 }
 
 /// The frames that one incarnation of the shard wrote.
@@ -127,6 +134,12 @@ impl Manifest {
             put_u64(&mut out, moment.millis);
             put_u64(&mut out, moment.version.0);
         }
+        put_u32(&mut out, self.ranges.len() as u32);
+        for range in &self.ranges {
+            put_u64(&mut out, range.version.0);
+            put_key(&mut out, &range.from);
+            put_key(&mut out, &range.to);
+        }
         out
     }
 
@@ -138,7 +151,7 @@ impl Manifest {
             return Err(Unreadable::Damaged);
         }
         let format = input.u32()?;
-        if format != FORMAT_VERSION {
+        if !matches!(format, FORMAT_WITHOUT_RANGES | FORMAT_VERSION) {
             return Err(Unreadable::Format(format));
         }
         input.u32()?;
@@ -170,13 +183,24 @@ impl Manifest {
                 ..Run::default()
             };
             for _ in 0..input.u32()? {
-                run.tables.push(input.table()?);
+                run.tables.push(input.table(format)?);
             }
             manifest.runs.push(run);
         }
         for _ in 0..input.u32()? {
             let (millis, version) = (input.u64()?, Version(input.u64()?));
             manifest.moments.push(Moment { millis, version });
+        }
+        let ranges = match format {
+            FORMAT_WITHOUT_RANGES => 0,
+            _ => input.u32()?,
+        };
+        for _ in 0..ranges {
+            manifest.ranges.push(RangeDelete {
+                version: Version(input.u64()?),
+                from: input.bytes(RANGE_END_BYTES_MAX)?,
+                to: input.bytes(RANGE_END_BYTES_MAX)?,
+            });
         }
         if input.rest.iter().any(|byte| *byte != 0) || !manifest.is_sound() {
             return Err(Unreadable::Damaged);
@@ -201,7 +225,7 @@ impl Manifest {
             starts.into_iter().all(counts) && piece.end.is_none_or(|end| counts(end.sequence))
         });
         let table = |table: &TableSummary| {
-            let bounded = [table.id.0, table.oldest.0, table.newest.0];
+            let bounded = [table.id.0, table.oldest.0, table.newest.0, table.cleared.0];
             bounded.into_iter().all(counts)
                 && table.id.0 < self.next_table
                 && table.file_bytes.is_multiple_of(PAGE as u64)
@@ -217,8 +241,10 @@ impl Manifest {
             !run.tables.is_empty() && run.tables.iter().all(table) && pairs.all(|ordered| ordered)
         };
         let moment = |moment: &Moment| counts(moment.millis) && counts(moment.version.0);
+        let range = |range: &RangeDelete| counts(range.version.0) && range.from < range.to;
         numbers.into_iter().all(counts)
             && self.moments.iter().all(moment)
+            && self.ranges.iter().all(range)
             && pieces
             && self.runs.iter().all(run)
     }
@@ -250,6 +276,7 @@ fn put_table(out: &mut Vec<u8>, table: &TableSummary) {
         table.last_end,
         table.oldest.0,
         table.newest.0,
+        table.cleared.0,
     ] {
         put_u64(out, word);
     }
@@ -292,8 +319,12 @@ impl<'a> Input<'a> {
     }
 
     fn key(&mut self) -> Result<Box<[u8]>, Unreadable> {
+        self.bytes(KEY_BYTES_MAX)
+    }
+
+    fn bytes(&mut self, max: usize) -> Result<Box<[u8]>, Unreadable> {
         let length = usize::from(u16::from_le_bytes(self.array()?));
-        if length > KEY_BYTES_MAX {
+        if length > max {
             return Err(Unreadable::Damaged);
         }
         Ok(self.take(length)?.into())
@@ -304,7 +335,7 @@ impl<'a> Input<'a> {
         (!key.is_empty()).then_some(key).ok_or(Unreadable::Damaged)
     }
 
-    fn table(&mut self) -> Result<TableSummary, Unreadable> {
+    fn table(&mut self, format: u32) -> Result<TableSummary, Unreadable> {
         Ok(TableSummary {
             id: TableId(self.u64()?),
             file_bytes: self.u64()?,
@@ -315,6 +346,10 @@ impl<'a> Input<'a> {
             last_end: self.u64()?,
             oldest: Version(self.u64()?),
             newest: Version(self.u64()?),
+            cleared: match format {
+                FORMAT_WITHOUT_RANGES => Version(0),
+                _ => Version(self.u64()?),
+            },
             footer_crc: self.u32()?,
             first_key: self.table_key()?,
             last_key: self.table_key()?,
@@ -365,6 +400,7 @@ mod tests {
                     last_end: 0x0001_9100_0000_0000,
                     oldest: Version(3),
                     newest: Version(9),
+                    cleared: Version(7),
                     footer_crc: 0x0102_0304,
                     first_key: (*b"a").into(),
                     last_key: (*b"zz").into(),
@@ -373,6 +409,11 @@ mod tests {
             moments: vec![Moment {
                 millis: 0x0001_9000_0000_0000,
                 version: Version(450),
+            }],
+            ranges: vec![RangeDelete {
+                from: Box::default(),
+                to: (*b"m").into(),
+                version: Version(499),
             }],
         }
     }
@@ -384,14 +425,15 @@ mod tests {
             .iter()
             .map(|b| format!("{b:02x}"))
             .collect();
-        let expected = "524b4d414e494600 05000000 00000000 0900000000000000 4d00000000000000 \
+        let expected = "524b4d414e494600 06000000 00000000 0900000000000000 4d00000000000000 \
              4f00000000000000 f401000000000000 9001000000000000 00000000ff8f0100 03000000 00000000 0000100000000000 02000000 \
              0100000000000000 0100000000000000 0100000000000000 5000000000000000 ddccbbaa \
              0200000000000000 0500000000000000 5100000000000000 ffffffffffffffff 00000000 \
              01000000 0100 6b 01000000 0800000000000000 0020000000000000 0a00000000000000 \
              0100000000000000 0600000000000000 0200000000000000 0000000000910100 \
-             0300000000000000 0900000000000000 04030201 0100 61 0200 7a7a \
-             01000000 0000000000900100 c201000000000000";
+             0300000000000000 0900000000000000 0700000000000000 04030201 0100 61 0200 7a7a \
+             01000000 0000000000900100 c201000000000000 \
+             01000000 f301000000000000 0000 0100 6d";
         let expected: String = expected.split_whitespace().collect();
         assert_eq!(hex, expected);
     }
@@ -407,6 +449,22 @@ mod tests {
         assert_eq!(Manifest::decode(&bytes), Ok(sample()));
         bytes[8] = 1;
         assert_eq!(Manifest::decode(&bytes), Err(Unreadable::Format(1)));
+    }
+
+    #[test]
+    fn one_from_before_there_were_range_deletes_is_read() {
+        let mut older = sample();
+        older.ranges.clear();
+        older.runs[0].tables[0].cleared = Version(0);
+        let mut bytes = older.encode();
+        // No count of range deletes in the end, and no version behind those of the table, which is behind its newest.
+        bytes.truncate(bytes.len() - 4);
+        let newest = [9, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+        let at = bytes.windows(16).rposition(|window| window == newest);
+        let cleared = at.expect("it is there") + 8;
+        bytes.drain(cleared..cleared + 8);
+        bytes[8] = 5;
+        assert_eq!(Manifest::decode(&bytes), Ok(older));
     }
 
     #[test]

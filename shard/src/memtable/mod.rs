@@ -21,6 +21,7 @@ use order::Order;
 use crate::Version;
 use crate::call::Change;
 use crate::content::Content;
+use crate::ranges::hides;
 
 pub(crate) use arena::Address;
 pub(crate) use bulk::BulkMemtable;
@@ -102,6 +103,11 @@ impl Memtable {
     /// What the newest version at or below `at` says. Nothing at all when the memtable does not know.
     #[inline]
     pub fn get(&self, key: &[u8], at: Version) -> Option<Content<'_>> {
+        self.find(key, at).map(|(_, content)| content)
+    }
+
+    #[inline]
+    fn find(&self, key: &[u8], at: Version) -> Option<(Version, Content<'_>)> {
         let found = self
             .index
             .find(Hash::of(key), |address| self.arena.key(address) == key)?;
@@ -109,11 +115,21 @@ impl Memtable {
         while address != Address::NONE {
             let record = self.arena.version(address);
             if record.version <= at {
-                return Some(record.content);
+                return Some((record.version, record.content));
             }
             address = record.prev;
         }
         None
+    }
+
+    /// The same, where versions below `floor` are removed.
+    #[inline]
+    pub fn get_above(&self, floor: Version, key: &[u8], at: Version) -> Option<Content<'_>> {
+        let (version, content) = self.find(key, at)?;
+        Some(match hides(floor, version) {
+            false => content,
+            true => Content::Removed,
+        })
     }
 
     /// The newest version of a key.

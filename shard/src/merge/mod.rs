@@ -14,12 +14,14 @@ mod tests;
 
 use std::cmp::Ordering;
 use std::ops::Bound;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use ringkeep_io::planted::{Defect, planted};
 
 use crate::content::Content;
 use crate::keyspace::Living;
+use crate::ranges::{Ranges, hides};
 use crate::tasks::yield_now;
 use crate::timeline::Moment;
 use crate::version::Needs;
@@ -44,14 +46,21 @@ pub(crate) struct MergeCursor {
     /// The value of the entry under the cursor, when there is one.
     shown: Option<Held>,
     passed_over: u32,
+    /// Entries that range deletes hide, since one that they do not.
+    hidden_in_a_row: u32,
     /// Values that had ended and were dropped, or not shown.
     expired: u64,
     /// Keys of other keyspaces are passed over.
     living: Option<Arc<Living>>,
+    /// What these hide is, too.
+    ranges: Rc<Ranges>,
 }
 
 /// Entries passed over between two looks at what else there is to do.
 const PASSED_OVER_PER_SLICE: u32 = 512;
+
+/// A leap to the end of what is hidden costs as much as so many steps.
+const HIDDEN_BEFORE_A_LEAP: u32 = 16;
 
 #[derive(Clone, Copy)]
 enum Keep {
@@ -85,6 +94,17 @@ impl MergeCursor {
         self
     }
 
+    /// Without what range deletes hide: from the reader, or from everybody who reads at the watermark or above. Of
+    /// that nothing is needed for as long as there are these range deletes, whatever else is older.
+    pub fn under(mut self, ranges: Rc<Ranges>) -> MergeCursor {
+        let ignored =
+            matches!(self.keep, Keep::Visible { .. }) && planted(Defect::RangeIgnoredByScan);
+        if !ignored {
+            self.ranges = ranges;
+        }
+        self
+    }
+
     /// Values that had ended, so far.
     pub fn expired(&self) -> u64 {
         self.expired
@@ -101,8 +121,10 @@ impl MergeCursor {
             met: false,
             shown: None,
             passed_over: 0,
+            hidden_in_a_row: 0,
             expired: 0,
             living: None,
+            ranges: Rc::default(),
         }
     }
 
@@ -201,6 +223,11 @@ impl MergeCursor {
             }
             self.version = version;
             self.met = true;
+            if !self.ranges.is_empty() && self.is_hidden() {
+                self.leave_hidden(top).await?;
+                continue;
+            }
+            self.hidden_in_a_row = 0;
             let (mut held, ends) = self.sources[top].hold(top);
             let (gone, time) = match self.keep {
                 Keep::Visible { at } => (true, at.millis),
@@ -221,6 +248,42 @@ impl MergeCursor {
             }
             self.rest_sometimes().await;
         }
+        Ok(())
+    }
+
+    /// The version under the cursor, and with it all older ones of its key.
+    fn is_hidden(&self) -> bool {
+        let at = match self.keep {
+            Keep::Visible { at } => at.version,
+            Keep::Needed { needs, .. } => needs.watermark,
+        };
+        hides(self.ranges.hidden_below(&self.key, at), self.version)
+    }
+
+    /// Off an entry that is hidden.
+    async fn leave_hidden(&mut self, top: usize) -> Result<()> {
+        self.hidden_in_a_row += 1;
+        let fragment = match self.hidden_in_a_row >= HIDDEN_BEFORE_A_LEAP {
+            true => self.ranges.fragment_of(&self.key).cloned(),
+            false => None,
+        };
+        let at = match self.keep {
+            Keep::Visible { at } => at.version,
+            Keep::Needed { needs, .. } => needs.watermark,
+        };
+        let leaped = match fragment {
+            Some(fragment) => {
+                let source = &mut self.sources[top];
+                let floor = fragment.newest_up_to(at);
+                let leaped = source.leap(&fragment, floor, self.backward).await;
+                self.moved(top, leaped)?
+            }
+            None => false,
+        };
+        if !leaped {
+            self.advance(top).await?;
+        }
+        self.rest_sometimes().await;
         Ok(())
     }
 
@@ -254,10 +317,16 @@ impl MergeCursor {
                 self.key.extend_from_slice(key);
                 self.version = version;
                 let (held, ends) = self.sources[top].hold(top);
-                found = Some(match ends <= at.millis {
+                let hidden = !self.ranges.is_empty() && self.is_hidden();
+                found = Some(match hidden || ends <= at.millis {
                     true => Held::Deleted,
                     false => held,
                 });
+                if hidden {
+                    self.leave_hidden(top).await?;
+                    continue;
+                }
+                self.hidden_in_a_row = 0;
             }
             self.advance(top).await?;
             self.rest_sometimes().await;
@@ -283,9 +352,15 @@ impl MergeCursor {
 
     /// Moves the source on top on and finds it its new place. After an error there is nothing more.
     async fn advance(&mut self, top: usize) -> Result<()> {
-        if let Err(error) = self.sources[top].advance(self.backward).await {
+        let advanced = self.sources[top].advance(self.backward).await;
+        self.moved(top, advanced)
+    }
+
+    /// The source on top is on another entry, unless that failed.
+    fn moved<R>(&mut self, top: usize, outcome: Result<R>) -> Result<R> {
+        if outcome.is_err() {
             self.heap.clear();
-            return Err(error);
+            return outcome;
         }
         let (sources, backward) = (&self.sources, self.backward);
         let order = |&a: &usize, &b: &usize| before(sources, a, b, backward);
@@ -293,7 +368,7 @@ impl MergeCursor {
             Some(_) => heap::sift_down(&mut self.heap, 0, order),
             None => heap::pop(&mut self.heap, order),
         }
-        Ok(())
+        outcome
     }
 }
 

@@ -6,6 +6,7 @@ use std::rc::Rc;
 
 use crate::content::{Content, NEVER};
 use crate::memtable::{Address, Memtable, MemtableCursor};
+use crate::ranges::Fragment;
 use crate::table::{BlockReader, RunCursor, Table, ValueRef};
 use crate::{Result, Version};
 
@@ -101,6 +102,37 @@ impl Source {
             }
         }
         Ok(())
+    }
+
+    /// To where a fragment ends, as far as the table that the source is on has nothing from `floor` on; false where it
+    /// stays.
+    pub(super) async fn leap(
+        &mut self,
+        fragment: &Fragment,
+        floor: Version,
+        backward: bool,
+    ) -> Result<bool> {
+        let Source::Run(run) = self else {
+            return Ok(false);
+        };
+        let Some(table) = run
+            .table()
+            .filter(|table| table.summary().newest < floor)
+            .cloned()
+        else {
+            return Ok(false);
+        };
+        match backward {
+            false if *fragment.to > *table.last_key() => {
+                run.seek(Bound::Excluded(table.last_key())).await?
+            }
+            false => run.seek(Bound::Included(&fragment.to)).await?,
+            true => {
+                let end = table.first_key().max(&fragment.from);
+                run.seek_back(Bound::Excluded(end)).await?;
+            }
+        }
+        Ok(true)
     }
 
     /// The key and version that the source is on.

@@ -11,6 +11,10 @@
 //!    new `kept_from` too.
 //! 3. The answer was true when the entry was loaded, which lies between call and return.
 //!
+//! A range of keys is removed in steps. From before the first one until after the last one `kept_from` is all ones, and
+//! readers, who look at it before they load an entry, too, find nothing: so one that knows of the removal sees either the
+//! ones or what the last step has left.
+//!
 //! How much memory there is plays no part in this, so it may change: a segment more is one that was never used, and one
 //! less is one whose memory is given away to nobody.
 //!
@@ -22,6 +26,7 @@ mod atomics;
 mod counters;
 mod entry;
 mod index;
+mod removal;
 mod ring;
 #[cfg(all(test, not(loom)))]
 mod tests;
@@ -42,6 +47,9 @@ pub use writer::RowWriter;
 
 /// Words before a row's key: the lengths of key (low half) and value (high half), then the hash.
 const HEAD_WORDS: usize = 2;
+
+/// In `kept_from`: readers have to ask the shard, for a while or for good.
+const NOT_NOW: u64 = u64::MAX;
 
 /// In the half of the key's length, so that no row begins with a word of zero, as memory does that was given back.
 const PRESENT: u64 = 1 << 31;
@@ -125,8 +133,12 @@ impl Rows {
         // Positions never come again. So what still is where it was has been there all the time, and between this loop
         // and the one above all were.
         let is_there = |((rows, hash, _), seen): ((&Rows, u64, _), &Entry)| {
+            // Acquire, as in `find`: what is being removed may still be where it was.
+            let may_look = rows.kept_from.load(Ordering::Acquire) != NOT_NOW;
             let mut places = rows.index.bucket(hash).iter();
-            places.any(|place| Entry(place.load(Ordering::Acquire)).position() == seen.position())
+            may_look
+                && places
+                    .any(|place| Entry(place.load(Ordering::Acquire)).position() == seen.position())
         };
         fence(Ordering::Acquire);
         all.zip(&seen).all(is_there).then_some(values)
@@ -139,6 +151,10 @@ impl Rows {
 
     #[inline]
     fn find(&self, hash: u64, key: &[u8], value: &mut Vec<u8>) -> Option<Entry> {
+        // Acquire: whoever finds that a removal has ended sees the entries that it took away.
+        if self.kept_from.load(Ordering::Acquire) == NOT_NOW {
+            return None;
+        }
         let tag = Entry::tag(hash);
         for place in self.index.bucket(hash) {
             let entry = Entry(place.load(Ordering::Acquire));

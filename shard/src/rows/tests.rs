@@ -1,6 +1,6 @@
 //! The rows against what the writer did, on one thread and on several. All orders of a few steps: `tests/loom`.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use xxhash_rust::xxh3::xxh3_64;
@@ -185,4 +185,48 @@ fn readers_beside_the_writer_see_whole_rows_that_are_not_stale() {
             .sum::<u64>()
     });
     assert!(found > 0, "readers found nothing, so nothing was shown");
+}
+
+#[test]
+fn no_row_of_a_removed_range_is_found_while_it_is_removed_and_afterwards() {
+    with_seeds(30, |random| {
+        let (rows, mut writer) = Rows::new(1 << (14 + random.below(5)));
+        let mut model: BTreeMap<Vec<u8>, Vec<u8>> = BTreeMap::new();
+        let (mut found, mut hidden) = (0, 0);
+        for _ in 0..8000 {
+            let key = random.key(3000);
+            match random.below(200) {
+                0 => {
+                    let other = random.key(3000);
+                    let (from, to) = (key.clone().min(other.clone()), key.max(other));
+                    match random.below(2) {
+                        0 => writer.remove_range(&from, &to),
+                        _ => writer.begin_removal(&from, &to),
+                    }
+                    model.retain(|key, _| *key < from || *key >= to);
+                }
+                1..20 => {
+                    writer.remove_some(1 + random.below(200));
+                }
+                20..100 => {
+                    let value = random.bytes(8);
+                    show(&mut writer, &key, &value);
+                    model.insert(key, value);
+                }
+                _ => match read(&rows, &key) {
+                    Some(value) => {
+                        assert!(!writer.is_removing());
+                        assert_eq!(Some(&value), model.get(&key));
+                        found += 1;
+                    }
+                    None => hidden += u32::from(writer.is_removing()),
+                },
+            }
+        }
+        assert!(found > 100 && hidden > 0, "{found} found, {hidden} hidden");
+        while writer.remove_some(100) {}
+        for (key, value) in &model {
+            assert!(read(&rows, key).is_none_or(|read| read == *value));
+        }
+    });
 }

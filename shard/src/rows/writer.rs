@@ -9,7 +9,8 @@ use std::sync::Arc;
 
 use super::atomics::{AtomicU64, Ordering, fence};
 use super::entry::{EMPTY, Entry};
-use super::{HEAD_WORDS, INDEX_PARTS, ROW_WORDS_MAX, Rows, WAYS, head, lengths, word_of};
+use super::removal::Removal;
+use super::{HEAD_WORDS, INDEX_PARTS, NOT_NOW, ROW_WORDS_MAX, Rows, WAYS, head, lengths, word_of};
 
 /// So many rows may stay for each new one: bounds the work of one insertion.
 const SECOND_CHANCES: usize = 4;
@@ -21,7 +22,7 @@ const ROW_PARTS: usize = 4;
 const HAD_ROW: u16 = 2;
 
 /// Instead of a row: nothing but the way to the end of the segment.
-const FILLER: u64 = u64::MAX;
+pub(super) const FILLER: u64 = u64::MAX;
 
 /// The index grows while it has fewer places than this for each row: with three, one row in a hundred would have found
 /// its bucket full by the time that there are many, and all reads of it would have to ask.
@@ -31,11 +32,11 @@ const PLACES_PER_ROW_MAX: usize = 10;
 
 /// The only one who changes the rows. Dropped, it leaves none.
 pub struct RowWriter {
-    rows: Arc<Rows>,
+    pub(super) rows: Arc<Rows>,
     /// The next row goes here; its segment has memory.
-    head: u64,
+    pub(super) head: u64,
     /// The oldest row that was not looked at for leaving. In the head's segment only if that is the only one.
-    tail: u64,
+    pub(super) tail: u64,
     /// Segments may be so many.
     limit: usize,
     /// Places with memory that no segment has, and those that have none.
@@ -44,9 +45,12 @@ pub struct RowWriter {
     /// No more memory was wanted to be given for the segment that is being filled.
     declined: bool,
     /// Entries in the index.
-    entries: usize,
+    pub(super) entries: usize,
     /// Tags of keys that were asked for, or whose row left, by hash.
     ghosts: Box<[u16]>,
+    /// What readers have to know of `kept_from` once they may look again.
+    pub(super) kept: u64,
+    pub(super) removal: Removal,
     /// The row being written, and one that stays; kept for their memory.
     row: Vec<u64>,
     staying: Vec<u64>,
@@ -71,6 +75,8 @@ impl RowWriter {
             declined: false,
             entries: 0,
             ghosts: vec![0; ghosts].into(),
+            kept: start,
+            removal: Removal::default(),
             row: Vec::new(),
             staying: Vec::new(),
             inserted: 0,
@@ -312,7 +318,8 @@ impl RowWriter {
             for place in self.rows.index.bucket(hash) {
                 let entry = Entry(place.load(Ordering::Relaxed));
                 if entry.position() == self.tail {
-                    stays = may_stay && entry.is_visited();
+                    // What a removal has not looked at yet would get behind its end.
+                    stays = may_stay && entry.is_visited() && self.removal.is_done();
                     place.store(EMPTY.0, Ordering::Release);
                     self.entries -= 1;
                     if !stays && let Some(ghost) = ghost(&mut self.ghosts, hash) {
@@ -332,7 +339,10 @@ impl RowWriter {
             self.spare.push(ring.place(segment));
             self.tail = ring.start(segment + 1);
             // Before the memory is given to another segment or back to the system.
-            self.rows.kept_from.store(self.tail, Ordering::Release);
+            self.kept = self.tail;
+            if self.removal.is_done() {
+                self.rows.kept_from.store(self.kept, Ordering::Release);
+            }
         }
         stays
     }
@@ -384,6 +394,6 @@ fn row_words(key: &[u8], value: &[u8]) -> usize {
 impl Drop for RowWriter {
     fn drop(&mut self) {
         // From here on every copy is thrown away: nobody keeps the rows true any more.
-        self.rows.kept_from.store(u64::MAX, Ordering::Release);
+        self.rows.kept_from.store(NOT_NOW, Ordering::Release);
     }
 }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use ringkeep_io::{Buffer, Directory, Io, OpenMode, PAGE};
 
 use super::Remains;
-use crate::call::{Change, Op};
+use crate::call::Change;
 use crate::checksum::crc32c;
 use crate::error::{Error, Result};
 use crate::log::format::{FrameHeader, HEADER_BYTES, Read, frame_bytes, take_record};
@@ -147,20 +147,21 @@ impl Remains {
                 // The rest of a group whose beginning is gone.
                 None => return,
                 Some(Read::Change(change)) => self.change(change, version),
+                Some(Read::Range(span)) => self.ranges.push(span.at(version)),
                 Some(Read::Decide {
                     transaction,
                     changes,
                     ..
                 }) => {
                     self.decisions.insert(transaction, version);
-                    changes.for_each(|change| self.change(change, version));
+                    self.take_ops(changes.ops(), version);
                 }
                 Some(Read::Prepare {
                     transaction,
                     coordinator,
                     changes,
                 }) => {
-                    let ops = changes.map(Op::from).collect();
+                    let ops = changes.ops();
                     self.prepared.push((transaction, coordinator, ops));
                 }
                 Some(Read::Outcome {

@@ -16,6 +16,7 @@ use crate::call::Op;
 use crate::error::Result;
 use crate::manifest::{Manifest, ManifestStore};
 use crate::open::block_on;
+use crate::ranges::RangeDelete;
 use crate::shard::{Identity, TransactionId};
 use crate::superblock;
 use crate::verify::Damage;
@@ -43,6 +44,7 @@ pub struct Remains {
     identity: Identity,
     manifest: Option<Manifest>,
     changes: Versions,
+    ranges: Vec<RangeDelete>,
     /// Parts of batches over several shards whose outcome this log does not say.
     prepared: Vec<(TransactionId, ShardId, Vec<Op>)>,
     decisions: BTreeMap<TransactionId, Version>,
@@ -57,12 +59,17 @@ impl Remains {
                 identity: identity.clone(),
                 manifest: None,
                 changes: Versions::new(),
+                ranges: Vec::new(),
                 prepared: Vec::new(),
                 decisions: BTreeMap::new(),
                 found: Salvaged::default(),
             };
             match ManifestStore::open(io, directory, identity).await {
-                Ok(store) => remains.manifest = Some(store.with(Manifest::clone)),
+                Ok(store) => {
+                    let manifest = store.with(Manifest::clone);
+                    remains.ranges = manifest.ranges.clone();
+                    remains.manifest = Some(manifest);
+                }
                 Err(error) => remains.found.notes.push(format!(
                     "the list of files is lost ({error}): everything whole was taken, so that values which had been \
                      overwritten, removed, or never acknowledged may have come back"
@@ -79,6 +86,18 @@ impl Remains {
         decisions.map(|(transaction, version)| (*transaction, *version))
     }
 
+    fn take_ops(&mut self, ops: Vec<Op>, version: Version) {
+        for op in ops {
+            match RangeDelete::of(&op, version) {
+                Some(range) => self.ranges.push(range),
+                None => {
+                    let key = (op.key().into(), Reverse(version));
+                    self.changes.insert(key, op);
+                }
+            }
+        }
+    }
+
     /// Gives every key that is left, in order, with its newest value. `decided` is what all shards decided. Waits
     /// for the disk.
     pub fn keep<E: From<crate::Error>>(
@@ -90,10 +109,7 @@ impl Remains {
     ) -> std::result::Result<Salvaged, E> {
         for (transaction, _, ops) in std::mem::take(&mut self.prepared) {
             if let Some(version) = decided.get(&transaction) {
-                for op in ops {
-                    let key = (op.key().into(), Reverse(*version));
-                    self.changes.insert(key, op);
-                }
+                self.take_ops(ops, *version);
             }
         }
         block_on(io, self.keep_newest(io, directory, keep))

@@ -9,6 +9,7 @@ use super::{Keep, Remains, Salvaged};
 use crate::call::{Change, Op};
 use crate::content::Content;
 use crate::error::{Error, Result};
+use crate::ranges::{Ranges, hides};
 use crate::table::{Block, BlockKind, Part, TableId};
 use crate::table_set::{table_name, table_number};
 use crate::verify::{Damage, KeysAtRisk};
@@ -48,6 +49,7 @@ impl Remains {
             remnant.advance().await?;
             heap.extend(remnant.head(index));
         }
+        let ranges = Ranges::of(&self.ranges);
         let mut changes = self.changes.into_iter().peekable();
         let mut last: Option<Box<[u8]>> = None;
         loop {
@@ -64,21 +66,23 @@ impl Remains {
                 }
                 (logged, _) => logged.is_some(),
             };
-            let op = if from_log {
-                changes.next().expect("just looked at").1
+            let (op, version) = if from_log {
+                let ((_, Reverse(version)), op) = changes.next().expect("just looked at");
+                (op, version)
             } else {
-                let Reverse((key, _, index)) = heap.pop().expect("just looked at");
+                let Reverse((key, Reverse(version), index)) = heap.pop().expect("just looked at");
                 let content = remnants[index].content();
                 let op = Op::from(Change { key: &key, content });
                 remnants[index].advance().await?;
                 let head = remnants[index].head(index);
                 heap.extend(head);
-                op
+                (op, version)
             };
             if last.as_deref() == Some(op.key()) {
                 continue;
             }
-            if let Some(value) = op.value() {
+            let is_removed = hides(ranges.newest_over(op.key()), version);
+            if let Some(value) = op.value().filter(|_| !is_removed) {
                 keep(op.key(), value, op.until())?;
                 found.keys += 1;
             }

@@ -80,6 +80,8 @@ pub(crate) struct TableSummary {
     pub last_key: Box<[u8]>,
     pub oldest: Version,
     pub newest: Version,
+    /// Nothing in it is hidden by range deletes up to this version.
+    pub cleared: Version,
     /// Ties the file to this summary: another table's footer, or an older one's, has another.
     pub footer_crc: u32,
 }

@@ -10,6 +10,7 @@ use super::filter::{self, Filter};
 use super::format::{Damage, FOOTER_MAGIC, FORMAT_VERSION, Footer, Identity};
 use super::{Block, BlockHandle, BlockKind, BlockSource, TableId, TableSummary};
 use crate::content::Content;
+use crate::ranges::hides;
 use crate::{Error, Result, ShardId, Version};
 
 /// A table file that can be read.
@@ -35,6 +36,19 @@ pub(crate) enum Found {
     Absent,
     /// This block has to be read first.
     Needs(BlockHandle),
+}
+
+impl Found {
+    /// It is a version that range deletes hide.
+    #[inline]
+    pub fn is_below(&self, floor: Version) -> bool {
+        match self {
+            Found::Value(_, version) | Found::Until(_, _, version) | Found::Tombstone(version) => {
+                hides(floor, *version)
+            }
+            Found::Absent | Found::Needs(_) => false,
+        }
+    }
 }
 
 /// A value where it lies in its block, which it keeps in memory.

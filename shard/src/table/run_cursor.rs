@@ -148,6 +148,14 @@ impl RunCursor {
         }
     }
 
+    /// The table under the cursor.
+    pub fn table(&self) -> Option<&Rc<Table>> {
+        match &self.state {
+            State::On(_) => self.tables.get(self.at),
+            _ => None,
+        }
+    }
+
     /// The value under the cursor, to be kept, and when it ends; nothing where it is a deletion.
     #[inline]
     pub fn value_ref(&self) -> Option<(ValueRef, u64)> {

@@ -209,6 +209,7 @@ impl TableWriter {
             last_key: self.last_key.into(),
             oldest: self.oldest,
             newest: self.newest,
+            cleared: Version(0),
             footer_crc,
         };
         (self.out.finish(), summary)

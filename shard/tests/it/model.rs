@@ -34,6 +34,15 @@ fn random_ops(random: &mut Random, number: u64) -> Vec<Op> {
             if random.chance(200) {
                 return Op::Delete { key };
             }
+            if random.chance(40) {
+                let to = random.below(121);
+                let to = format!("key{to:03}").into_bytes();
+                let (from, to) = (key.clone().min(to.clone()), key.max(to));
+                return match from < to {
+                    true => Op::DeleteRange { from, to },
+                    false => Op::Delete { key: from },
+                };
+            }
             // Mostly small; sometimes a block of its own; seldom a group of several frames.
             let length = match random.below(100) {
                 0 => 20_000 + random.below(40_000),

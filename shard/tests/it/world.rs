@@ -380,7 +380,7 @@ impl World {
             }
             let mut ops = write.ops.iter().rev();
             let last = ops
-                .find(|op| op.key() == key)
+                .find(|op| changes(op, key))
                 .map(|op| op.value().map(<[u8]>::to_vec));
             if let Some(value) = last {
                 if write.fate == Fate::Acknowledged {
@@ -428,7 +428,11 @@ impl World {
             self.history.truncate(n);
         }
         let backwards = self.scan(&pin, true, 700).expect("a scan");
-        assert!(backwards == map, "{story}: backwards is another map");
+        assert!(
+            backwards == map,
+            "{story}: backwards is another map: {}",
+            difference(&map, &backwards)
+        );
         // Go on from what cannot be lost any more: all that recovery found, or what a sync covers.
         let synced = |write: &Write| write.fate == Fate::Acknowledged && write.synced;
         let durable = match self.untouched {
@@ -450,10 +454,21 @@ impl World {
 
 fn apply(map: &mut Map, ops: &[Op]) {
     for op in ops {
+        if op.range().is_some() {
+            map.retain(|key, _| !changes(op, key));
+            continue;
+        }
         match op.value() {
             Some(value) => map.insert(op.key().to_vec(), value.to_vec()),
             None => map.remove(op.key()),
         };
+    }
+}
+
+fn changes(op: &Op, key: &[u8]) -> bool {
+    match op.range() {
+        Some((from, to)) => from <= key && key < to,
+        None => op.key() == key,
     }
 }
 

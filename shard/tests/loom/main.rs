@@ -110,6 +110,28 @@ fn a_row_is_whole_or_not_there_while_its_memory_is_given_back() {
     });
 }
 
+#[test]
+fn a_row_of_a_removed_range_is_not_found_by_whoever_knows_of_its_removal() {
+    model(|| {
+        let (rows, mut writer) = Rows::sized(SEGMENTS, 32, 1);
+        writer.show(HASH, b"key", &1_u64.to_le_bytes());
+        let acknowledged = Arc::new(AtomicU64::new(1));
+        let told = Arc::clone(&acknowledged);
+        let writing = thread::spawn(move || {
+            writer.begin_removal(b"k", b"l");
+            told.store(2, Ordering::Release);
+            // Readers that know of it come before this, between its steps, and after it.
+            while writer.remove_some(1) {}
+            writer
+        });
+        let is_removed = acknowledged.load(Ordering::Acquire) == 2;
+        let seen = read(&rows, HASH, b"key");
+        assert!(matches!(seen, None | Some(1)), "{seen:?}");
+        assert!(!is_removed || seen.is_none(), "a removed row is found");
+        drop(writing.join().unwrap());
+    });
+}
+
 /// Two buckets more than one: the row moves, and moves back.
 #[test]
 fn a_row_that_moves_in_the_index_is_neither_old_nor_back_once_removed() {

@@ -19,7 +19,7 @@ mod transactions;
 pub use lists::{LISTS, Lists};
 pub use reads::Snapshot;
 pub use recovery::Loss;
-pub use spaces::{Entries as SpaceEntries, SPACE_KEYS, SPACES, Spaces, name};
+pub use spaces::{Entries as SpaceEntries, SPACE_KEYS, SPACES, Spaces, name, space_key};
 pub use transactions::Commit;
 
 use std::cell::Cell;
@@ -193,6 +193,11 @@ impl Model {
             holds_up: Vec::new(),
         });
         (id, values)
+    }
+
+    /// The write has a part on each of so many shards, whatever its keys: it removes a range.
+    pub fn is_on_all(&mut self, id: WriteId, shards: u16) {
+        self.writes[id].over_shards |= shards > 1;
     }
 
     /// The write was answered with its version.

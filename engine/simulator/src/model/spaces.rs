@@ -35,6 +35,8 @@ struct Under {
     known: Option<Vec<u8>>,
     /// Nobody knows the fate of these, which came later.
     perhaps: Vec<Vec<u8>>,
+    /// It may be removed.
+    may_be_gone: bool,
 }
 
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
@@ -45,6 +47,11 @@ enum State {
     /// The next opening shows it.
     MayBeMade,
     MayBeDropped,
+}
+
+/// A key in one.
+pub fn space_key(key: u32) -> Vec<u8> {
+    format!("key-{key:02}").into_bytes()
 }
 
 impl Default for Spaces {
@@ -120,7 +127,7 @@ impl Spaces {
             .map(u64::to_le_bytes)
             .concat();
         value.resize(16 + bytes as usize, key as u8);
-        let key = format!("key-{key}").into_bytes();
+        let key = space_key(key);
         if space.state == State::There {
             let under = space.keys.entry(key.clone()).or_default();
             under.perhaps.push(value.clone());
@@ -136,7 +143,7 @@ impl Spaces {
         }
         let under = Under {
             known: Some(value.to_vec()),
-            perhaps: Vec::new(),
+            ..Under::default()
         };
         space.keys.insert(key.to_vec(), under);
         Ok(())
@@ -148,6 +155,34 @@ impl Spaces {
         for under in space.keys.values_mut() {
             under.perhaps.retain(|other| other != value);
         }
+        space.missing(is_missing)
+    }
+
+    /// These keys may be gone from here on.
+    pub fn begin_removal(&mut self, space: u32, keys: std::ops::Range<u32>) {
+        let space = &mut self.0[space as usize];
+        for key in keys {
+            if let Some(under) = space.keys.get_mut(&space_key(key)) {
+                under.may_be_gone = true;
+            }
+        }
+    }
+
+    /// They are.
+    pub fn removed(&mut self, space: u32) -> Verdict {
+        let space = self.leave(space);
+        if space.state != State::There {
+            return failed(Check::Content, "a keyspace that is gone takes a removal");
+        }
+        space.keys.retain(|_, under| !under.may_be_gone);
+        Ok(())
+    }
+
+    /// They are not: because there is no such keyspace, or for another reason.
+    pub fn not_removed(&mut self, space: u32, is_missing: bool) -> Verdict {
+        let space = self.leave(space);
+        let all = space.keys.values_mut();
+        all.for_each(|under| under.may_be_gone = false);
         space.missing(is_missing)
     }
 
@@ -186,7 +221,7 @@ impl Spaces {
         }
         let under = |value| Under {
             known: Some(value),
-            perhaps: Vec::new(),
+            ..Under::default()
         };
         let found = found.unwrap_or_default().into_iter();
         space.keys = found.map(|(key, value)| (key, under(value))).collect();
@@ -234,7 +269,8 @@ impl Space {
         }
         let is_found = |key: &Vec<u8>| found.iter().any(|(other, _)| other == key);
         let mut keys = self.keys.iter();
-        match keys.find(|(key, under)| under.known.is_some() && !is_found(key)) {
+        let must_be_found = |under: &Under| under.known.is_some() && !under.may_be_gone;
+        match keys.find(|(key, under)| must_be_found(under) && !is_found(key)) {
             None => Ok(()),
             Some((key, _)) => failed(
                 Check::Durability,

@@ -7,7 +7,7 @@ use super::clients::{Answer, Asked, Call};
 use super::steps::entries;
 use super::{Open, World};
 use crate::failure::{Check, Failure, Verdict, failed};
-use crate::model::{SPACES, SpaceEntries, name};
+use crate::model::{SPACES, SpaceEntries, name, space_key};
 use crate::plan::SpaceAction;
 
 /// What was asked of a keyspace.
@@ -77,6 +77,17 @@ impl World<'_> {
                     Answer::Spaced(Spaced::Done(written))
                 })
             }
+            SpaceAction::DeleteRange(from, to) => {
+                self.spaces.begin_removal(space, from..to);
+                let keys = space_key(from)..space_key(to);
+                Box::pin(async move {
+                    let removed = match db.keyspace_async(&name).await {
+                        Ok(handle) => handle.delete_range_async(keys).await.map(drop),
+                        Err(error) => Err(error),
+                    };
+                    Answer::Spaced(Spaced::Done(removed))
+                })
+            }
             SpaceAction::Read { reverse } => Box::pin(async move {
                 Answer::Spaced(Spaced::Read(match db.keyspace_async(&name).await {
                     Ok(handle) => entries(handle.scan(..), reverse).await,
@@ -110,6 +121,7 @@ impl World<'_> {
             Spaced::Done(Ok(())) => {
                 return match action {
                     SpaceAction::Put(..) => self.spaces.written(space, &entry.0, &entry.1),
+                    SpaceAction::DeleteRange(..) => self.spaces.removed(space),
                     action => {
                         let makes = action == SpaceAction::Make;
                         self.spaces.changed(space, makes, true)
@@ -128,6 +140,9 @@ impl World<'_> {
                 (false, SpaceAction::Put(..)) => {
                     self.spaces.not_written(space, &entry.1, false)?;
                 }
+                (false, SpaceAction::DeleteRange(..)) => {
+                    self.spaces.not_removed(space, false)?;
+                }
                 (false, _) => self.spaces.refused(space),
             }
             return self.explain(&error);
@@ -138,6 +153,7 @@ impl World<'_> {
                 self.spaces.changed(space, makes, false)
             }
             SpaceAction::Put(..) => self.spaces.not_written(space, &entry.1, is_missing),
+            SpaceAction::DeleteRange(..) => self.spaces.not_removed(space, is_missing),
             SpaceAction::Read { .. } => self.spaces.read(space, None),
         }
     }

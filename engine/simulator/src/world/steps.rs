@@ -1,5 +1,6 @@
 //! One step of the plan.
 
+use std::ops::Range;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use ringkeep::{Batch, Error, Scan, Version, simulation};
@@ -11,6 +12,9 @@ use crate::content;
 use crate::failure::{Check, Verdict, failed};
 use crate::model::Found;
 use crate::plan::{Action, Fault, Promise, Step};
+
+/// Changes of a batch, as the plan has them.
+type Changes = [(u32, Option<u32>)];
 
 /// Scans that are kept at a time.
 const PINS_MAX: usize = 4;
@@ -49,6 +53,13 @@ impl World<'_> {
                 self.write(open, client, vec![(*key, *bytes)], *promise);
             }
             Action::Batch(ops, promise) => self.write(open, client, ops.clone(), *promise),
+            Action::DeleteRange {
+                before,
+                from,
+                to,
+                after,
+                promise,
+            } => self.delete_range(open, client, (before, *from..*to, after), *promise),
             Action::Transact(plan) => self.transact(open, client, plan),
             Action::Append {
                 reads,
@@ -168,6 +179,50 @@ impl World<'_> {
                     Some(value) => put(&mut batch, key, &value),
                     None => batch.delete(content::key(key)),
                 };
+            }
+            Box::pin(async move { Answer::Written(db.write_with_async(batch, durability).await) })
+        };
+        self.ask(open, client, Asked::Write(id), self.now, call);
+    }
+
+    /// For the model it is a batch that removes every key there may be.
+    fn delete_range(
+        &mut self,
+        open: &Open,
+        client: usize,
+        (before, range, after): (&Changes, Range<u32>, &Changes),
+        promise: Promise,
+    ) {
+        let removals = range.clone().map(|key| (key, None));
+        let ops = before
+            .iter()
+            .copied()
+            .chain(removals)
+            .chain(after.iter().copied());
+        let (id, values) =
+            self.model
+                .ask(ops.collect(), promise, self.now, simulation::now(&open.db));
+        self.model.is_on_all(id, self.plan.setting.shards);
+        self.totals.range_deletes += 1;
+        self.say(|| format!("client {client}: this is write {id}"));
+        let (db, durability) = (open.db.clone(), promise.durability());
+        let keys = content::key(range.start)..content::key(range.end);
+        let call: Call = if before.is_empty() && after.is_empty() && promise == Promise::Sync {
+            Box::pin(async move { Answer::Written(db.delete_range_async(keys).await) })
+        } else {
+            let mut batch = Batch::new();
+            let add = |batch: &mut Batch, key: u32, value: &Found| {
+                match value {
+                    Some(value) => put(batch, key, value),
+                    None => batch.delete(content::key(key)),
+                };
+            };
+            for ((key, _), value) in before.iter().zip(&values) {
+                add(&mut batch, *key, value);
+            }
+            batch.delete_range(keys);
+            for ((key, _), value) in after.iter().zip(&values[values.len() - after.len()..]) {
+                add(&mut batch, *key, value);
             }
             Box::pin(async move { Answer::Written(db.write_with_async(batch, durability).await) })
         };

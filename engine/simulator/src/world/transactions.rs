@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::future::poll_fn;
+use std::ops::Range;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -44,6 +45,7 @@ impl World<'_> {
         let Transact {
             reads,
             range,
+            removes,
             ops,
             think,
             serializable,
@@ -51,10 +53,20 @@ impl World<'_> {
         } = plan.clone();
         let mut asked = None;
         let mut changes = Vec::new();
-        if !ops.is_empty() {
-            let (id, values) =
+        let removed = removes.map_or(0..0, |(from, to)| from..to);
+        let all = removed
+            .clone()
+            .map(|key| (key, None))
+            .chain(ops.iter().copied());
+        let all: Vec<_> = all.collect();
+        if !all.is_empty() {
+            let (id, mut values) =
                 self.model
-                    .ask(ops.clone(), promise, self.now, simulation::now(&open.db));
+                    .ask(all, promise, self.now, simulation::now(&open.db));
+            if !removed.is_empty() {
+                self.model.is_on_all(id, self.plan.setting.shards);
+            }
+            values.drain(..removed.len());
             self.say(|| format!("client {client}: this is write {id}"));
             let mut covered = reads.clone();
             covered.extend(range.map_or(0..0, |(from, to)| from..to));
@@ -71,7 +83,7 @@ impl World<'_> {
             let mut found = Vec::new();
             let read = read_keys(&mut tx, &reads, range, &mut found).await;
             let committed = match read {
-                Ok(()) => change(tx, changes, think).await,
+                Ok(()) => change(tx, removed, changes, think).await,
                 Err(error) => Err(error),
             };
             Answer::Transacted(Transacted {
@@ -280,10 +292,14 @@ async fn read_keys(
 
 async fn change(
     mut tx: Transaction,
+    removed: Range<u32>,
     changes: Vec<(u32, Found)>,
     think: u8,
 ) -> ringkeep::Result<Version> {
     rest(think).await;
+    if !removed.is_empty() {
+        tx.delete_range(content::key(removed.start)..content::key(removed.end))?;
+    }
     for (key, value) in changes {
         match value {
             Some(value) => match content::until(&value) {
