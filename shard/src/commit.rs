@@ -206,11 +206,15 @@ fn adds_data(ops: &[Op]) -> bool {
 impl<T: Token> Core<T> {
     /// A write to this shard alone.
     pub fn accept_write(&self, token: T, mut ops: Vec<Op>, durability: Durability) {
-        let refusal = self.refusal(adds_data(&ops));
-        if let Some(error) = refusal.or_else(|| self.refusal_of_ranges(&ops)) {
+        if let Some(error) = self.refusal(adds_data(&ops)) {
             return self.reply(token, Reply::Failed(error));
         }
-        ranges::settle_order(&mut ops);
+        if ranges::any(&ops) {
+            if let Some(error) = self.refusal_of_ranges(&ops) {
+                return self.reply(token, Reply::Failed(error));
+            }
+            ranges::settle_order(&mut ops);
+        }
         let blocked = self.transactions.borrow().blocks(&ops);
         let mut commits = self.commits.borrow_mut();
         commits.push(Body::Ops(ops), durability, Ack::Caller(token));

@@ -152,7 +152,7 @@ impl<T: Token> Core<T> {
                 if !planted(Defect::RangeRowsKept) {
                     rows.remove_range(from, to);
                     to_show.drop_range(from, to);
-                    self.work.raise();
+                    self.rows_to_remove.raise();
                 }
                 continue;
             }
@@ -165,7 +165,7 @@ impl<T: Token> Core<T> {
     /// Takes rows away that range deletes have removed, which readers do without until that is done.
     pub async fn keep_removing_rows(self: Rc<Self>) {
         loop {
-            self.work
+            self.rows_to_remove
                 .wait_until(|| self.rows.borrow().is_removing())
                 .await;
             while self.rows.borrow_mut().remove_some(ROWS_PER_SLICE) {

@@ -154,6 +154,7 @@ pub(crate) async fn open<T: Token>(
         tasks: Tasks::default(),
         published: Signal::default(),
         work: Signal::default(),
+        rows_to_remove: Signal::default(),
         to_validate: Signal::default(),
         compaction: Compaction::default(),
         replies: RefCell::default(),

@@ -211,6 +211,22 @@ impl<T: Token> Core<T> {
         held: &[(TableId, Rc<Block>)],
         room: &mut Vec<u8>,
     ) -> Looked {
+        match self.ranges.borrow().hidden_below(key, at.version) {
+            Version(0) => self.look_above::<false>(Version(0), key, at, held, room),
+            floor => self.look_above::<true>(floor, key, at, held, room),
+        }
+    }
+
+    /// Where `UNDER` range deletes, without what is below the floor; otherwise there is none.
+    fn look_above<const UNDER: bool>(
+        &self,
+        floor: Version,
+        key: &[u8],
+        at: &Instant,
+        held: &[(TableId, Rc<Block>)],
+        room: &mut Vec<u8>,
+    ) -> Looked {
+        let floor = if UNDER { floor } else { Version(0) };
         // No more than the value needs: most keep it.
         let here = |room: &mut Vec<u8>, value: &[u8]| {
             room.reserve_exact(value.len());
@@ -233,7 +249,6 @@ impl<T: Token> Core<T> {
             let ends = !planted(Defect::EndingRowShown);
             Looked::Here { found, ends }
         };
-        let floor = self.ranges.borrow().hidden_below(key, at.version);
         for generation in self.memtables.borrow().newest_first() {
             match generation.table.borrow().get_above(floor, key, at.version) {
                 Some(Content::Value(value)) => {
@@ -254,7 +269,7 @@ impl<T: Token> Core<T> {
             let Some(table) = run.table_for(key) else {
                 continue;
             };
-            if table.summary().newest < floor {
+            if UNDER && table.summary().newest < floor {
                 continue;
             }
             let wrong = planted(Defect::FilterFalseNegative) && hash.is_multiple_of(60);
@@ -262,8 +277,11 @@ impl<T: Token> Core<T> {
                 self.stats.borrow_mut().filter_negatives += 1;
                 continue;
             }
-            match table.find(key, at.version, &blocks) {
-                found if found.is_below(floor) => return ABSENT,
+            let found = table.find(key, at.version, &blocks);
+            if UNDER && found.is_below(floor) {
+                return ABSENT;
+            }
+            match found {
                 Found::Value(value, _) => {
                     here(room, &value);
                     return PRESENT;

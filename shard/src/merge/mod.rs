@@ -53,7 +53,7 @@ pub(crate) struct MergeCursor {
     /// Keys of other keyspaces are passed over.
     living: Option<Arc<Living>>,
     /// What these hide is, too.
-    ranges: Rc<Ranges>,
+    ranges: Option<Rc<Ranges>>,
 }
 
 /// Entries passed over between two looks at what else there is to do.
@@ -100,7 +100,7 @@ impl MergeCursor {
         let ignored =
             matches!(self.keep, Keep::Visible { .. }) && planted(Defect::RangeIgnoredByScan);
         if !ignored {
-            self.ranges = ranges;
+            self.ranges = (!ranges.is_empty()).then_some(ranges);
         }
         self
     }
@@ -124,7 +124,7 @@ impl MergeCursor {
             hidden_in_a_row: 0,
             expired: 0,
             living: None,
-            ranges: Rc::default(),
+            ranges: None,
         }
     }
 
@@ -223,11 +223,13 @@ impl MergeCursor {
             }
             self.version = version;
             self.met = true;
-            if !self.ranges.is_empty() && self.is_hidden() {
-                self.leave_hidden(top).await?;
-                continue;
+            if self.ranges.is_some() {
+                if self.is_hidden() {
+                    self.leave_hidden(top).await?;
+                    continue;
+                }
+                self.hidden_in_a_row = 0;
             }
-            self.hidden_in_a_row = 0;
             let (mut held, ends) = self.sources[top].hold(top);
             let (gone, time) = match self.keep {
                 Keep::Visible { at } => (true, at.millis),
@@ -257,14 +259,19 @@ impl MergeCursor {
             Keep::Visible { at } => at.version,
             Keep::Needed { needs, .. } => needs.watermark,
         };
-        hides(self.ranges.hidden_below(&self.key, at), self.version)
+        let ranges = self.ranges.as_ref();
+        ranges.is_some_and(|ranges| hides(ranges.hidden_below(&self.key, at), self.version))
     }
 
     /// Off an entry that is hidden.
+    #[cold]
     async fn leave_hidden(&mut self, top: usize) -> Result<()> {
         self.hidden_in_a_row += 1;
         let fragment = match self.hidden_in_a_row >= HIDDEN_BEFORE_A_LEAP {
-            true => self.ranges.fragment_of(&self.key).cloned(),
+            true => {
+                let ranges = self.ranges.as_ref();
+                ranges.and_then(|ranges| ranges.fragment_of(&self.key).cloned())
+            }
             false => None,
         };
         let at = match self.keep {
@@ -317,7 +324,7 @@ impl MergeCursor {
                 self.key.extend_from_slice(key);
                 self.version = version;
                 let (held, ends) = self.sources[top].hold(top);
-                let hidden = !self.ranges.is_empty() && self.is_hidden();
+                let hidden = self.ranges.is_some() && self.is_hidden();
                 found = Some(match hidden || ends <= at.millis {
                     true => Held::Deleted,
                     false => held,
