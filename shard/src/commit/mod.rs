@@ -4,6 +4,8 @@
 //! Batching is natural: the next group takes whatever came while the device was busy. At most two
 //! frames are in flight, so a group is acknowledged only after every earlier one.
 
+mod refusal;
+
 use std::collections::VecDeque;
 use std::rc::Rc;
 
@@ -13,7 +15,6 @@ use ringkeep_io::planted::{Defect, planted};
 use crate::call::{Durability, Op, Reply, Written};
 use crate::core::Core;
 use crate::cross_shard::Decision;
-use crate::error::Error;
 use crate::letter::{Content, Outcome, Verdict};
 use crate::log::FrameIntent;
 use crate::log::format::{
@@ -713,74 +714,6 @@ impl<T: Token> Core<T> {
                     log.counters.closing_frames += 1;
                 }
             }
-        }
-    }
-
-    /// The log has no room and the disk none for more log: what waits is refused, untouched.
-    fn refuse_pending(&self) {
-        let pending = {
-            let mut commits = self.commits.borrow_mut();
-            commits.served += commits.pending.len() as u64;
-            std::mem::take(&mut commits.pending)
-        };
-        for write in pending {
-            // The outcome of a batch that is prepared here must not be lost: it waits for room.
-            if matches!(write.body, Body::Record(Record::Outcome { .. })) {
-                self.commits.borrow_mut().pending.push_back(write);
-            } else {
-                let error = self.full_error();
-                self.refuse(write.ack, error);
-            }
-        }
-    }
-
-    /// After a failure: tells everybody who waits.
-    pub fn refuse_everything(&self, reason: &str) {
-        let (groups, pending) = {
-            let mut commits = self.commits.borrow_mut();
-            commits.large = None;
-            commits.close_at = None;
-            let mut pending: Vec<_> = commits.pending.drain(..).collect();
-            pending.append(&mut commits.held_up);
-            (std::mem::take(&mut commits.groups), pending)
-        };
-        for (ack, _) in groups.into_iter().flat_map(|group| group.acks) {
-            let reason = reason.to_string();
-            self.refuse(ack, Error::Unknown { reason });
-        }
-        for write in pending {
-            let reason = reason.to_string();
-            self.refuse(write.ack, Error::Failed { reason });
-        }
-        self.refuse_waiting_prepares(reason);
-    }
-
-    fn refuse(&self, ack: Ack<T>, error: Error) {
-        match ack {
-            Ack::Caller(token) => self.reply(token, Reply::Failed(error)),
-            Ack::Vote(transaction, coordinator) => {
-                self.forget_prepared(transaction);
-                self.send(
-                    coordinator,
-                    Content::Vote {
-                        transaction,
-                        from: self.identity.shard,
-                        verdict: Verdict::Refused(error),
-                    },
-                );
-            }
-            Ack::Decision(transaction, participants, token) => {
-                // Written and failed: nobody knows. Not written: nothing happened.
-                let outcome = match &error {
-                    Error::Unknown { reason } => Outcome::Lost(reason.clone()),
-                    _ => Outcome::Aborted,
-                };
-                self.release_locks(transaction);
-                self.send_outcome(transaction, &participants, &outcome);
-                self.reply(token, Reply::Failed(error));
-            }
-            // Recovery asks the coordinator again.
-            Ack::Outcome(..) => {}
         }
     }
 
