@@ -42,8 +42,15 @@ pub(crate) const STILL_WRITING_POLL: Duration = Duration::from_millis(2);
 /// about twice what waking a sleeping thread costs.
 pub(crate) const SPIN: Duration = Duration::from_micros(20);
 
-/// A page of a scan from one shard: large enough to make the round trip cheap.
-pub(crate) const SCAN_PAGE_BYTES: usize = 64 << 10;
+/// The first pages of a scan, over all shards: a hundred entries of a hundred bytes. Most scans are short, and what
+/// they do not take was read for nothing.
+pub(crate) const SCAN_FIRST_BYTES: usize = 16 << 10;
+
+/// The first page from one shard, however many there are: no cheaper than the message for it.
+pub(crate) const SCAN_FIRST_PAGE_BYTES_MIN: usize = 1 << 10;
+
+/// A page of a long scan from one shard: large enough to make the round trip cheap.
+pub(crate) const SCAN_PAGE_BYTES: usize = 256 << 10;
 
 /// Pages of one scan over all shards together, each with one more on its way.
 pub(crate) const SCAN_BYTES: usize = 8 << 20;

@@ -197,7 +197,7 @@ impl Table {
     }
 
     fn source(&self) -> Source {
-        let reader = BlockReader::cached(self.io.clone(), Rc::clone(&self.cache));
+        let reader = BlockReader::cached(self.io.clone(), Rc::clone(&self.cache), 0);
         Source::run(vec![Rc::clone(&self.table)], Box::default(), reader)
     }
 }

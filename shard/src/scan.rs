@@ -45,7 +45,7 @@ impl<T: Token> Core<T> {
         let version = self.read_version(Some(scan.at.version));
         let at = Moment { version, ..scan.at };
         let ranges = Rc::clone(&self.ranges.borrow());
-        let mut merge = MergeCursor::visible(self.sources(), at).under(ranges);
+        let mut merge = MergeCursor::visible(self.sources(scan.page_bytes), at).under(ranges);
         let (from, to) = (as_bytes(&scan.from), as_bytes(&scan.to));
         if scan.reverse {
             merge.seek_back(to).await?;
@@ -90,16 +90,19 @@ impl<T: Token> Core<T> {
         Ok(page)
     }
 
-    /// Everything there is, newest first.
-    fn sources(&self) -> Vec<Source> {
+    /// Everything there is, newest first, of which about so many bytes will be wanted.
+    fn sources(&self, wanted_bytes: usize) -> Vec<Source> {
         let memtables = self.memtables.borrow();
         let tables = self.tables.borrow();
         let generations = memtables
             .newest_first()
             .filter(|generation| !generation.is_empty())
             .map(|generation| Source::memtable(Rc::clone(&generation.table)));
+        let all_bytes: u64 = tables.runs.iter().map(|run| run.bytes).sum();
         let run = |run: &Rc<TableRun>| {
-            let reader = BlockReader::cached(self.io.clone(), Rc::clone(&self.cache));
+            let share = run.bytes.saturating_mul(wanted_bytes as u64) / all_bytes.max(1);
+            let cache = Rc::clone(&self.cache);
+            let reader = BlockReader::cached(self.io.clone(), cache, share as usize);
             Source::run(run.tables.clone(), run.from.clone(), reader)
         };
         generations.chain(tables.runs.iter().map(run)).collect()

@@ -227,7 +227,7 @@ impl<T: Token> Core<T> {
             let tables = run.tables.iter();
             let tables = tables.filter(|table| table.summary().newest > version);
             let tables: Vec<_> = tables.cloned().collect();
-            let reader = BlockReader::cached(self.io.clone(), Rc::clone(&self.cache));
+            let reader = BlockReader::cached(self.io.clone(), Rc::clone(&self.cache), 0);
             (!tables.is_empty()).then(|| Source::run(tables, run.from.clone(), reader))
         };
         let tables = self.tables.borrow();

@@ -1,4 +1,5 @@
-//! One shard's share of a scan: a page in hand and the next one on its way.
+//! One shard's share of a scan: a page in hand and, from the second on, the next one on its way. Each page is twice
+//! as large as the one before, so that a short scan reads little that nobody takes, and a long one asks seldom.
 
 use std::task::{Context, Poll, ready};
 use std::vec::IntoIter;
@@ -15,14 +16,21 @@ pub(super) struct Reading {
     pub(super) at: Moment,
     pub(super) reverse: bool,
     pub(super) keys_only: bool,
+    /// Of the first page.
+    pub(super) first_bytes: usize,
+    /// Of the largest.
     pub(super) page_bytes: usize,
 }
 
 pub(super) struct Cursor {
     shard: ShardId,
     reading: Reading,
-    /// What is not asked for yet.
-    left: Keys,
+    /// What lies behind the last page that came, unless it was the last.
+    left: Option<Keys>,
+    /// The size of the next page.
+    next_bytes: usize,
+    /// The first page has been turned.
+    reads_ahead: bool,
     page: IntoIter<Entry>,
     next: Option<Question>,
 }
@@ -33,7 +41,9 @@ impl Cursor {
         let mut cursor = Cursor {
             shard,
             reading,
-            left: keys,
+            left: Some(keys),
+            next_bytes: reading.first_bytes.min(reading.page_bytes),
+            reads_ahead: false,
             page: Vec::new().into_iter(),
             next: None,
         };
@@ -48,6 +58,19 @@ impl Cursor {
     /// The next entry, if it is in hand.
     pub(super) fn in_hand(&mut self) -> Option<Entry> {
         self.page.next()
+    }
+
+    /// It has to wait for its second page, which nobody has asked for yet.
+    pub(super) fn is_at_its_turn(&self) -> bool {
+        self.page.as_slice().is_empty() && self.next.is_none() && self.left.is_some()
+    }
+
+    /// Asks for the page behind the one in hand, if there is any and it is not on its way.
+    pub(super) fn read_ahead(&mut self, shards: &Shards) {
+        self.reads_ahead = true;
+        if self.next.is_none() {
+            self.ask(shards);
+        }
     }
 
     /// The next entry; nothing at the end.
@@ -75,24 +98,34 @@ impl Cursor {
 
     fn turn_page(&mut self, page: ScanPage, shards: &Shards) {
         // A page without entries that is not the last would be asked for again for ever.
-        if let (false, Some((last, _))) = (page.done, page.entries.last()) {
-            self.left.pass(last, self.reading.reverse);
-            if !self.left.is_empty() {
-                self.ask(shards);
-            }
+        let last = page.entries.last().filter(|_| !page.done);
+        self.left = self
+            .left
+            .take()
+            .zip(last)
+            .and_then(|(mut left, (last, _))| {
+                left.pass(last, self.reading.reverse);
+                (!left.is_empty()).then_some(left)
+            });
+        if self.reads_ahead {
+            self.read_ahead(shards);
         }
         self.page = page.entries.into_iter();
     }
 
     fn ask(&mut self, shards: &Shards) {
+        let Some(left) = self.left.clone() else {
+            return;
+        };
         let call = Call::Scan(ScanCall {
-            from: self.left.from.clone(),
-            to: self.left.to.clone(),
+            from: left.from,
+            to: left.to,
             reverse: self.reading.reverse,
             at: self.reading.at,
-            page_bytes: self.reading.page_bytes,
+            page_bytes: self.next_bytes,
             keys_only: self.reading.keys_only,
         });
+        self.next_bytes = self.reading.page_bytes.min(2 * self.next_bytes);
         let mut question = shards.question(self.shard, call);
         question.send(shards);
         self.next = Some(question);

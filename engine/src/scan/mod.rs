@@ -1,5 +1,5 @@
 //! A scan over all shards: each shard's pages come in order, and a heap of their first entries gives
-//! the order over all. Holds one page per shard in hand, one on its way, and one pinned version.
+//! the order over all. Holds one page per shard in hand, at most one on its way, and one pinned version.
 
 mod cursor;
 mod range;
@@ -18,7 +18,9 @@ use ringkeep_shard::{Entry, Moment, Pin};
 
 use crate::database::Inner;
 use crate::keyspace::Space;
-use crate::limits::{SCAN_BYTES, SCAN_PAGE_BYTES, SCAN_PAGE_BYTES_MIN};
+use crate::limits::{
+    SCAN_BYTES, SCAN_FIRST_BYTES, SCAN_FIRST_PAGE_BYTES_MIN, SCAN_PAGE_BYTES, SCAN_PAGE_BYTES_MIN,
+};
 use crate::shards::Shards;
 use crate::{Result, desk};
 use cursor::{Cursor, Reading};
@@ -69,13 +71,14 @@ impl Scan {
 
     /// Of the pinned version.
     pub(crate) fn at(inner: Arc<Inner>, keys: Keys, pin: Arc<Pin>) -> Scan {
-        let share = SCAN_BYTES / 2 / usize::from(inner.shards.routing.shards);
+        let shards = usize::from(inner.shards.routing.shards);
         Scan {
             reading: Reading {
                 at: pin.moment(),
                 reverse: false,
                 keys_only: false,
-                page_bytes: share.clamp(SCAN_PAGE_BYTES_MIN, SCAN_PAGE_BYTES),
+                first_bytes: (SCAN_FIRST_BYTES / shards).max(SCAN_FIRST_PAGE_BYTES_MIN),
+                page_bytes: (SCAN_BYTES / 2 / shards).clamp(SCAN_PAGE_BYTES_MIN, SCAN_PAGE_BYTES),
             },
             inner,
             keys,
@@ -203,6 +206,12 @@ impl Merge {
 
     fn poll(&mut self, shards: &Shards, context: &mut Context<'_>) -> Poll<Result<Option<Entry>>> {
         while let Some(&cursor) = self.headless.last() {
+            if self.cursors[cursor].is_at_its_turn() {
+                // Keys are spread evenly: the others have little left, too, and would be waited for one by one.
+                for cursor in &mut self.cursors {
+                    cursor.read_ahead(shards);
+                }
+            }
             if let Some(entry) = ready!(self.cursors[cursor].poll(shards, context))? {
                 let reverse = self.cursors[cursor].is_reverse();
                 self.heads.push(Head {

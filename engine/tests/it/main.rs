@@ -28,6 +28,7 @@ mod receipt;
 mod reopen;
 mod salvage;
 mod scan;
+mod scan_work;
 mod second_opener;
 mod size;
 mod snapshot;

@@ -5,7 +5,7 @@ use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
 use ringkeep::simulation::{self, ByHand};
-use ringkeep::{Batch, Database, HostReport, Options};
+use ringkeep::{Batch, Database, HostReport, KeyValue, Options};
 use ringkeep_io::{SimulatedDisk, SimulatedOptions};
 use ringkeep_shard::ShardOptions;
 
@@ -41,12 +41,17 @@ pub enum Ask {
     MultiGet(Vec<Vec<u8>>),
     /// Several records at once.
     Write(Vec<(Vec<u8>, Vec<u8>)>),
+    /// So many records from a key on.
+    Scan(Vec<u8>, usize),
+    /// Everything into tables.
+    Compact,
 }
 
 enum Heard {
     Written,
     Value(Option<Vec<u8>>),
     Values(Vec<Option<Vec<u8>>>),
+    Entries(Vec<KeyValue>),
 }
 
 impl Hosts {
@@ -130,6 +135,11 @@ impl Hosts {
             Ask::Put(key, value) => self.ledger.writes(key, value),
             Ask::Get(key, _) => self.ledger.asks(key),
             Ask::MultiGet(keys) => keys.iter().for_each(|key| self.ledger.asks(key)),
+            Ask::Scan(key, entries) => {
+                self.ledger.asks(key);
+                self.ledger.asks(&entries.to_le_bytes());
+            }
+            Ask::Compact => self.ledger.asks(b"compact"),
             Ask::Write(records) => {
                 for (key, value) in records {
                     self.ledger.writes(key, value);
@@ -147,6 +157,12 @@ impl Hosts {
             Heard::Written => self.ledger.answers(b"written"),
             Heard::Value(one) => value(one),
             Heard::Values(all) => all.into_iter().for_each(value),
+            Heard::Entries(entries) => {
+                for (key, value) in &entries {
+                    self.ledger.answers(key);
+                    self.ledger.answers(value);
+                }
+            }
         }
     }
 
@@ -164,7 +180,7 @@ fn user_bytes(ask: &Ask) -> u64 {
     match ask {
         Ask::Put(key, value) => bytes(key, value),
         Ask::Write(records) => records.iter().map(|(key, value)| bytes(key, value)).sum(),
-        Ask::Get(..) | Ask::MultiGet(_) => 0,
+        Ask::Get(..) | Ask::MultiGet(_) | Ask::Scan(..) | Ask::Compact => 0,
     }
 }
 
@@ -181,6 +197,20 @@ fn call(database: &Database, by_hand: &ByHand, ask: Ask) -> Heard {
         Ask::MultiGet(keys) => {
             let values = finish(by_hand, database.multi_get_async(keys));
             Heard::Values(values.expect("they are read"))
+        }
+        Ask::Scan(key, entries) => {
+            let mut scan = database.scan(key..);
+            let mut found = Vec::with_capacity(entries);
+            while found.len() < entries
+                && let Some(entry) = finish(by_hand, scan.next_async())
+            {
+                found.push(entry.expect("it is read"));
+            }
+            Heard::Entries(found)
+        }
+        Ask::Compact => {
+            finish(by_hand, database.compact_async()).expect("it is merged");
+            Heard::Written
         }
         Ask::Write(records) => {
             let mut batch = Batch::new();

@@ -143,6 +143,12 @@ pub const SCENARIOS: &[Scenario] = &[
         work: Work::Database(through::multi_get_across),
     },
     Scenario {
+        name: "seek_across",
+        operation: "the first 100 records of a scan, from two shards on other cores, all cached",
+        ops: 200,
+        work: Work::Database(through::seek_across),
+    },
+    Scenario {
         name: "batch_across",
         operation: "a durable batch of two puts on two shards",
         ops: 500,
@@ -150,7 +156,7 @@ pub const SCENARIOS: &[Scenario] = &[
     },
 ];
 
-const RECORDS: u64 = 10_000;
+pub(crate) const RECORDS: u64 = 10_000;
 pub(crate) const VALUE_BYTES: usize = 100;
 
 /// Nothing is flushed or merged by itself.
@@ -194,7 +200,7 @@ fn put_of(number: u64, durability: Durability) -> Call {
 }
 
 /// Visits every one of `of` places before any twice, in no order that a cache could like.
-fn visit(step: u64, of: u64) -> u64 {
+pub(crate) fn visit(step: u64, of: u64) -> u64 {
     step.wrapping_mul(7919) % of
 }
 

@@ -5,7 +5,7 @@ use ringkeep_shard::{ShardId, ShardOptions};
 
 use crate::clocks::Clocks;
 use crate::hosts::{Ask, Hosts, SHARDS};
-use crate::scenario::{VALUE_BYTES, key, quiet, value};
+use crate::scenario::{RECORDS, VALUE_BYTES, key, quiet, value, visit};
 
 /// Asked for often enough to be shown as rows, and few enough to stay it.
 const HOT: u64 = 64;
@@ -82,6 +82,21 @@ pub fn multi_get_across(ops: u64, clocks: Clocks) -> Hosts {
     let counted = gets.split_off(100);
     hosts.prepare(gets);
     hosts.measure(counted);
+    hosts
+}
+
+/// Blocks and what leads to them are in the cache: each record was scanned before.
+pub fn seek_across(ops: u64, clocks: Clocks) -> Hosts {
+    let mut hosts = Hosts::new(without_rows(), clocks);
+    let batch = |first: u64| {
+        let records = (first..first + 100).map(|n| (key(n), value(n)));
+        Ask::Write(records.collect())
+    };
+    hosts.prepare((0..RECORDS).step_by(100).map(batch));
+    hosts.prepare([Ask::Compact]);
+    hosts.prepare([Ask::Scan(Vec::new(), RECORDS as usize)]);
+    let seek = |n| Ask::Scan(key(visit(n, RECORDS)), 100);
+    hosts.measure((0..ops).map(seek).collect());
     hosts
 }
 

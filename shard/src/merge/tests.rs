@@ -66,7 +66,9 @@ impl Stack {
         let runs = self.runs.iter().map(|run| {
             let reader = match random.below(2) {
                 0 => BlockReader::sequential(self.fixture.io.clone()),
-                _ => BlockReader::cached(self.fixture.io.clone(), Rc::clone(&self.fixture.cache)),
+                _ => {
+                    BlockReader::cached(self.fixture.io.clone(), Rc::clone(&self.fixture.cache), 0)
+                }
             };
             Source::run(run.clone(), Box::default(), reader)
         });

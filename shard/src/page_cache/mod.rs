@@ -171,6 +171,11 @@ impl PageCache {
         }
     }
 
+    /// This block would drive no other out.
+    pub fn has_room_for(&self, block: &Block) -> bool {
+        self.bytes + cost(block) <= self.budget
+    }
+
     /// Every further block drives another one out.
     pub fn is_full(&self) -> bool {
         self.bytes + PAGE + ENTRY_OVERHEAD > self.budget

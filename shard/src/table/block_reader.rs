@@ -1,8 +1,9 @@
 //! Where a cursor gets its blocks from: the page cache, single reads, or reads ahead of it.
 //!
 //! A scan starts with the cache and single reads. When it misses data blocks one behind the other it
-//! is a long one: from then on it reads `WINDOW_BYTES` at a time with the next window in flight, and
-//! leaves the cache alone. Compaction reads that way from the start.
+//! reads windows: first as much as its page is expected to take, and if that was too little, twice as much each time, up to
+//! `WINDOW_BYTES` at a time with the next window in flight. What comes by windows drives nothing out of the cache: it goes
+//! there only while there is room. Compaction reads windows from the start, and no cache.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -15,6 +16,7 @@ use crate::page_cache::PageCache;
 use crate::{Error, Result};
 
 const WINDOW_BYTES: usize = 128 << 10;
+const WINDOW_BYTES_MIN: usize = 8 << 10;
 /// Misses in a row, each right behind the one before, after which reading ahead pays.
 const MISSES_BEFORE_WINDOW: u32 = 2;
 
@@ -25,6 +27,10 @@ pub(crate) struct BlockReader {
     /// The page behind the last data block that was missed, and for how many misses that was so.
     expected_page: u32,
     misses: u32,
+    /// Of data blocks, what is still expected to be asked for.
+    expected_bytes: usize,
+    /// The next window, should more be asked for than was expected.
+    further_bytes: usize,
     window: Option<Window>,
     ahead: Option<Ahead>,
 }
@@ -39,19 +45,19 @@ struct Window {
 /// The window being read.
 struct Ahead {
     page: u32,
+    pages: u32,
     reading: Reading,
 }
 
 impl BlockReader {
-    /// For reads that others are likely to repeat.
-    pub fn cached(io: Io, cache: Rc<RefCell<PageCache>>) -> BlockReader {
+    /// For reads that others are likely to repeat, of about so many bytes.
+    pub fn cached(io: Io, cache: Rc<RefCell<PageCache>>, expected_bytes: usize) -> BlockReader {
         BlockReader {
-            io,
             cache: Some(cache),
-            expected_page: 0,
             misses: 0,
-            window: None,
-            ahead: None,
+            expected_bytes,
+            further_bytes: WINDOW_BYTES_MIN,
+            ..BlockReader::sequential(io)
         }
     }
 
@@ -62,6 +68,8 @@ impl BlockReader {
             cache: None,
             expected_page: 0,
             misses: MISSES_BEFORE_WINDOW,
+            expected_bytes: usize::MAX,
+            further_bytes: WINDOW_BYTES,
             window: None,
             ahead: None,
         }
@@ -70,15 +78,24 @@ impl BlockReader {
     /// The same reader without what it has read.
     pub(super) fn for_another_table(self) -> BlockReader {
         match self.cache {
-            Some(cache) => BlockReader::cached(self.io, cache),
+            Some(cache) => BlockReader::cached(self.io, cache, self.expected_bytes),
             None => BlockReader::sequential(self.io),
         }
     }
 
     pub(super) async fn load(&mut self, table: &Table, handle: BlockHandle) -> Result<Rc<Block>> {
-        if let Some(block) = self.cached_block(table, handle) {
-            return Ok(block);
+        let block = match self.cached_block(table, handle) {
+            Some(block) => block,
+            None => self.read(table, handle).await?,
+        };
+        if handle.kind == BlockKind::Data && self.cache.is_some() {
+            let bytes = handle.pages as usize * PAGE;
+            self.expected_bytes = self.expected_bytes.saturating_sub(bytes);
         }
+        Ok(block)
+    }
+
+    async fn read(&mut self, table: &Table, handle: BlockHandle) -> Result<Rc<Block>> {
         let windowed = handle.kind == BlockKind::Data && self.is_long_scan(handle);
         let buffer = block_buffer(&self.io, handle.pages as usize);
         let buffer = match windowed {
@@ -86,8 +103,11 @@ impl BlockReader {
             false => read_part(&self.io, table.file(), table.name(), handle, buffer).await?,
         };
         let block = Rc::new(table.decode_block(handle, buffer)?);
-        if let (Some(cache), false) = (&self.cache, windowed) {
-            cache.borrow_mut().insert(table.id(), Rc::clone(&block));
+        if let Some(cache) = &self.cache {
+            let mut cache = cache.borrow_mut();
+            if !windowed || cache.has_room_for(&block) {
+                cache.insert(table.id(), Rc::clone(&block));
+            }
         }
         Ok(block)
     }
@@ -133,19 +153,26 @@ impl BlockReader {
             .as_ref()
             .is_some_and(|window| window.holds(page))
         {
-            let pages = (WINDOW_BYTES / PAGE) as u32;
-            let free = self.window.take().map(|window| window.bytes);
-            let ahead = self
-                .ahead
-                .take()
-                .filter(|a| (a.page..a.page + pages).contains(&page));
-            let (ahead, free) = match ahead {
-                Some(ahead) => (ahead, free),
-                None => (self.read_ahead(table, page, free), None),
+            let mut free = self.window.take().map(|window| window.bytes);
+            let ahead = self.ahead.take().filter(|ahead| ahead.holds(page));
+            let (expected, further) = (self.expected_bytes, self.further_bytes);
+            if expected == 0 {
+                self.further_bytes = WINDOW_BYTES.min(2 * further);
+            }
+            let ahead = match ahead {
+                Some(ahead) => ahead,
+                None => {
+                    let bytes = if expected == 0 { further } else { expected };
+                    self.read_ahead(table, page, bytes, free.take())
+                }
             };
-            let next = ahead.page + pages;
-            if next < table.data_pages() {
-                self.ahead = Some(self.read_ahead(table, next, free));
+            let next = ahead.page + ahead.pages;
+            let behind = match expected {
+                0 if further == WINDOW_BYTES => WINDOW_BYTES,
+                _ => expected.saturating_sub(ahead.pages as usize * PAGE),
+            };
+            if behind > 0 && next < table.data_pages() {
+                self.ahead = Some(self.read_ahead(table, next, behind, free));
             }
             let (bytes, read) = ahead.reading.finish(table.name()).await?;
             self.window = Some(Window {
@@ -162,10 +189,24 @@ impl BlockReader {
         }
     }
 
-    fn read_ahead(&self, table: &Table, page: u32, free: Option<Buffer>) -> Ahead {
-        let buffer = free.unwrap_or_else(|| Buffer::zeroed(WINDOW_BYTES));
+    /// Starts to read a window of about so many bytes.
+    fn read_ahead(&self, table: &Table, page: u32, bytes: usize, free: Option<Buffer>) -> Ahead {
+        let left = table.data_pages().saturating_sub(page).max(1) as usize * PAGE;
+        let bytes = bytes.min(WINDOW_BYTES).next_multiple_of(PAGE).min(left);
+        let free = free.filter(|buffer| buffer.len() == bytes);
+        let buffer = free.unwrap_or_else(|| Buffer::zeroed(bytes));
         let reading = Reading::start(&self.io, table.file(), page, buffer);
-        Ahead { page, reading }
+        Ahead {
+            page,
+            pages: (bytes / PAGE) as u32,
+            reading,
+        }
+    }
+}
+
+impl Ahead {
+    fn holds(&self, page: u32) -> bool {
+        (self.page..self.page + self.pages).contains(&page)
     }
 }
 

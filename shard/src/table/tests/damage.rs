@@ -306,7 +306,7 @@ fn walk_nonsense(fixture: &Fixture, summary: &TableSummary, model: &Model) -> Re
         let _ = fixture.find(&table, key, *version);
     }
     for forward in [true, false] {
-        let reader = BlockReader::cached(fixture.io.clone(), Rc::clone(&fixture.cache));
+        let reader = BlockReader::cached(fixture.io.clone(), Rc::clone(&fixture.cache), 0);
         let mut cursor = TableCursor::new(Rc::clone(&table), reader);
         fixture.run(async {
             match forward {

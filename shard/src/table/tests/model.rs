@@ -51,7 +51,7 @@ fn cursors_walk_both_ways_like_a_map() {
         let table = fixture.table(7, &model);
         let reader = match random.below(2) {
             0 => BlockReader::sequential(fixture.io.clone()),
-            _ => BlockReader::cached(fixture.io.clone(), Rc::clone(&fixture.cache)),
+            _ => BlockReader::cached(fixture.io.clone(), Rc::clone(&fixture.cache), 0),
         };
         let mut cursor = TableCursor::new(table, reader);
         fixture.run(async {
@@ -156,7 +156,7 @@ fn a_long_walk_reads_ahead_and_a_repeated_one_reads_nothing() {
         sequential <= pages / 32 + 5,
         "{sequential} reads of {pages} pages"
     );
-    let cached = || BlockReader::cached(fixture.io.clone(), Rc::clone(&fixture.cache));
+    let cached = || BlockReader::cached(fixture.io.clone(), Rc::clone(&fixture.cache), 0);
     let first = walk(cached());
     assert!(first <= pages / 32 + 10, "{first} reads of {pages} pages");
 
@@ -184,7 +184,7 @@ fn the_largest_keys_and_large_values_fit() {
     }
     for reader in [
         BlockReader::sequential(fixture.io.clone()),
-        BlockReader::cached(fixture.io.clone(), Rc::clone(&fixture.cache)),
+        BlockReader::cached(fixture.io.clone(), Rc::clone(&fixture.cache), 0),
     ] {
         let mut cursor = TableCursor::new(Rc::clone(&table), reader);
         fixture.run(async {
