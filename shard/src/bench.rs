@@ -149,7 +149,9 @@ impl Disk {
             cursor.seek(Bound::Unbounded).await?;
             while cursor.key().is_some() {
                 count += 1;
-                cursor.next().await?;
+                if !cursor.next_at_hand() {
+                    cursor.next().await?;
+                }
             }
             crate::Result::Ok(count)
         };

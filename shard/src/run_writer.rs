@@ -108,7 +108,9 @@ impl<'a, T: Token> RunWriter<'a, T> {
             while let Some(chunk) = output.writer.pending() {
                 output.stream.write(self.core, chunk).await?;
             }
-            merge.next().await?;
+            if !merge.next_at_hand() {
+                merge.next().await?;
+            }
             entries += 1;
             if entries == ENTRIES_PER_SLICE || bytes >= self.make.codec.slice_bytes() {
                 self.end_slice(bytes as u64).await;

@@ -80,8 +80,10 @@ impl<T: Token> Core<T> {
                 yield_now().await;
             }
             if scan.reverse {
-                merge.prev().await?;
-            } else {
+                if !merge.prev_at_hand() {
+                    merge.prev().await?;
+                }
+            } else if !merge.next_at_hand() {
                 merge.next().await?;
             }
         }

@@ -194,7 +194,9 @@ impl<T: Token> Core<T> {
             if passed % KEYS_PER_SLICE == 0 {
                 yield_now().await;
             }
-            cursor.next().await?;
+            if !cursor.next_at_hand() {
+                cursor.next().await?;
+            }
         }
         Ok(None)
     }

@@ -85,7 +85,9 @@ impl<T: Token> Core<T> {
                 if offered != Some(true) {
                     return Ok(End::NoMore);
                 }
-                cursor.next().await?;
+                if !cursor.next_at_hand() {
+                    cursor.next().await?;
+                }
             }
             yield_now().await;
         }

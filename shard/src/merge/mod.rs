@@ -45,6 +45,10 @@ pub(crate) struct MergeCursor {
     met: bool,
     /// The value of the entry under the cursor, when there is one.
     shown: Option<Held>,
+    /// Backward, the newest version so far of the last key met.
+    found: Option<Held>,
+    /// A step that was begun goes on behind this.
+    wait: Option<Wait>,
     passed_over: u32,
     /// Entries that range deletes hide, since one that they do not.
     hidden_in_a_row: u32,
@@ -69,6 +73,17 @@ enum Keep {
     /// All versions above the watermark, and each key's newest one up to it; of that, deletions only
     /// where something older may lie below. What has ended for everybody is a deletion.
     Needed { needs: Needs, last: bool },
+}
+
+/// What a step cannot do at once. What it can is no future: those are moved about, which costs more than the step.
+#[derive(Clone, Copy)]
+enum Wait {
+    /// The source on top has to load a block.
+    Block(usize),
+    /// The source on top is on an entry that is hidden.
+    Hidden(usize),
+    /// Others get their turn.
+    Others,
 }
 
 impl MergeCursor {
@@ -120,6 +135,8 @@ impl MergeCursor {
             version: Version(0),
             met: false,
             shown: None,
+            found: None,
+            wait: None,
             passed_over: 0,
             hidden_in_a_row: 0,
             expired: 0,
@@ -148,26 +165,57 @@ impl MergeCursor {
         self.show_prev().await
     }
 
-    /// To the following entry.
-    pub async fn next(&mut self) -> Result<()> {
+    /// To the following entry if nothing has to be waited for. If not, `next` has to be awaited before
+    /// anything else.
+    #[inline]
+    pub fn next_at_hand(&mut self) -> bool {
         if self.shown.is_none() {
-            return Ok(());
+            return true;
         }
         if self.backward {
-            let key = std::mem::take(&mut self.key);
-            return self.seek(Bound::Excluded(&key)).await;
+            return false;
+        }
+        self.wait = self.find_next();
+        self.wait.is_none()
+    }
+
+    /// As `next_at_hand`, the other way.
+    #[inline]
+    pub fn prev_at_hand(&mut self) -> bool {
+        if self.shown.is_none() {
+            return true;
+        }
+        if !self.backward {
+            return false;
+        }
+        self.wait = self.find_prev();
+        self.wait.is_none()
+    }
+
+    /// To the following entry.
+    pub async fn next(&mut self) -> Result<()> {
+        match self.wait.take() {
+            Some(wait) => self.wait_for(wait).await?,
+            None if self.shown.is_none() => return Ok(()),
+            None if self.backward => {
+                let key = std::mem::take(&mut self.key);
+                return self.seek(Bound::Excluded(&key)).await;
+            }
+            None => {}
         }
         self.show_next().await
     }
 
     /// To the preceding entry.
     pub async fn prev(&mut self) -> Result<()> {
-        if self.shown.is_none() {
-            return Ok(());
-        }
-        if !self.backward {
-            let key = std::mem::take(&mut self.key);
-            return self.seek_back(Bound::Excluded(&key)).await;
+        match self.wait.take() {
+            Some(wait) => self.wait_for(wait).await?,
+            None if self.shown.is_none() => return Ok(()),
+            None if !self.backward => {
+                let key = std::mem::take(&mut self.key);
+                return self.seek_back(Bound::Excluded(&key)).await;
+            }
+            None => {}
         }
         self.show_prev().await
     }
@@ -197,6 +245,32 @@ impl MergeCursor {
     }
 
     async fn show_next(&mut self) -> Result<()> {
+        while let Some(wait) = self.find_next() {
+            self.wait_for(wait).await?;
+        }
+        Ok(())
+    }
+
+    async fn show_prev(&mut self) -> Result<()> {
+        while let Some(wait) = self.find_prev() {
+            self.wait_for(wait).await?;
+        }
+        Ok(())
+    }
+
+    async fn wait_for(&mut self, wait: Wait) -> Result<()> {
+        match wait {
+            Wait::Block(top) => {
+                let advanced = self.sources[top].advance(self.backward).await;
+                self.moved(top, advanced)?;
+            }
+            Wait::Hidden(top) => self.leave_hidden(top).await?,
+            Wait::Others => yield_now().await,
+        }
+        Ok(())
+    }
+
+    fn find_next(&mut self) -> Option<Wait> {
         self.shown = None;
         while let Some(&top) = self.heap.first() {
             let Some((key, version)) = self.sources[top].position() else {
@@ -213,8 +287,9 @@ impl MergeCursor {
             };
             let is_gone = |living: &Arc<Living>| living.is_gone(key);
             if !wanted || self.living.as_ref().is_some_and(is_gone) {
-                self.advance(top).await?;
-                self.rest_sometimes().await;
+                if let Some(wait) = self.pass_over(top) {
+                    return Some(wait);
+                }
                 continue;
             }
             if !same_key {
@@ -225,8 +300,7 @@ impl MergeCursor {
             self.met = true;
             if self.ranges.is_some() {
                 if self.is_hidden() {
-                    self.leave_hidden(top).await?;
-                    continue;
+                    return Some(Wait::Hidden(top));
                 }
                 self.hidden_in_a_row = 0;
             }
@@ -246,11 +320,10 @@ impl MergeCursor {
             }
             if !(gone && matches!(held, Held::Deleted)) {
                 self.shown = Some(held);
-                return Ok(());
+                return None;
             }
-            self.rest_sometimes().await;
         }
-        Ok(())
+        None
     }
 
     /// The version under the cursor, and with it all older ones of its key.
@@ -288,36 +361,47 @@ impl MergeCursor {
             None => false,
         };
         if !leaped {
-            self.advance(top).await?;
+            let advanced = self.sources[top].advance(self.backward).await;
+            self.moved(top, advanced)?;
         }
-        self.rest_sometimes().await;
+        if self.has_to_rest() {
+            yield_now().await;
+        }
         Ok(())
     }
 
     /// What is passed over shows nobody anything, so nobody else would stop to let others run.
-    async fn rest_sometimes(&mut self) {
+    #[inline]
+    fn has_to_rest(&mut self) -> bool {
         self.passed_over += 1;
-        if self.passed_over.is_multiple_of(PASSED_OVER_PER_SLICE) {
-            yield_now().await;
+        self.passed_over.is_multiple_of(PASSED_OVER_PER_SLICE)
+    }
+
+    /// Moves the source on top on and finds it its new place, as far as nothing has to be waited for.
+    #[inline]
+    fn pass_over(&mut self, top: usize) -> Option<Wait> {
+        if !self.sources[top].advance_in_block(self.backward) {
+            return Some(Wait::Block(top));
         }
+        self.settle(top);
+        self.has_to_rest().then_some(Wait::Others)
     }
 
     /// Versions come oldest first here, so the last one met of a key is the one.
-    async fn show_prev(&mut self) -> Result<()> {
+    fn find_prev(&mut self) -> Option<Wait> {
         self.shown = None;
         let Keep::Visible { at } = self.keep else {
-            return Ok(());
+            return None;
         };
-        let mut found: Option<Held> = None;
         while let Some(&top) = self.heap.first() {
             let Some((key, version)) = self.sources[top].position() else {
                 break;
             };
-            if found.is_some() && self.key != key {
-                if !matches!(found, Some(Held::Deleted)) {
+            if self.found.is_some() && self.key != key {
+                if !matches!(self.found, Some(Held::Deleted)) {
                     break;
                 }
-                found = None;
+                self.found = None;
             }
             if version <= at.version {
                 self.key.clear();
@@ -325,27 +409,32 @@ impl MergeCursor {
                 self.version = version;
                 let (held, ends) = self.sources[top].hold(top);
                 let hidden = self.ranges.is_some() && self.is_hidden();
-                found = Some(match hidden || ends <= at.millis {
+                self.found = Some(match hidden || ends <= at.millis {
                     true => Held::Deleted,
                     false => held,
                 });
                 if hidden {
-                    self.leave_hidden(top).await?;
-                    continue;
+                    return Some(Wait::Hidden(top));
                 }
                 self.hidden_in_a_row = 0;
             }
-            self.advance(top).await?;
-            self.rest_sometimes().await;
+            if let Some(wait) = self.pass_over(top) {
+                return Some(wait);
+            }
         }
-        self.shown = found.filter(|held| !matches!(held, Held::Deleted));
-        Ok(())
+        self.shown = self
+            .found
+            .take()
+            .filter(|held| !matches!(held, Held::Deleted));
+        None
     }
 
     /// Off every entry, so that an error while seeking leaves it there.
     fn leave(&mut self, backward: bool) {
         self.heap.clear();
         self.shown = None;
+        self.found = None;
+        self.wait = None;
         self.met = false;
         self.backward = backward;
     }
@@ -357,25 +446,27 @@ impl MergeCursor {
         heap::heapify(&mut self.heap, |&a, &b| before(sources, a, b, backward));
     }
 
-    /// Moves the source on top on and finds it its new place. After an error there is nothing more.
-    async fn advance(&mut self, top: usize) -> Result<()> {
-        let advanced = self.sources[top].advance(self.backward).await;
-        self.moved(top, advanced)
+    /// The source on top is on another entry, unless that failed. After an error there is nothing more.
+    fn moved<R>(&mut self, top: usize, outcome: Result<R>) -> Result<R> {
+        match &outcome {
+            Ok(_) => self.settle(top),
+            Err(_) => {
+                self.heap.clear();
+                self.found = None;
+            }
+        }
+        outcome
     }
 
-    /// The source on top is on another entry, unless that failed.
-    fn moved<R>(&mut self, top: usize, outcome: Result<R>) -> Result<R> {
-        if outcome.is_err() {
-            self.heap.clear();
-            return outcome;
-        }
+    /// Finds the source on top its new place.
+    #[inline]
+    fn settle(&mut self, top: usize) {
         let (sources, backward) = (&self.sources, self.backward);
         let order = |&a: &usize, &b: &usize| before(sources, a, b, backward);
         match sources[top].position() {
             Some(_) => heap::sift_down(&mut self.heap, 0, order),
             None => heap::pop(&mut self.heap, order),
         }
-        outcome
     }
 }
 

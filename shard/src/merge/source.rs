@@ -84,24 +84,32 @@ impl Source {
         Ok(())
     }
 
-    /// One entry on, waiting for a block if need be.
+    /// One entry on if no block has to be loaded. If not, nothing has moved and `advance` has to be awaited.
     #[inline]
-    pub(super) async fn advance(&mut self, backward: bool) -> Result<()> {
+    pub(super) fn advance_in_block(&mut self, backward: bool) -> bool {
         match self {
-            Source::Memtable(source) if backward => source.prev(),
-            Source::Memtable(source) => source.next(),
-            Source::Run(run) if backward => {
-                if !run.prev_in_block() {
-                    run.prev().await?;
+            Source::Memtable(source) => {
+                match backward {
+                    true => source.prev(),
+                    false => source.next(),
                 }
+                true
             }
-            Source::Run(run) => {
-                if !run.next_in_block() {
-                    run.next().await?;
-                }
-            }
+            Source::Run(run) if backward => run.prev_in_block(),
+            Source::Run(run) => run.next_in_block(),
         }
-        Ok(())
+    }
+
+    /// One entry on, waiting for a block if need be.
+    pub(super) async fn advance(&mut self, backward: bool) -> Result<()> {
+        if self.advance_in_block(backward) {
+            return Ok(());
+        }
+        match self {
+            Source::Memtable(_) => Ok(()),
+            Source::Run(run) if backward => run.prev().await,
+            Source::Run(run) => run.next().await,
+        }
     }
 
     /// To where a fragment ends, as far as the table that the source is on has nothing from `floor` on; false where it

@@ -13,7 +13,7 @@ use super::format::{
 };
 use super::{BlockHandle, BlockKind, TableId};
 use crate::Version;
-use crate::content::Content;
+use crate::content::{Content, NEVER};
 use crate::limits::KEY_BYTES_MAX;
 
 /// Heads of keys kept beside a block. A lookup compares these before it touches the block itself,
@@ -215,6 +215,18 @@ impl Block {
             false => body_at..end,
             true => body_at + TIME_BYTES..end,
         }
+    }
+
+    /// The same and when the value ends; nothing for a deletion.
+    #[inline]
+    pub(super) fn value_at(&self, index: usize) -> Option<(std::ops::Range<usize>, u64)> {
+        let (at, suffix_length, end, no_value) = self.locate(index);
+        let body_at = at + self.version_bytes + suffix_length;
+        if !no_value {
+            return Some((body_at..end, NEVER));
+        }
+        let (time, _) = self.bytes[body_at..end].split_first_chunk()?;
+        Some((body_at + TIME_BYTES..end, time_from_bytes(time)))
     }
 
     #[inline]

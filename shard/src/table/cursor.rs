@@ -16,6 +16,7 @@ pub(crate) struct TableCursor {
     place: Option<Place>,
     /// The key under the cursor: the block's prefix, then the entry's suffix.
     key: Vec<u8>,
+    version: Version,
 }
 
 struct Place {
@@ -35,6 +36,7 @@ impl TableCursor {
             reader,
             place: None,
             key: Vec::new(),
+            version: Version(0),
         }
     }
 
@@ -134,8 +136,8 @@ impl TableCursor {
     /// The key and version under the cursor; nothing past either end.
     #[inline]
     pub fn position(&self) -> Option<(&[u8], Version)> {
-        let place = self.place.as_ref()?;
-        Some((&self.key, place.block.entry(place.at).version))
+        self.place.as_ref()?;
+        Some((&self.key, self.version))
     }
 
     /// What the entry under the cursor says.
@@ -150,10 +152,8 @@ impl TableCursor {
     #[inline]
     pub fn value_ref(&self) -> Option<(ValueRef, u64)> {
         let place = self.place.as_ref()?;
-        let content = place.block.entry(place.at).content;
-        content.value()?;
-        let value = ValueRef::new(Rc::clone(&place.block), place.at);
-        Some((value, content.ends()))
+        let (span, ends) = place.block.value_at(place.at)?;
+        Some((ValueRef::of(Rc::clone(&place.block), span), ends))
     }
 
     fn is_at(&self, key: &[u8]) -> bool {
@@ -172,9 +172,10 @@ impl TableCursor {
     #[inline]
     fn show_suffix(&mut self) {
         if let Some(place) = &self.place {
+            let entry = place.block.entry(place.at);
             self.key.truncate(place.block.prefix().len());
-            self.key
-                .extend_from_slice(place.block.entry(place.at).suffix);
+            self.key.extend_from_slice(entry.suffix);
+            self.version = entry.version;
         }
     }
 

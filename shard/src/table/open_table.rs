@@ -1,6 +1,6 @@
 //! An open table: the resident top index and filter, and finding a key.
 
-use std::ops::Deref;
+use std::ops::{Deref, Range};
 use std::rc::Rc;
 
 use ringkeep_io::{Buffer, File, Io, PAGE, Ticket};
@@ -64,6 +64,12 @@ impl ValueRef {
     #[inline]
     pub(super) fn new(block: Rc<Block>, index: usize) -> ValueRef {
         let span = block.value_span(index);
+        ValueRef::of(block, span)
+    }
+
+    /// The value that lies there.
+    #[inline]
+    pub(super) fn of(block: Rc<Block>, span: Range<usize>) -> ValueRef {
         ValueRef {
             block,
             start: span.start as u32,
