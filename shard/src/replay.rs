@@ -3,6 +3,9 @@
 //! has several logs to read.
 
 use std::collections::BTreeMap;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::task::Poll;
 
 use ringkeep_io::planted::{Defect, planted};
 use ringkeep_io::{Directory, Io};
@@ -86,7 +89,7 @@ pub(crate) async fn read_log(
         moments: Vec::new(),
         flushed: manifest.flushed,
     };
-    while let Some(group) = replay.next_group().await? {
+    while let Some(group) = next_group(io, &mut replay, &mut state.filling.table).await? {
         state.apply(&group, replay.payload())?;
         if state.filling.table.bytes() >= options.memtable_bytes {
             let next = Filling::new(options.memtable_bytes);
@@ -112,6 +115,24 @@ pub(crate) async fn read_log(
         },
         end,
     })
+}
+
+/// The next group; as long as it is on its way, work on what has been read.
+async fn next_group(
+    io: &Io,
+    replay: &mut Replay,
+    table: &mut BulkMemtable,
+) -> Result<Option<ReplayedGroup>> {
+    let mut next = pin!(replay.next_group());
+    poll_fn(|context| {
+        loop {
+            match next.as_mut().poll(context) {
+                Poll::Pending if table.index_some() => drop(io.turn()),
+                outcome => return outcome,
+            }
+        }
+    })
+    .await
 }
 
 /// What the groups read so far add up to.

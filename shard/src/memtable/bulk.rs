@@ -1,9 +1,9 @@
 //! A memtable that is filled from the log. Nobody reads it meanwhile, so it is only written to, from front to
-//! back; the index is made in the end, and the keys are sorted when the database is open.
+//! back; its index is made while the log's next bytes are on their way, and the keys are sorted when the database is open.
 
 use super::Memtable;
 use super::arena::{Address, Arena};
-use super::key_index::{Hash, KeyIndex};
+use super::key_index::{Hash, IndexToBe};
 use super::order::{Common, Order};
 use crate::Version;
 use crate::call::Change;
@@ -17,7 +17,10 @@ const BYTES_PER_KEY: usize = 32;
 pub(crate) struct BulkMemtable {
     arena: Arena,
     /// In the order in which they came. A key may be among them more than once.
-    keys: Vec<(Hash, Address)>,
+    keys: Vec<Address>,
+    index: IndexToBe,
+    /// Keys that came again, and where they came first.
+    again: Vec<(Address, Address)>,
     common: Common,
     oldest: Version,
     newest: Version,
@@ -32,6 +35,8 @@ impl BulkMemtable {
                 false => Arena::default(),
             },
             keys: Vec::new(),
+            index: IndexToBe::new(),
+            again: Vec::new(),
             common: Common::default(),
             oldest: Version(u64::MAX),
             newest: Version(0),
@@ -44,7 +49,8 @@ impl BulkMemtable {
         for Change { key, content } in changes {
             self.common.add(key);
             let address = self.arena.add_key(key, version, content);
-            self.keys.push((Hash::of(key), address));
+            self.index.add(Hash::of(key), address);
+            self.keys.push(address);
             self.oldest = self.oldest.min(version);
             self.newest = self.newest.max(version);
         }
@@ -55,24 +61,36 @@ impl BulkMemtable {
         self.arena.capacity_bytes() + self.keys.len() * BYTES_PER_KEY
     }
 
+    /// Does some of what `finish` has to do; false when there is little left.
+    pub fn index_some(&mut self) -> bool {
+        let (arena, again) = (&self.arena, &mut self.again);
+        let is = |a, b| arena.key(a) == arena.key(b);
+        let join = |first, later| again.push((first, later));
+        self.index.place_some(is, join)
+    }
+
     pub fn finish(self) -> Memtable {
         let BulkMemtable {
-            mut arena, keys, ..
+            mut arena,
+            mut keys,
+            mut again,
+            ..
         } = self;
         let mut entries = keys.len();
-        let mut again = Vec::new();
         let is = |a, b| arena.key(a) == arena.key(b);
-        let index = KeyIndex::of(&keys, is, |first, later| again.push((first, later)));
+        let join = |first, later| again.push((first, later));
+        let index = self.index.finish(is, join);
         for &(first, later) in &again {
             let version = arena.head(later);
             entries -= usize::from(arena.link(first, version));
             arena.abandon(later);
         }
-        let is_first = |&key: &Address| again.is_empty() || arena.head(key) != Address::NONE;
-        let waiting = keys.iter().map(|(_, key)| *key).filter(is_first).collect();
+        if !again.is_empty() {
+            keys.retain(|key| arena.head(*key) != Address::NONE);
+        }
         Memtable {
             index,
-            order: Order::waiting(self.common, waiting),
+            order: Order::waiting(self.common, keys),
             arena,
             entries,
             oldest: self.oldest,

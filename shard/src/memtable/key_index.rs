@@ -22,6 +22,28 @@ pub(super) struct KeyIndex {
     bytes: usize,
 }
 
+/// An index on its way: its keys are in memory, and go to their places a few at a time while something else is waited
+/// for. They wait by segment, so that each time a stretch of memory is written to that fits in the processor's caches.
+pub(super) struct IndexToBe {
+    index: KeyIndex,
+    waiting: Box<[Waiting]>,
+    /// The segment whose turn it is.
+    turn: usize,
+}
+
+/// Keys of one segment in the order in which they came, the first `placed` of them in their places.
+#[derive(Default)]
+struct Waiting {
+    keys: Vec<Place>,
+    placed: usize,
+}
+
+/// Keys that go to their places at a time, at most: some tens of microseconds.
+const PLACED_AT_A_TIME: usize = 1024;
+
+/// So few are not worth the way to their segment.
+const WAITING_MIN: usize = 128;
+
 /// Places in a row, with a key at the one that its hash names or, where others were before it, at the next
 /// free one, around the end.
 #[derive(Default)]
@@ -48,42 +70,6 @@ impl KeyIndex {
             segments: (0..SEGMENTS).map(|_| Segment::default()).collect(),
             bytes: SEGMENTS * size_of::<Segment>(),
         }
-    }
-
-    /// An index of keys that are all known, in the order in which they came. Goes from segment to segment, so that
-    /// memory is waited for seldom. `is` tells whether two addresses have the same key; if so, the first one stays,
-    /// and `join` hears of both.
-    pub fn of(
-        keys: &[(Hash, Address)],
-        is: impl Fn(Address, Address) -> bool,
-        mut join: impl FnMut(Address, Address),
-    ) -> KeyIndex {
-        let mut ends = [0; SEGMENTS];
-        for (hash, _) in keys {
-            ends[segment(*hash)] += 1;
-        }
-        let mut index = KeyIndex::new();
-        let mut sum = 0;
-        for (segment, end) in index.segments.iter_mut().zip(&mut ends) {
-            let (start, keys) = (sum, *end);
-            sum += keys;
-            *end = start;
-            index.bytes += segment.grow_for(keys);
-        }
-        let mut by_segment = vec![FREE; keys.len()];
-        for &(hash, key) in keys {
-            let end = &mut ends[segment(hash)];
-            by_segment[*end] = Place { hash: hash.0, key };
-            *end += 1;
-        }
-        for place in by_segment {
-            let segment = &mut index.segments[segment(Hash(place.hash))];
-            match segment.look(place.hash, |there| is(there, place.key)) {
-                Ok(there) => join(there, place.key),
-                Err(free) => segment.put(free, place),
-            }
-        }
-        index
     }
 
     pub fn bytes(&self) -> usize {
@@ -129,6 +115,86 @@ impl KeyIndex {
                 Found::New(key)
             }
         }
+    }
+}
+
+impl IndexToBe {
+    pub fn new() -> IndexToBe {
+        IndexToBe {
+            index: KeyIndex::new(),
+            waiting: (0..SEGMENTS).map(|_| Waiting::default()).collect(),
+            turn: 0,
+        }
+    }
+
+    #[inline]
+    pub fn add(&mut self, hash: Hash, key: Address) {
+        let place = Place { hash: hash.0, key };
+        self.waiting[segment(hash)].keys.push(place);
+    }
+
+    /// Brings some keys to their places; false when too few wait. `is` tells whether two addresses have the same key; if
+    /// so, the first one stays, and `join` hears of both.
+    pub fn place_some(
+        &mut self,
+        is: impl Fn(Address, Address) -> bool,
+        join: impl FnMut(Address, Address),
+    ) -> bool {
+        let turns = (self.turn..SEGMENTS).chain(0..self.turn);
+        let enough = |&turn: &usize| self.waiting[turn].left() >= WAITING_MIN;
+        let Some(turn) = turns.into_iter().find(enough) else {
+            return false;
+        };
+        self.place(turn, PLACED_AT_A_TIME, is, join);
+        if self.waiting[turn].left() < WAITING_MIN {
+            self.turn = (turn + 1) % SEGMENTS;
+        } else {
+            self.turn = turn;
+        }
+        true
+    }
+
+    /// The index with all keys in their places.
+    pub fn finish(
+        mut self,
+        is: impl Fn(Address, Address) -> bool,
+        mut join: impl FnMut(Address, Address),
+    ) -> KeyIndex {
+        for turn in 0..SEGMENTS {
+            self.place(turn, usize::MAX, &is, &mut join);
+            self.waiting[turn] = Waiting::default();
+        }
+        self.index
+    }
+
+    fn place(
+        &mut self,
+        turn: usize,
+        at_most: usize,
+        is: impl Fn(Address, Address) -> bool,
+        mut join: impl FnMut(Address, Address),
+    ) {
+        let (waiting, segment) = (&mut self.waiting[turn], &mut self.index.segments[turn]);
+        let left = &waiting.keys[waiting.placed..];
+        let now = left.len().min(at_most);
+        self.index.bytes += segment.make_room_for(now);
+        for place in &left[..now] {
+            match segment.look(place.hash, |there| is(there, place.key)) {
+                Ok(there) => join(there, place.key),
+                Err(free) => segment.put(free, *place),
+            }
+        }
+        waiting.placed += now;
+        if waiting.left() == 0 {
+            waiting.keys.clear();
+            waiting.placed = 0;
+        }
+    }
+}
+
+impl Waiting {
+    fn left(&self) -> usize {
+        self.keys.len() - self.placed
     }
 }
 
@@ -188,19 +254,24 @@ impl Segment {
         self.used += 1;
     }
 
-    /// Makes an empty segment large enough for so many keys; returns the bytes that this takes.
-    fn grow_for(&mut self, keys: usize) -> usize {
-        let mut count = 0;
-        while keys >= count / 4 * 3 {
+    /// So many more keys will find a place; returns the bytes that this takes.
+    fn make_room_for(&mut self, keys: usize) -> usize {
+        let mut count = self.places.len();
+        while self.used + keys >= count / 4 * 3 {
             count = (2 * count).max(PLACES_MIN);
         }
-        self.places = vec![FREE; count];
-        count * size_of::<Place>()
+        self.spread_over(count)
     }
 
     /// Doubles the places; returns the bytes that this takes.
     fn grow(&mut self) -> usize {
-        let count = (2 * self.places.len()).max(PLACES_MIN);
+        self.spread_over((2 * self.places.len()).max(PLACES_MIN))
+    }
+
+    fn spread_over(&mut self, count: usize) -> usize {
+        if count == self.places.len() {
+            return 0;
+        }
         let old = std::mem::replace(&mut self.places, vec![FREE; count]);
         for place in old.iter().filter(|place| place.key != Address::NONE) {
             if let Err(free) = self.look(place.hash, |_| false) {

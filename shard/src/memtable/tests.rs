@@ -13,8 +13,12 @@ type Model = BTreeMap<Vec<u8>, BTreeMap<std::cmp::Reverse<Version>, Option<Vec<u
 /// A memtable whose writes came from the log, sorted in part.
 fn from_log(random: &mut Seeded, model: &mut Model, writes: usize, keys: usize) -> Memtable {
     let mut bulk = BulkMemtable::new(random.below(2) << 24);
+    let indexes_early = random.one_in(2);
     write(random, model, writes, keys, |commit, version| {
         bulk.insert(commit, version);
+        if indexes_early {
+            bulk.index_some();
+        }
     });
     let mut table = bulk.finish();
     for _ in 0..random.below(3) {
@@ -74,6 +78,7 @@ fn answers_every_read_at_every_version_like_a_map() {
     with_seeds(20, |random| {
         let mut model = Model::new();
         let mut table = match random.one_in(2) {
+            true if random.one_in(5) => from_log(random, &mut model, 20_000, 300),
             true => from_log(random, &mut model, 1500, 300),
             false => Memtable::new(),
         };
@@ -84,7 +89,8 @@ fn answers_every_read_at_every_version_like_a_map() {
         );
         for _ in 0..2000 {
             let key = random.key(330);
-            let at = Version(random.below(2100) as u64);
+            let newest = [2100, 21_000][random.below(2)];
+            let at = Version(random.below(newest) as u64);
             let expected = model.get(&key).and_then(|versions| {
                 let mut visible = versions.range(std::cmp::Reverse(at)..);
                 Some(of_test(visible.next()?.1.as_deref()))
