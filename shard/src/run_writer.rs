@@ -166,7 +166,7 @@ impl<'a, T: Token> RunWriter<'a, T> {
     pub async fn finish(&mut self) -> Result<Vec<Rc<Table>>> {
         self.finish_table().await?;
         if !self.done.is_empty() && !planted(Defect::TableNameNotSynced) {
-            let synced = self.core.directory.sync();
+            let synced = self.core.directory.synced().await;
             synced.map_err(|e| Error::io(e, "the shard's directory"))?;
         }
         Ok(std::mem::take(&mut self.done))

@@ -14,9 +14,10 @@ use crate::memory::MemoryDirectory;
 use crate::report::DirectoryFacts;
 use crate::simulated::SimulatedDirectory;
 use crate::system;
-use crate::{Doing, File, FileSystem, IoError, OpenMode, Result};
+use crate::{Doing, File, FileSystem, Io, IoError, OpenMode, Result};
 
-/// A held directory; clones share it. All its calls block: they are for opening, recovery and file creation.
+/// A held directory; clones share it. All its calls but [`synced`](Directory::synced) block: they are for opening, recovery
+/// and file creation.
 #[derive(Clone)]
 pub struct Directory {
     place: Rc<Place>,
@@ -153,6 +154,30 @@ impl Directory {
         }
     }
 
+    /// As [`sync`](Self::sync), for whoever must not block.
+    pub async fn synced(&self) -> Result<()> {
+        match &*self.place {
+            Place::Kernel(directory) => {
+                let fd = directory.fd.try_clone();
+                let fd = fd.map_err(|error| {
+                    let errno = error.raw_os_error().unwrap_or(libc::EIO);
+                    IoError::new(errno, Doing::SyncDirectory)
+                })?;
+                let names = File::kernel(KernelFile {
+                    fd: Some(fd),
+                    slot: None,
+                    owner: Rc::downgrade(&directory.io),
+                    owner_id: directory.io.id(),
+                    explicit_sync: false,
+                    alignment: 1,
+                });
+                let done = Io::sync_names(&directory.io, &names).await;
+                done.result.map(drop)
+            }
+            Place::Simulated(_) | Place::Memory(_) => self.sync(),
+        }
+    }
+
     /// Room left for an unprivileged writer.
     pub fn free_bytes(&self) -> Result<u64> {
         match &*self.place {
@@ -244,7 +269,7 @@ impl KernelDirectory {
             owner_id: self.io.id(),
             explicit_sync: self.access.explicit_sync,
             alignment,
-            fd,
+            fd: Some(fd),
         }))
     }
 }

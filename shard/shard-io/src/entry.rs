@@ -34,6 +34,7 @@ pub(crate) fn entry(operation: &Operation, io: u64) -> squeue::Entry {
         (Step::Sync, _) => opcode::Fsync::new(fd)
             .flags(types::FsyncFlags::DATASYNC)
             .build(),
+        (Step::SyncNames, _) => opcode::Fsync::new(fd).build(),
     };
     entry.flags(flags)
 }

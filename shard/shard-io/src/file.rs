@@ -1,7 +1,7 @@
 //! An open file. Closes with its last clone, and never while an operation is in flight on it.
 
 use std::fmt;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 
@@ -33,7 +33,8 @@ enum Place {
 }
 
 pub(crate) struct KernelFile {
-    pub fd: OwnedFd,
+    /// There until the file is dropped.
+    pub fd: Option<OwnedFd>,
     /// Its place in the fixed-file table of `owner`'s ring.
     pub slot: Option<u32>,
     pub owner: Weak<Inner>,
@@ -46,9 +47,21 @@ pub(crate) struct KernelFile {
 impl Drop for KernelFile {
     fn drop(&mut self) {
         // An owner that is gone has emptied its whole table.
-        if let (Some(slot), Some(owner)) = (self.slot, self.owner.upgrade()) {
+        let Some(owner) = self.owner.upgrade() else {
+            return;
+        };
+        if let Some(slot) = self.slot {
             owner.release_slot(slot);
         }
+        if let Some(fd) = self.fd.take() {
+            owner.close(fd);
+        }
+    }
+}
+
+impl KernelFile {
+    fn fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_ref().expect("taken in drop only").as_fd()
     }
 }
 
@@ -68,7 +81,7 @@ impl File {
     /// Size in bytes. Blocks: for opening and recovery only.
     pub fn size(&self) -> Result<u64> {
         match &*self.0 {
-            Place::Kernel(file) => system::size(file.fd.as_fd()).map_err(failed(Doing::Stat)),
+            Place::Kernel(file) => system::size(file.fd()).map_err(failed(Doing::Stat)),
             Place::Simulated(file) => file.size(),
             Place::Memory(file) => Ok(file.size()),
         }
@@ -77,7 +90,7 @@ impl File {
     /// Reserves space for the first `bytes` bytes and extends the file to them, where the file system can. Blocks.
     pub fn allocate(&self, bytes: u64) -> Result<()> {
         match &*self.0 {
-            Place::Kernel(file) => match system::allocate(file.fd.as_fd(), bytes) {
+            Place::Kernel(file) => match system::allocate(file.fd(), bytes) {
                 Err(libc::EOPNOTSUPP | libc::ENOSYS) => Ok(()),
                 answer => answer.map_err(failed(Doing::Allocate)),
             },
@@ -93,7 +106,7 @@ impl File {
     pub fn truncate(&self, bytes: u64) -> Result<()> {
         match &*self.0 {
             Place::Kernel(file) => {
-                system::truncate(file.fd.as_fd(), bytes).map_err(failed(Doing::Allocate))
+                system::truncate(file.fd(), bytes).map_err(failed(Doing::Allocate))
             }
             Place::Simulated(file) => file.truncate(bytes),
             Place::Memory(file) => {
@@ -120,7 +133,7 @@ impl File {
 
     pub(crate) fn descriptor(&self) -> RawFd {
         match &*self.0 {
-            Place::Kernel(file) => file.fd.as_raw_fd(),
+            Place::Kernel(file) => file.fd().as_raw_fd(),
             Place::Simulated(_) => panic!("a file of the simulated disk is used with a real Io"),
             Place::Memory(_) => panic!("a file in memory is used with a real Io"),
         }
@@ -155,7 +168,7 @@ pub(crate) fn failed(doing: Doing) -> impl Fn(i32) -> IoError {
 impl fmt::Debug for File {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &*self.0 {
-            Place::Kernel(file) => f.debug_tuple("File").field(&file.fd).finish(),
+            Place::Kernel(file) => f.debug_tuple("File").field(&file.fd()).finish(),
             Place::Simulated(_) => f.write_str("File(simulated)"),
             Place::Memory(_) => f.write_str("File(memory)"),
         }

@@ -23,6 +23,8 @@ pub(crate) enum Kind {
     Read,
     Write(WriteDurability),
     Sync,
+    /// Of a directory, whose names are its metadata.
+    SyncNames,
 }
 
 /// What to ask of the kernel next.
@@ -31,6 +33,7 @@ pub(crate) enum Step {
     Read,
     Write { dsync: bool },
     Sync,
+    SyncNames,
 }
 
 pub(crate) struct Operation {
@@ -51,7 +54,7 @@ const RETRIES_MAX: u32 = 1000;
 impl Operation {
     pub fn new(kind: Kind, file: File, offset: u64, buffer: Buffer, length: usize) -> Operation {
         Operation {
-            flushing: kind == Kind::Sync,
+            flushing: matches!(kind, Kind::Sync | Kind::SyncNames),
             kind,
             file,
             offset,
@@ -64,6 +67,7 @@ impl Operation {
 
     pub fn step(&self) -> Step {
         match self.kind {
+            Kind::SyncNames => Step::SyncNames,
             _ if self.flushing => Step::Sync,
             Kind::Read => Step::Read,
             Kind::Write(durability) => Step::Write {
@@ -80,6 +84,7 @@ impl Operation {
 
     pub fn doing(&self) -> Doing {
         match self.kind {
+            Kind::SyncNames => Doing::SyncDirectory,
             _ if self.flushing => Doing::Sync,
             Kind::Read => Doing::Read,
             Kind::Write(_) => Doing::Write,
@@ -132,7 +137,7 @@ impl Operation {
                 }
                 None
             }
-            Kind::Sync => unreachable!("a sync is flushing from its first step"),
+            Kind::Sync | Kind::SyncNames => unreachable!("a sync is flushing from its first step"),
         }
     }
 }
@@ -150,7 +155,7 @@ mod tests {
 
     fn operation(kind: Kind, alignment: usize, explicit_sync: bool) -> Operation {
         let file = File::kernel(KernelFile {
-            fd: std::fs::File::open("/dev/null").unwrap().into(),
+            fd: Some(std::fs::File::open("/dev/null").unwrap().into()),
             slot: None,
             owner: Weak::new(),
             owner_id: 0,

@@ -53,6 +53,8 @@ struct Shared {
 #[derive(Default)]
 struct Line {
     jobs: VecDeque<Job>,
+    /// To be closed when there is nothing else to do.
+    leaving: Vec<OwnedFd>,
     idle: usize,
     closed: bool,
 }
@@ -134,6 +136,12 @@ impl Portable {
             length,
             offset,
         });
+    }
+
+    /// Closes a file on a worker: freeing the space of one whose name is gone takes time.
+    pub fn leave(&self, fd: OwnedFd) {
+        self.shared.line().leaving.push(fd);
+        self.shared.work.notify_one();
     }
 
     pub fn turn(&self, ready: &mut Vec<(Token, i32)>) {
@@ -226,6 +234,12 @@ impl Shared {
             if let Some(job) = line.jobs.pop_front() {
                 return Some(job);
             }
+            if let Some(fd) = line.leaving.pop() {
+                drop(line);
+                drop(fd);
+                line = self.line();
+                continue;
+            }
             if line.closed {
                 return None;
             }
@@ -257,6 +271,7 @@ impl Job {
                     libc::pwritev2(fd, &memory, 1, offset, libc::RWF_DSYNC)
                 }
                 Step::Sync => libc::fdatasync(fd) as isize,
+                Step::SyncNames => libc::fsync(fd) as isize,
             }
         };
         // One call moves less than 2 GiB by the kernel's own limit.

@@ -155,6 +155,7 @@ fn restrictions() -> Vec<Restriction> {
         opcode::Write::CODE,
         opcode::WriteFixed::CODE,
         opcode::Fsync::CODE,
+        opcode::Close::CODE,
     ];
     let registrations = [
         REGISTER_BUFFERS_UPDATE,
@@ -166,9 +167,10 @@ fn restrictions() -> Vec<Restriction> {
         system::UNREGISTER_RING_FDS,
     ];
     const FIXED_FILE: u8 = 1 << 0;
+    const ASYNC: u8 = 1 << 4;
     let operations = operations.into_iter().map(Restriction::sqe_op);
     let registrations = registrations.into_iter().map(Restriction::register_op);
-    let flags = [Restriction::sqe_flags_allowed(FIXED_FILE)];
+    let flags = [Restriction::sqe_flags_allowed(FIXED_FILE | ASYNC)];
     operations.chain(registrations).chain(flags).collect()
 }
 

@@ -16,7 +16,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::Write;
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
 use std::sync::Arc;
 
 use io_uring::{IoUring, opcode, squeue, types};
@@ -30,6 +30,9 @@ use crate::{Doorbell, Nanos};
 
 /// What marks the doorbell's completion; no token looks like it, because no slot has this index.
 const BELL: u64 = u64::MAX;
+
+/// What marks the completion of a close, beside the descriptor; no slot has such an index either.
+const CLOSE: u64 = 1 << 31;
 
 pub(crate) struct Ring {
     io: u64,
@@ -53,7 +56,16 @@ pub(crate) struct Ring {
     registered_chunks: Cell<u32>,
     registration_refused: Cell<Option<i32>>,
     held: RefCell<Vec<OwnedFd>>,
+    leaving: RefCell<Leaving>,
     enters: Cell<u64>,
+}
+
+/// Descriptors that are to be closed. They are ours until the kernel says that it has closed them, so that none is lost
+/// with an entry that is never submitted.
+#[derive(Default)]
+struct Leaving {
+    waiting: Vec<OwnedFd>,
+    closing: Vec<OwnedFd>,
 }
 
 /// What the probe found and set up before the ring was enabled.
@@ -97,6 +109,7 @@ impl Ring {
             registered_chunks: Cell::new(0),
             registration_refused: Cell::new(None),
             held: RefCell::default(),
+            leaving: RefCell::default(),
             enters: Cell::new(0),
             queues: RefCell::new(setup.queues),
         }
@@ -156,6 +169,39 @@ impl Ring {
         pushed
     }
 
+    /// Closes a file from one of the kernel's workers.
+    pub fn leave(&self, fd: OwnedFd) {
+        self.leaving.borrow_mut().waiting.push(fd);
+    }
+
+    fn let_leave(&self) {
+        let mut leaving = self.leaving.borrow_mut();
+        while let Some(fd) = leaving.waiting.pop() {
+            let number = fd.as_raw_fd();
+            let entry = opcode::Close::new(types::Fd(number))
+                .build()
+                .flags(squeue::Flags::ASYNC)
+                .user_data(CLOSE | number as u64);
+            if !self.queue(&entry) {
+                return leaving.waiting.push(fd);
+            }
+            leaving.closing.push(fd);
+        }
+    }
+
+    fn has_left(&self, number: RawFd, result: i32) {
+        let mut leaving = self.leaving.borrow_mut();
+        let place = leaving
+            .closing
+            .iter()
+            .position(|fd| fd.as_raw_fd() == number);
+        let fd = place.map(|place| leaving.closing.swap_remove(place));
+        // A kernel that cannot do it leaves it to us.
+        if let (Some(fd), 0..) = (fd, result) {
+            let _closed = fd.into_raw_fd();
+        }
+    }
+
     /// Moves waiting operations into the ring as far as there is room.
     fn admit(&self) {
         let mut line = self.line.borrow_mut();
@@ -164,6 +210,10 @@ impl Ring {
                 break;
             }
             line.pop_front();
+        }
+        drop(line);
+        if !self.leaving.borrow().waiting.is_empty() {
+            self.let_leave();
         }
     }
 
@@ -295,6 +345,9 @@ impl Ring {
                     "the doorbell completed twice"
                 );
                 rung = true;
+            } else if completion.user_data() & CLOSE != 0 {
+                let number = (completion.user_data() & !CLOSE) as RawFd;
+                self.has_left(number, completion.result());
             } else {
                 ready.push((Token::from_u64(completion.user_data()), completion.result()));
             }
@@ -416,7 +469,14 @@ impl Ring {
         loop {
             let unsubmitted = {
                 let mut queues = self.queues.borrow_mut();
-                let reaped = queues.completion().count() as u32;
+                let mut reaped = 0;
+                for completion in queues.completion() {
+                    reaped += 1;
+                    if completion.user_data() != BELL && completion.user_data() & CLOSE != 0 {
+                        let number = (completion.user_data() & !CLOSE) as RawFd;
+                        self.has_left(number, completion.result());
+                    }
+                }
                 self.outstanding
                     .set(self.outstanding.get().saturating_sub(reaped));
                 queues.submission().len() as u32
@@ -434,5 +494,7 @@ impl Ring {
     /// Keeps the doorbell's word alive for ever, for when the kernel may still write to it.
     pub fn leak(self) {
         Box::leak(self.bell_word);
+        // Whether the kernel closes these is not known, and closing one twice could hit a stranger.
+        std::mem::forget(self.leaving.take().closing);
     }
 }

@@ -77,7 +77,7 @@ async fn fill_slot(io: &Io, directory: &Directory, name: &str, segment_bytes: u6
     }
     io.sync(&file).await.result.map_err(to_error)?;
     if !planted(Defect::SegmentNameNotSynced) {
-        directory.sync().map_err(to_error)?;
+        directory.synced().await.map_err(to_error)?;
     }
     Ok(Slot {
         file,

@@ -87,6 +87,6 @@ fn run(operation: &mut Operation) -> i32 {
             Ok(()) => length as i32,
             Err(_) => -libc::ENOSPC,
         },
-        Step::Sync => 0,
+        Step::Sync | Step::SyncNames => 0,
     }
 }

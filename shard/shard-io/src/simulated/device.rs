@@ -209,6 +209,7 @@ impl Disk {
                 self.counters.syncs += 1;
                 (Doing::Sync, 3)
             }
+            Step::SyncNames => unreachable!("names are synced at once"),
         };
         let data = request.pages.iter().flatten().fold(0u64, |hash, page| {
             hash.rotate_left(7) ^ fold(page.as_slice())
@@ -278,6 +279,7 @@ impl Disk {
             Step::Read => self.read(request, event.fate),
             Step::Write { dsync } => (self.write(request, event.fate, dsync), Vec::new()),
             Step::Sync => (self.sync(request, event.fate, event.covered), Vec::new()),
+            Step::SyncNames => unreachable!("names are synced at once"),
         };
         let inode = request.inode.borrow().id;
         let values = [

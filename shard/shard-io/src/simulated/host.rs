@@ -92,7 +92,7 @@ impl Host {
                     false => Rc::<[u8]>::from(page).try_into().ok(),
                 })
                 .collect(),
-            Step::Read | Step::Sync => Vec::new(),
+            Step::Read | Step::Sync | Step::SyncNames => Vec::new(),
         };
         self.0.disk.disk().submit(Request {
             host: self.0.host,

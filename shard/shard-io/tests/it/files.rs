@@ -1,6 +1,10 @@
 //! Names, sizes and space, on every backend.
 
-use std::path::Path;
+use std::future::Future;
+use std::path::{Path, PathBuf};
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
 
 use ringkeep_io::{Backend, Direct, Doing, Io, IoError, IoOptions, OpenMode, PAGE};
 
@@ -221,5 +225,59 @@ fn errors_say_what_was_being_done_and_what_to_do() {
     ] {
         let text = IoError::new(errno, doing).to_string();
         assert!(words.iter().all(|word| text.contains(word)), "{text}");
+    }
+}
+
+/// The last close of a file whose name is gone frees its space, and took tens of milliseconds on the thread of a shard.
+#[test]
+fn files_are_closed_elsewhere_and_none_is_left_open() {
+    for rig in real() {
+        let open = |prefix: &str| -> Vec<_> {
+            let name = |number| format!("{prefix}{number}");
+            let create = |number| rig.directory.open(&name(number), OpenMode::CreateNew);
+            (0..40).map(|number| create(number).unwrap()).collect()
+        };
+        drop(open("turned"));
+        // A worker of the portable door may be that quick.
+        assert!(rig.name != "ring" || open_below(&rig.folder().0) == 40);
+        let patience = Instant::now() + Duration::from_secs(60);
+        while open_below(&rig.folder().0) > 0 {
+            assert!(Instant::now() < patience, "{} never closes them", rig.name);
+            rig.io.park(Some(rig.io.now() + 1_000_000));
+            rig.io.turn();
+        }
+        drop(open("on its way"));
+        rig.io.turn();
+        drop(open("not begun"));
+        let (name, folder) = (rig.name, rig.into_folder());
+        assert_eq!(open_below(&folder.0), 0, "{name}");
+    }
+}
+
+/// Open files in a folder.
+fn open_below(folder: &Path) -> usize {
+    let links = std::fs::read_dir("/proc/self/fd").unwrap().flatten();
+    let targets = links.filter_map(|link| std::fs::read_link(link.path()).ok());
+    let below = |target: &PathBuf| target.starts_with(folder) && target != folder;
+    targets.filter(below).count()
+}
+
+#[test]
+fn names_are_made_durable_without_blocking() {
+    for rig in every() {
+        let mut synced = pin!(rig.directory.synced());
+        let mut poll = || {
+            synced
+                .as_mut()
+                .poll(&mut Context::from_waker(Waker::noop()))
+        };
+        let result = loop {
+            match poll() {
+                Poll::Ready(result) => break result,
+                Poll::Pending => rig.io.park(None),
+            }
+            rig.io.turn();
+        };
+        assert_eq!(result, Ok(()), "{}", rig.name);
     }
 }

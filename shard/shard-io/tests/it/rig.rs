@@ -110,6 +110,21 @@ impl Rig {
             Place::Disk(_) | Place::Memory(_) => panic!("this disk has no folder"),
         }
     }
+
+    /// Closes the `Io` and leaves the folder.
+    pub fn into_folder(self) -> Folder {
+        let Rig {
+            io,
+            directory,
+            place,
+            ..
+        } = self;
+        drop((directory, io));
+        match place {
+            Place::Folder(folder, _) => folder,
+            Place::Disk(_) | Place::Memory(_) => panic!("this disk has no folder"),
+        }
+    }
 }
 
 /// Every backend that this machine allows; a denied ring is said aloud and left out.
