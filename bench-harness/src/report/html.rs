@@ -6,7 +6,8 @@ use super::compare::comparison;
 use super::junit::escape;
 use super::svg::{Axis, Plot};
 use super::table::{
-    Table, cost_line, environment_line, phase_headline, phase_table, quantile_cell, verdict_word,
+    Table, cost_line, environment_line, evenness_line, phase_headline, phase_table, quantile_cell,
+    verdict_word,
 };
 use super::{
     OpRecord, PhaseRecord, Report, StreamRecord, Verdict, WorkloadRecord, decode_histogram,
@@ -200,6 +201,9 @@ fn phase_card(phase: &PhaseRecord) -> String {
     }
     text.push_str(&rows(&phase_table(phase), "numbers"));
     let _ = writeln!(text, "<p class=\"dim\">{}</p>", escape(&cost_line(phase)));
+    if let Some(line) = evenness_line(phase) {
+        let _ = writeln!(text, "<p class=\"dim\">{}</p>", escape(&line));
+    }
     text.push_str("<div class=\"plots\">\n");
     text.push_str(&throughput_plot(phase, stream));
     text.push_str(&latency_plot(phase, stream));

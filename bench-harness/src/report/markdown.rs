@@ -3,7 +3,9 @@
 use std::fmt::Write;
 
 use super::compare::comparison;
-use super::table::{cost_line, environment_line, phase_headline, phase_table, verdict_word};
+use super::table::{
+    cost_line, environment_line, evenness_line, phase_headline, phase_table, verdict_word,
+};
 use super::{Report, Verdict};
 
 /// Headings, tables and the command that reproduces them.
@@ -23,6 +25,9 @@ pub fn markdown(report: &Report) -> String {
             let _ = writeln!(text, "**{}**: {}\n", phase.name, phase_headline(phase));
             let _ = writeln!(text, "{}", phase_table(phase).markdown());
             let _ = writeln!(text, "{}\n", cost_line(phase));
+            if let Some(line) = evenness_line(phase) {
+                let _ = writeln!(text, "{line}\n");
+            }
             for slo in &phase.slo {
                 let word = if slo.met { "met" } else { "**missed**" };
                 let _ = writeln!(text, "- `{}`: {word}, {}", slo.slo, slo.found_text);

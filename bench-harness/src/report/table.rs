@@ -208,6 +208,38 @@ pub fn cost_line(phase: &PhaseRecord) -> String {
     line
 }
 
+/// How even the first stream was, which its mean does not say. Nothing to say of a few intervals.
+pub fn evenness_line(phase: &PhaseRecord) -> Option<String> {
+    let intervals = phase.streams[0].intervals.iter();
+    let counts: Vec<(u64, u64)> = intervals.map(|i| (i.start_ns, i.count)).collect();
+    let (length, slowest, share) = slowest(&counts, phase.measured_ns)?;
+    let what = match length {
+        1_000_000_000 => "second".to_string(),
+        ns => Span { ns }.to_string(),
+    };
+    let per_s = slowest as f64 * 1e9 / length as f64;
+    let (rate, percent) = (Rate { per_s }, share * 100.0);
+    Some(format!(
+        "slowest {what}: {rate}, {percent:.0} % of the mean"
+    ))
+}
+
+/// Of intervals, given by start and count: how long they are, the least count of one, and its share of the mean. The last
+/// one is left out if the window ended within it.
+fn slowest(intervals: &[(u64, u64)], measured_ns: u64) -> Option<(u64, u64, f64)> {
+    let length = intervals.get(1)?.0;
+    let full = intervals
+        .iter()
+        .filter(|(start, _)| start + length <= measured_ns);
+    let counts: Vec<u64> = full.map(|(_, count)| *count).collect();
+    let least = *counts.iter().min()?;
+    let mean = counts.iter().sum::<u64>() as f64 / counts.len() as f64;
+    (counts.len() >= INTERVALS_MIN && mean > 0.0).then(|| (length, least, least as f64 / mean))
+}
+
+/// Fewer say little about how even a stream is.
+const INTERVALS_MIN: usize = 10;
+
 /// The verdict in words.
 pub fn verdict_word(verdict: Verdict) -> &'static str {
     match verdict {
@@ -277,6 +309,9 @@ pub fn workload_text(result: &WorkloadRecord) -> String {
         let _ = writeln!(text, "\n  {}: {}", phase.name, phase_headline(phase));
         text.push_str(&phase_table(phase).text("    "));
         let _ = writeln!(text, "    {}", cost_line(phase));
+        if let Some(line) = evenness_line(phase) {
+            let _ = writeln!(text, "    {line}");
+        }
         for slo in &phase.slo {
             let word = if slo.met { "met" } else { "MISSED" };
             let _ = writeln!(text, "    SLO {}: {word}, {}", slo.slo, slo.found_text);
@@ -345,4 +380,22 @@ pub fn environment_line(report: &Report) -> String {
         );
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_slowest_interval_is_a_full_one_among_enough() {
+        let mut intervals: Vec<(u64, u64)> = (0..11).map(|i| (i * 100, 10)).collect();
+        intervals[4].1 = 5;
+        intervals[10].1 = 1;
+        let (length, least, share) = slowest(&intervals, 1050).expect("ten are full");
+        assert_eq!((length, least), (100, 5));
+        assert!((share - 5.0 / 9.5).abs() < 1e-9);
+        assert_eq!(slowest(&intervals, 1100).map(|found| found.1), Some(1));
+        assert_eq!(slowest(&intervals, 950), None, "nine are full");
+        assert_eq!(slowest(&intervals[..1], 950), None);
+    }
 }

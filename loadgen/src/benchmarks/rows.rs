@@ -382,7 +382,7 @@ pub const SECTIONS: &[Section] = &[
 
 /// Rows that people ask for and that this page does not have.
 pub const ABSENT: &[&str] = &[
-    "overwriting without a pause for ten minutes",
+    "overwriting without a pause for ten minutes: `loadgen run --suite macro --filter bench/load/sustained_overwrite --duration 10m`",
     "scaling with shards, which needs a machine with the cores",
     "the cost of an idle database and of opening a settled one",
     "the share of the device's own IOPS reached by gets from data larger than memory",
