@@ -26,7 +26,7 @@ pub struct Target {
 }
 
 /// All of them.
-pub const TARGETS: [Target; 10] = {
+pub const TARGETS: [Target; 11] = {
     use ringkeep::fuzz as engine;
     use ringkeep_shard::fuzz as shard;
     [
@@ -42,6 +42,7 @@ pub const TARGETS: [Target; 10] = {
             engine::database_file,
             engine::database_file_seeds,
         ),
+        target("keyspaces", engine::keyspaces, engine::keyspaces_seeds),
         target("trace", trace::trace, trace::seeds),
         target("open", open::open, open::seeds),
     ]

@@ -12,6 +12,7 @@
 mod calls;
 mod catalog;
 mod format;
+pub(crate) mod fuzz;
 mod space;
 mod within;
 
