@@ -144,6 +144,11 @@ impl Memtables {
             .unwrap_or(u64::MAX)
     }
 
+    /// Everything is in tables.
+    pub fn are_empty(&self) -> bool {
+        self.newest_first().all(|generation| generation.is_empty())
+    }
+
     pub fn bytes(&self) -> usize {
         self.newest_first().map(|g| g.bytes()).sum()
     }

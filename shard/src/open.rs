@@ -14,7 +14,7 @@ use crate::compaction::Compaction;
 use crate::core::{Core, Starved};
 use crate::error::{Error, Result};
 use crate::log::format::HEADER_BYTES;
-use crate::log::segments::{create_slot, slot_index};
+use crate::log::segments::{create_slots, slot_index};
 use crate::manifest::{self, Manifest, ManifestStore};
 use crate::memtables::Memtables;
 use crate::page_cache::PageCache;
@@ -28,8 +28,8 @@ use crate::tasks::{Signal, Tasks};
 use crate::token::Token;
 use crate::version::{CommitClock, Needs, Pins};
 
-/// One takes frames while the next is made ready.
-const SLOTS_AT_FIRST: usize = 2;
+/// The next is made ready while this one takes frames.
+const SLOTS_AT_FIRST: usize = 1;
 
 /// Drives one future and the I/O that it waits for, with nothing else running.
 pub(crate) fn block_on<R>(io: &Io, future: impl Future<Output = R>) -> R {
@@ -54,9 +54,7 @@ pub(crate) async fn create(
     identity: &Identity,
     options: &ShardOptions,
 ) -> Result<()> {
-    for index in 0..SLOTS_AT_FIRST {
-        create_slot(io, directory, index, options.segment_bytes).await?;
-    }
+    create_slots(io, directory, 0..SLOTS_AT_FIRST, options.segment_bytes).await?;
     let manifest = Manifest {
         next_table: 1,
         log_slots: SLOTS_AT_FIRST as u32,
@@ -166,7 +164,7 @@ pub(crate) async fn open<T: Token>(
     core.begin_split();
     core.stats.borrow_mut().recovered_frames = recovered.frames;
     if core.log.borrow().slot_counts().1 == 0 {
-        match core.add_log_slot().await {
+        match core.add_log_slots().await {
             // Reads need no log: the shard opens, and refuses what adds data until there is space.
             Err(Error::Io { error, .. }) if error.is_full() => {
                 core.mark_starved(Starved::Log, true);

@@ -68,6 +68,7 @@ impl ShardOptions {
     pub fn for_budget(memory_bytes: usize) -> ShardOptions {
         let memtable_bytes = (memory_bytes / 8).clamp(64 << 10, 64 << 20);
         let caches_bytes = memory_bytes / 8 * 5;
+        let segment_bytes = segment_bytes_for(memtable_bytes);
         ShardOptions {
             memtable_bytes,
             caches_bytes,
@@ -75,8 +76,9 @@ impl ShardOptions {
             cache_bytes: caches_bytes / 8 * 7,
             rows_bytes: caches_bytes / 4 * 3,
             warm: true,
-            segment_bytes: 16 << 20,
-            group_bytes: 1 << 20,
+            segment_bytes,
+            // Two fit into a segment, or large groups would leave much of each unused.
+            group_bytes: (segment_bytes as usize / 2).min(1 << 20),
             table_bytes: 64 << 20,
             runs_max: 8,
             codec: Codec::Raw,
@@ -84,6 +86,13 @@ impl ShardOptions {
             idle_close_after: 50_000_000,
         }
     }
+}
+
+/// An idle shard keeps one segment, so that is small beside what is flushed at once; and the log of a memtable takes a
+/// dozen files or so.
+fn segment_bytes_for(memtable_bytes: usize) -> u64 {
+    let eighth = (memtable_bytes as u64 / 8).max(1);
+    (1 << eighth.ilog2()).clamp(1 << 20, 8 << 20)
 }
 
 /// A commit over several shards.

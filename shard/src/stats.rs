@@ -42,6 +42,8 @@ pub struct ShardStats {
     pub log_closing_frames: u64,
     /// Log segments on disk.
     pub log_segments: u64,
+    /// Times that a log with nothing in it gave its segments back, but for one.
+    pub log_emptied: u64,
     /// Memtables written out.
     pub flushes: u64,
     /// Bytes of tables written by flushes.

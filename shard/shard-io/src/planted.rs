@@ -39,6 +39,10 @@ defects! {
     BufferReusedInFlight,
     /// A flush frees log segments before its tables are durable.
     LogFreedEarly,
+    /// An idle log is emptied although the outcome of a batch is not known everywhere.
+    LogEmptiedEarly,
+    /// Log segments are removed before the manifest that does not count them is durable.
+    SegmentsRemovedEarly,
     /// The directory entry of a new log segment is not synced.
     SegmentNameNotSynced,
 

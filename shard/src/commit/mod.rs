@@ -594,7 +594,7 @@ impl<T: Token> Core<T> {
         let mut buffer = log.take_buffer();
         buffer[HEADER_BYTES..HEADER_BYTES + payload.len()].copy_from_slice(payload);
         let sequence = log.append(&self.io, buffer, payload.len(), intent);
-        if log.slot_counts().1 == 0 {
+        if log.wants_slot() {
             self.work.raise();
         }
         sequence

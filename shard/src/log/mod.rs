@@ -311,8 +311,15 @@ impl Log {
     }
 
     /// Frees the slots whose frames are all in tables. Only after the manifest that says so is durable.
-    /// Plain frames among them need no sync any more: recovery begins behind them.
+    /// Plain frames among them need no sync any more: recovery begins behind them. Where no frame is left that
+    /// recovery reads, the next one begins a segment in the first slot, and the others are not needed until it is full.
     pub fn release(&mut self, replay_after: u64) {
+        if self.last_sequence() <= replay_after && self.is_quiet() {
+            self.active = None;
+            self.durable = self.completed;
+            // Nor does the last frame need a witness.
+            self.last_frame_closes = true;
+        }
         let active = self.active.map(|at| at.slot);
         for (index, slot) in self.slots.iter_mut().enumerate() {
             if let Content::Live { last_sequence, .. } = slot.content
@@ -335,8 +342,27 @@ impl Log {
         (self.slots.len(), free)
     }
 
-    /// Takes a new slot in, after the manifest that counts it is durable.
-    pub fn add_slot(&mut self, slot: Slot) {
-        self.slots.push(slot);
+    /// Another slot should be made ready: none is free, and the active one may be full before that is done.
+    pub fn wants_slot(&self) -> bool {
+        let enough = (self.segment_bytes / 2).max(self.frame_bytes_max as u64);
+        let left = self.active.map_or(0, |at| self.segment_bytes - at.offset);
+        left < enough && self.free_slot().is_none()
+    }
+
+    /// Takes new slots in, after the manifest that counts them is durable.
+    pub fn add_slots(&mut self, slots: Vec<Slot>) {
+        self.slots.extend(slots);
+    }
+
+    /// Nothing is in the log, and there are more slots than the next frame needs.
+    pub fn has_spare_slots(&self) -> bool {
+        let (slots, free) = self.slot_counts();
+        slots > 1 && free == slots
+    }
+
+    /// Gives all slots but the first away, while nothing is in the log.
+    pub fn take_spare_slots(&mut self) -> Vec<Slot> {
+        assert!(self.has_spare_slots(), "only free slots are given away");
+        self.slots.split_off(1)
     }
 }

@@ -1,8 +1,11 @@
 //! The log's files: a fixed set of slots, each holding one segment at a time.
 //!
-//! A slot is written with zeroes once, before its first use, and recycled for ever after: appending
+//! A slot is written with zeroes once, before its first use, and recycled from then on: appending
 //! to it changes no metadata, so that one commit is one device write. What a slot holds stands in
 //! its frames alone; old frames of an earlier use are told apart by segment, epoch and sequence.
+//! When the log is empty, which is after a flush that nobody writes behind, all slots but the first are given back.
+
+use std::ops::Range;
 
 use ringkeep_io::planted::{Defect, planted};
 use ringkeep_io::{Buffer, Directory, File, Io, OpenMode, WriteDurability};
@@ -37,27 +40,57 @@ pub(crate) fn slot_index(name: &str) -> Option<usize> {
     name.strip_prefix("log-")?.parse().ok()
 }
 
-/// Makes a slot whose blocks are written, durable, and named by a durable directory entry.
-pub(crate) async fn create_slot(
+/// Makes slots whose blocks are written, durable, and named by durable directory entries. Where the disk has no
+/// room for all of them, those that it has room for are made.
+pub(crate) async fn create_slots(
     io: &Io,
     directory: &Directory,
-    index: usize,
+    indexes: Range<usize>,
     segment_bytes: u64,
-) -> Result<Slot> {
-    let name = slot_name(index);
-    let outcome = fill_slot(io, directory, &name, segment_bytes).await;
-    if outcome.is_err() {
-        // Half a slot is worth nothing: give its space back. The next open would remove it too.
-        let _ = directory.remove(&name);
+) -> Result<Vec<Slot>> {
+    let mut slots = Vec::new();
+    for index in indexes {
+        let name = slot_name(index);
+        match fill_slot(io, directory, &name, segment_bytes).await {
+            Ok(slot) => slots.push(slot),
+            Err(error) => {
+                // Half a slot is worth nothing: give its space back. The next open would remove it too.
+                let _ = directory.remove(&name);
+                match &error {
+                    Error::Io { error, .. } if error.is_full() && !slots.is_empty() => break,
+                    _ => return Err(error),
+                }
+            }
+        }
     }
-    outcome
+    if !planted(Defect::SegmentNameNotSynced) {
+        let synced = directory.synced().await;
+        synced.map_err(|e| Error::io(e, "the shard's directory"))?;
+    }
+    Ok(slots)
+}
+
+/// Gives away slots that the manifest does not count any more. A file that cannot be removed now is in nobody's
+/// way: its name is free for the next slot of this number, and an opening removes it.
+pub(crate) fn remove_slots(directory: &Directory, first: usize, slots: Vec<Slot>) {
+    for (index, slot) in (first..).zip(slots) {
+        // The close frees the space, and is not waited for.
+        let _ = directory.remove(&slot_name(index));
+        drop(slot);
+    }
 }
 
 async fn fill_slot(io: &Io, directory: &Directory, name: &str, segment_bytes: u64) -> Result<Slot> {
     let to_error = |e| Error::io(e, name);
-    let file = directory
-        .open(name, OpenMode::CreateNew)
-        .map_err(to_error)?;
+    let file = match directory.open(name, OpenMode::CreateNew) {
+        // One that was given away and could not be removed.
+        Err(error) if error.is_present() => {
+            directory.remove(name).map_err(to_error)?;
+            directory.open(name, OpenMode::CreateNew)
+        }
+        other => other,
+    };
+    let file = file.map_err(to_error)?;
     file.allocate(segment_bytes).map_err(to_error)?;
     let zero_bytes = ZERO_BYTES.min(segment_bytes as usize);
     let mut offset = 0;
@@ -76,9 +109,6 @@ async fn fill_slot(io: &Io, directory: &Directory, name: &str, segment_bytes: u6
         }
     }
     io.sync(&file).await.result.map_err(to_error)?;
-    if !planted(Defect::SegmentNameNotSynced) {
-        directory.synced().await.map_err(to_error)?;
-    }
     Ok(Slot {
         file,
         content: Content::Free,

@@ -321,7 +321,7 @@ fn lost_truncated_and_foreign_files_have_typed_errors() {
         &|w| w.disk.remove("/shard/superblock"),
         &missing("superblock"),
     );
-    expect(&|w| w.disk.remove("/shard/log-0001"), &missing("log-0001"));
+    expect(&|w| w.disk.remove("/shard/log-0000"), &missing("log-0000"));
     expect(
         &|w| w.disk.truncate("/shard/log-0000", 8192),
         &missing("log-0000"),

@@ -102,8 +102,8 @@ impl World<'_> {
         };
         let (tables, logs) = (count("table-"), count("log-"));
         // What is known was counted a little later.
-        let changed = stats.total.flushes + stats.total.compaction_pieces > 0;
         let known = &stats.total;
+        let changed = known.flushes + known.compaction_pieces + known.log_emptied > 0;
         if !changed && (tables != known.tables || logs > known.log_segments) {
             return failed(
                 Check::Leaks,
