@@ -317,7 +317,9 @@ impl<T: Token> Core<T> {
 
     /// Writes what a merge gives as one run; gives the space back when that fails.
     async fn write_run(&self, mut merge: MergeCursor, cleared: Version) -> Result<Vec<Rc<Table>>> {
-        let mut writer = RunWriter::new(self, Errand::Flush, self.make(false), cleared);
+        let older = Rc::clone(&self.tables.borrow());
+        let make = self.make(false);
+        let mut writer = RunWriter::new(self, Errand::Flush, make, cleared, &older.runs);
         let copy = async {
             merge.seek(Bound::Unbounded).await?;
             writer.add_all(&mut merge).await?;

@@ -10,7 +10,7 @@ use crate::core::Core;
 use crate::error::{Error, Result};
 use crate::merge::MergeCursor;
 use crate::table::{Make, Table, TableId, TableWriter};
-use crate::table_set::table_name;
+use crate::table_set::{TableRun, table_name};
 use crate::tasks::yield_now;
 use crate::token::Token;
 use crate::version::Version;
@@ -28,6 +28,10 @@ pub(crate) enum Errand {
     Merge,
 }
 
+/// The first so many keys of a table, and of the others one in so many, are looked for in what is older.
+const KEYS_LOOKED_FOR: u64 = 64;
+const OTHERS_LOOKED_FOR_ONE_IN: u64 = 32;
+
 /// Cuts a stream of entries into tables of about `table_bytes`.
 pub(crate) struct RunWriter<'a, T> {
     core: &'a Core<T>,
@@ -35,6 +39,8 @@ pub(crate) struct RunWriter<'a, T> {
     make: Make,
     /// What range deletes up to this version hide is not among what comes.
     cleared: Version,
+    /// The runs behind the one that is written.
+    older: Vec<Rc<TableRun>>,
     current: Option<Output>,
     last_key: Vec<u8>,
     done: Vec<Rc<Table>>,
@@ -44,6 +50,34 @@ pub(crate) struct RunWriter<'a, T> {
 struct Output {
     writer: TableWriter,
     stream: Stream,
+    overlap: Overlap,
+}
+
+/// How much of a table is in older ones as well, from what their filters say of some of its keys.
+#[derive(Default)]
+struct Overlap {
+    keys: u64,
+    looked_for: u64,
+    found: u64,
+}
+
+impl Overlap {
+    fn add(&mut self, key: &[u8], older: &[Rc<TableRun>]) {
+        self.keys += 1;
+        let is_drawn =
+            self.keys <= KEYS_LOOKED_FOR || self.keys.is_multiple_of(OTHERS_LOOKED_FOR_ONE_IN);
+        if !is_drawn || older.is_empty() {
+            return;
+        }
+        let hash = Table::key_hash(key);
+        let has = |table: &Rc<Table>| table.may_contain(hash);
+        self.looked_for += 1;
+        self.found += u64::from(older.iter().any(|run| run.table_for(key).is_some_and(has)));
+    }
+
+    fn part_of(&self, bytes: u64) -> u64 {
+        (u128::from(bytes) * u128::from(self.found) / u128::from(self.looked_for.max(1))) as u64
+    }
 }
 
 /// A file being written from front to back.
@@ -59,12 +93,14 @@ impl<'a, T: Token> RunWriter<'a, T> {
         errand: Errand,
         make: Make,
         cleared: Version,
+        older: &[Rc<TableRun>],
     ) -> RunWriter<'a, T> {
         RunWriter {
             core,
             errand,
             make,
             cleared,
+            older: older.to_vec(),
             current: None,
             last_key: Vec::new(),
             done: Vec::new(),
@@ -95,6 +131,7 @@ impl<'a, T: Token> RunWriter<'a, T> {
                 Some(output) => output,
                 none => none.insert(start_table(self.core, self.make, &mut self.names)?),
             };
+            output.overlap.add(key, &self.older);
             let mut in_order = true;
             merge.visit(|key, version, content| {
                 in_order &= output.writer.try_add(key, version, content);
@@ -139,6 +176,7 @@ impl<'a, T: Token> RunWriter<'a, T> {
         let Output {
             mut writer,
             mut stream,
+            overlap,
         } = output;
         while writer.prepare_filter() {
             yield_now().await;
@@ -158,6 +196,7 @@ impl<'a, T: Token> RunWriter<'a, T> {
         let Stream { file, name, .. } = stream;
         let (store, shard) = (core.identity.store, core.identity.shard);
         let table = Table::open(&core.io, file, name, &summary, store, shard).await?;
+        table.set_replaces(overlap.part_of(summary.file_bytes));
         self.done.push(Rc::new(table));
         Ok(())
     }
@@ -201,6 +240,7 @@ fn start_table<T>(core: &Core<T>, make: Make, names: &mut Vec<String>) -> Result
             name,
             in_flight: VecDeque::new(),
         },
+        overlap: Overlap::default(),
     })
 }
 

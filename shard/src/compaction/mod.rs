@@ -55,13 +55,23 @@ enum Request {
 }
 
 impl TableRun {
-    fn facts(&self, needs: Needs, living: &Living, ranges: &Ranges) -> RunFacts<'_> {
+    fn facts(
+        &self,
+        needs: Needs,
+        living: &Living,
+        ranges: &Ranges,
+        table_bytes: u64,
+    ) -> RunFacts<'_> {
+        let is_small = |table: &Rc<Table>| table.summary().file_bytes < table_bytes / 2;
         let mut facts = RunFacts {
             bytes: self.bytes,
             from: &self.from,
+            in_splinters: self.tables.windows(2).any(|pair| pair.iter().all(is_small)),
             ..RunFacts::default()
         };
-        for table in self.tables.iter().map(|table| table.summary()) {
+        for table in &self.tables {
+            facts.replaces += table.replaces();
+            let table = table.summary();
             facts.entries += table.entries;
             facts.tombstones += table.tombstones;
             let dead = living.dead_in(&table.first_key, &table.last_key);
@@ -88,9 +98,16 @@ impl TableRun {
 }
 
 impl TableSet {
-    fn facts(&self, needs: Needs, living: &Living, ranges: &Ranges) -> Vec<RunFacts<'_>> {
+    fn facts(
+        &self,
+        needs: Needs,
+        living: &Living,
+        ranges: &Ranges,
+        table_bytes: u64,
+    ) -> Vec<RunFacts<'_>> {
         let runs = self.runs.iter();
-        runs.map(|run| run.facts(needs, living, ranges)).collect()
+        runs.map(|run| run.facts(needs, living, ranges, table_bytes))
+            .collect()
     }
 }
 
@@ -100,7 +117,12 @@ impl<T: Token> Core<T> {
         self.now();
         let tables = self.tables.borrow();
         let ranges = &self.table_ranges.borrow().ranges;
-        let facts = tables.facts(self.pins.needs(), &self.pins.living(), ranges);
+        let facts = tables.facts(
+            self.pins.needs(),
+            &self.pins.living(),
+            ranges,
+            self.options.table_bytes,
+        );
         let begun = pick::begun(&facts);
         let request = &self.compaction.requested;
         // The output of a merge of everything is the last run, so its inputs end right before that.
@@ -307,7 +329,12 @@ impl<T: Token> Core<T> {
     pub fn gather_levels(&self, stats: &mut ShardStats) {
         let tables = self.tables.borrow();
         let ranges = &self.table_ranges.borrow().ranges;
-        let facts = tables.facts(self.pins.needs(), &self.pins.living(), ranges);
+        let facts = tables.facts(
+            self.pins.needs(),
+            &self.pins.living(),
+            ranges,
+            self.options.table_bytes,
+        );
         stats.last_level_bytes = tables.runs.last().map_or(0, |run| run.bytes);
         stats.tombstones = facts.iter().map(|run| run.tombstones).sum();
         stats.compaction_debt_bytes = pick::debt(&facts, self.options.runs_max);

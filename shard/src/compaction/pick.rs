@@ -3,7 +3,8 @@
 //! Lazy leveling: the oldest run is the last level and holds most of the data; what is above it comes in
 //! tiers. Tiers of like size are merged with each other, so each record is rewritten about once a tier.
 //! They are merged into the last level when what they replace there would take more than one part in
-//! `SPACE_PARTS` of it: that bounds the space that old versions and deletions take.
+//! `SPACE_PARTS` of it: that bounds the space that old versions and deletions take. What they only add to it is no
+//! reason, so a load of new keys is rewritten once a tier and no more.
 //!
 //! A merge is done in pieces, and between two of them another one may come first. A begun one shows in
 //! the manifest: its runs end at the bottom where the merge has got to (`from`).
@@ -20,12 +21,16 @@ const SPACE_PARTS: u64 = 2;
 #[derive(Clone, Copy, Default)]
 pub(super) struct RunFacts<'a> {
     pub bytes: u64,
+    /// Of the runs behind it, what this one hides, about.
+    pub replaces: u64,
     pub entries: u64,
     pub tombstones: u64,
     /// Of its entries, those that nobody needs any more once the run is rewritten at the bottom.
     pub droppable: u64,
     /// Some of it may belong to keyspaces that are gone.
     pub may_be_dead: bool,
+    /// Neighbouring tables of it could be one.
+    pub in_splinters: bool,
     /// Where a merge that has begun goes on.
     pub from: &'a [u8],
 }
@@ -49,8 +54,8 @@ pub(super) fn pick(runs: &[RunFacts<'_>], runs_max: usize, whole: bool) -> Optio
     }
     let last = runs.len().checked_sub(1)?;
     let nothing_to_drop = runs[last].tombstones + runs[last].droppable == 0;
-    let alone = last == 0 && nothing_to_drop && !runs[last].may_be_dead;
-    if whole && !alone {
+    let is_clean = nothing_to_drop && !runs[last].may_be_dead && !runs[last].in_splinters;
+    if whole && !(last == 0 && is_clean) {
         return Some(0..runs.len());
     }
     if last > 0 && replaced(runs, last) * SPACE_PARTS >= runs[last].bytes {
@@ -62,10 +67,10 @@ pub(super) fn pick(runs: &[RunFacts<'_>], runs_max: usize, whole: bool) -> Optio
     cheapest(runs, runs_max.max(1))
 }
 
-/// Bytes of the last level, which is `runs[last]`, that the runs above it replace or delete, at most.
+/// Bytes of the last level, which is `runs[last]`, that the runs above it replace or delete, about.
 fn replaced(runs: &[RunFacts<'_>], last: usize) -> u64 {
     let deleted: u64 = runs[..last].iter().map(|run| run.tombstones).sum();
-    let above: u64 = runs[..last].iter().map(|run| run.bytes).sum();
+    let above: u64 = runs[..last].iter().map(|run| run.replaces).sum();
     above + deleted * runs[last].entry_bytes()
 }
 
@@ -148,7 +153,7 @@ pub(super) fn room(runs: &[RunFacts<'_>], runs_max: usize, memtable_bytes: u64) 
     let at_the_bottom = begun.last().filter(|merge| merge.end + 1 >= runs.len());
     let fresh = at_the_bottom.map_or(runs.len().saturating_sub(1), |merge| merge.start);
     let last_level: u64 = runs[fresh..].iter().map(|run| run.bytes).sum();
-    let above: u64 = runs[..fresh].iter().map(|run| run.bytes).sum();
+    let above: u64 = runs[..fresh].iter().map(|run| run.replaces).sum();
     // While a merge into the last level goes on, what it works on takes space as well.
     let parts = SPACE_PARTS * if at_the_bottom.is_some() { 2 } else { 1 };
     let allowed_above = (last_level / parts).max(TIER_RUNS as u64 * memtable_bytes);
@@ -169,6 +174,7 @@ mod tests {
     fn runs(bytes: &[u64]) -> Vec<RunFacts<'static>> {
         let run = |&bytes: &u64| RunFacts {
             bytes,
+            replaces: bytes,
             entries: bytes,
             ..RunFacts::default()
         };
@@ -232,6 +238,10 @@ mod tests {
     fn a_request_merges_everything_once() {
         assert_eq!(pick(&runs(&[5, 900]), 8, true), Some(0..2));
         assert_eq!(pick(&runs(&[5]), 8, true), None);
+        let mut splinters = runs(&[5]);
+        splinters[0].in_splinters = true;
+        assert_eq!(pick(&splinters, 8, true), Some(0..1));
+        assert_eq!(pick(&splinters, 8, false), None);
         let mut deleted = runs(&[5]);
         deleted[0].tombstones = 1;
         assert_eq!(pick(&deleted, 8, true), Some(0..1));
@@ -250,7 +260,7 @@ mod tests {
         assert_eq!(room(&behind, 8, 10).pressure, 0.0);
         behind[2].from = b"k";
         behind[3].from = b"k";
-        behind[1].bytes = 1600;
+        behind[1].replaces = 1600;
         let pressure = room(&behind, 8, 10).pressure;
         assert!(pressure > 0.4 && pressure < 0.6, "{pressure}");
     }
@@ -286,5 +296,30 @@ mod tests {
                 "each byte is written {amplification} times"
             );
         }
+    }
+
+    /// Keys that were never there before, each merge done at once.
+    #[test]
+    fn new_keys_are_rewritten_once_a_tier_whatever_there_is_below() {
+        let (mut sizes, mut written, flushes) = (Vec::new(), 0, 4096u64);
+        for _ in 0..flushes {
+            sizes.insert(0, 1);
+            let facts = |sizes: &[u64]| -> Vec<RunFacts<'static>> {
+                let added = |run: RunFacts<'static>| RunFacts { replaces: 0, ..run };
+                runs(sizes).into_iter().map(added).collect()
+            };
+            while let Some(range) = pick(&facts(&sizes), 16, false) {
+                let merged: u64 = sizes[range.clone()].iter().sum();
+                written += merged;
+                sizes.splice(range, [merged]);
+            }
+        }
+        let tiers = flushes.ilog(TIER_RUNS as u64);
+        let rewritten = written as f64 / flushes as f64;
+        println!("{rewritten:.2} times in {tiers} tiers");
+        assert!(
+            rewritten <= f64::from(tiers),
+            "{rewritten} times in {tiers} tiers"
+        );
     }
 }

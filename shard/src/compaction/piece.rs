@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use ringkeep_io::planted::{Defect, planted};
 
+use super::Request;
 use crate::core::Core;
 use crate::error::Result;
 use crate::keyspace::{Dead, Living};
@@ -22,6 +23,10 @@ use crate::table_set::{TableRun, TableSet};
 use crate::timeline::Moment;
 use crate::token::Token;
 use crate::version::{Needs, Version};
+
+/// Tables that are smaller than one in so many parts of all there is are merged also where nothing falls between their
+/// keys, or there would be ever more of them.
+const PARTS_MOST: u64 = 128;
 
 /// What one piece changes.
 pub(crate) struct Piece {
@@ -38,10 +43,13 @@ pub(crate) struct Piece {
 /// Where a merge stands.
 pub(super) struct Standing<'a> {
     inputs: &'a [Rc<TableRun>],
+    /// The runs behind them.
+    older: &'a [Rc<TableRun>],
     /// Nothing older lies below what it works on.
     last: bool,
     appends: bool,
-    table_bytes: u64,
+    /// What a table must have to be worth a file of its own.
+    worth_bytes: u64,
     /// Values that ended by then can be dropped.
     ended_by: u64,
     /// And what belongs to other keyspaces.
@@ -54,9 +62,9 @@ pub(super) struct Standing<'a> {
 impl<'a> Standing<'a> {
     /// Of the merge of `inputs`, which are runs of `set`, newest first.
     pub fn new(
-        set: &TableSet,
+        set: &'a TableSet,
         inputs: &'a [Rc<TableRun>],
-        table_bytes: u64,
+        worth_bytes: u64,
         needs: Needs,
         living: Arc<Living>,
         ranges: Rc<Ranges>,
@@ -69,9 +77,10 @@ impl<'a> Standing<'a> {
         let appends = older.first().is_some_and(|run| ends_below(&run));
         Standing {
             inputs,
+            older,
             last: older.len() == usize::from(appends) || planted(Defect::RemovalDroppedEarly),
             appends,
-            table_bytes,
+            worth_bytes,
             ended_by: needs.ended_by,
             watermark: needs.watermark,
             living,
@@ -103,7 +112,7 @@ impl<'a> Standing<'a> {
             && !ended
             && !hides_some(&self.ranges, summary, self.watermark)
             && self.living.dead_in(table.first_key(), table.last_key()) == Dead::No
-            && summary.file_bytes >= self.table_bytes / 2
+            && summary.file_bytes >= self.worth_bytes
             && others.into_iter().all(|other| !other.overlaps(table))
     }
 }
@@ -115,11 +124,16 @@ impl<T: Token> Core<T> {
         self.now();
         let ranges = Rc::clone(&self.table_ranges.borrow().ranges);
         let (needs, living) = (self.pins.needs(), self.pins.living());
-        let table_bytes = self.options.table_bytes;
+        let bytes: u64 = tables.runs.iter().map(|run| run.bytes).sum();
+        // Whoever asks for a merge wants few files, and compressed as the last level is.
+        let worth_bytes = match self.compaction.requested.get() {
+            Request::Running => self.options.table_bytes / 2,
+            _ => (self.options.table_bytes / 2).min(bytes / PARTS_MOST),
+        };
         let standing = Standing::new(
             &tables,
             inputs,
-            table_bytes,
+            worth_bytes,
             needs,
             living,
             Rc::clone(&ranges),
@@ -157,6 +171,7 @@ impl<T: Token> Core<T> {
             Errand::Merge,
             self.make(standing.last),
             self.cleared_to(needs.watermark, None),
+            standing.older,
         );
         let copy = async {
             merge.seek(Bound::Unbounded).await?;

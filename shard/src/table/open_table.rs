@@ -1,5 +1,6 @@
 //! An open table: the resident top index and filter, and finding a key.
 
+use std::cell::Cell;
 use std::ops::{Deref, Range};
 use std::rc::Rc;
 
@@ -22,6 +23,7 @@ pub(crate) struct Table {
     top: Vec<Rc<Block>>,
     /// Data blocks and partitions lie before this page.
     data_pages: u32,
+    replaces: Cell<u64>,
 }
 
 /// What `Table::find` knows.
@@ -131,7 +133,18 @@ impl Table {
             filter,
             top,
             data_pages: filter_page,
+            replaces: Cell::new(0),
         })
+    }
+
+    /// Bytes of older tables that are hidden by this one, about: as its writer found. Nothing is known of that after an
+    /// opening.
+    pub fn replaces(&self) -> u64 {
+        self.replaces.get()
+    }
+
+    pub fn set_replaces(&self, bytes: u64) {
+        self.replaces.set(bytes);
     }
 
     /// The hash of a key for `may_contain`, the same for all tables.
