@@ -96,6 +96,11 @@ pub fn moment_of_transaction(transaction: &Transaction) -> Moment {
     transaction.moment()
 }
 
+/// The same scan with a first page of so many bytes from each shard, so that few entries are several pages.
+pub fn in_pages(scan: Scan, first_bytes: usize) -> Scan {
+    scan.in_pages(first_bytes)
+}
+
 /// The time by which the present judges ends: milliseconds since 1970.
 pub fn now(database: &Database) -> u64 {
     database.inner().pins.now()

@@ -150,7 +150,7 @@ impl Keyspace {
 async fn count(scan: Scan) -> Result<u64> {
     let mut scan = scan.keys_only();
     let mut count = 0;
-    while let Some(entry) = scan.next_stored_async().await {
+    while let Some(entry) = scan.next_entry_async().await {
         entry?;
         count += 1;
     }

@@ -5,6 +5,7 @@ use std::ops::Bound;
 use ringkeep_io::Nanos;
 
 use crate::content::Content;
+use crate::scan_page::ScanPage;
 use crate::size::Estimate;
 use crate::stats::ShardStats;
 use crate::timeline::Moment;
@@ -211,18 +212,8 @@ pub struct ScanCall {
     pub page_bytes: usize,
     /// Leave values empty.
     pub keys_only: bool,
-}
-
-/// A key and its value.
-pub type Entry = (Box<[u8]>, Box<[u8]>);
-
-/// The answer to a `ScanCall`.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct ScanPage {
-    /// In the order of the scan.
-    pub entries: Vec<Entry>,
-    /// Nothing is left in the range.
-    pub done: bool,
+    /// Memory for the answer, without entries.
+    pub room: ScanPage,
 }
 
 /// The answer to a `Get`, with the memory that the call brought: who keeps it asks the next time without taking any.

@@ -41,6 +41,7 @@ mod ranges;
 mod read_path;
 mod rows;
 mod scan;
+mod scan_page;
 mod split;
 mod table;
 mod table_set;
@@ -63,11 +64,12 @@ pub mod bench;
 #[doc(hidden)]
 pub mod fuzz;
 
-pub use call::{Call, Durability, Entry, Got, Op, Reply, ScanCall, ScanPage, Written};
+pub use call::{Call, Durability, Got, Op, Reply, ScanCall, Written};
 pub use error::{Error, Result};
 pub use letter::Letter;
 pub use replay::ReplayedLog;
 pub use rows::{RowReads, Rows};
+pub use scan_page::ScanPage;
 pub use shard::{Identity, InDoubt, Recovered, Shard, ShardOptions, TransactionId};
 pub use size::Estimate;
 pub use stats::{ROOM_UNLIMITED, ShardStats};

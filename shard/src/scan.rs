@@ -4,11 +4,14 @@
 use std::ops::Bound;
 use std::rc::Rc;
 
-use crate::call::{Entry, Reply, ScanCall, ScanPage};
+use ringkeep_io::planted::{Defect, planted};
+
+use crate::call::{Reply, ScanCall};
 use crate::content::Content;
 use crate::core::Core;
 use crate::error::Result;
 use crate::merge::{MergeCursor, Source};
+use crate::scan_page::{BYTES_MAX, ScanPage};
 use crate::table::BlockReader;
 use crate::table_set::TableRun;
 use crate::tasks::yield_now;
@@ -20,7 +23,7 @@ use crate::watch::Phase;
 const ENTRIES_PER_SLICE: usize = 512;
 
 impl<T: Token> Core<T> {
-    pub fn accept_scan(self: &Rc<Self>, token: T, scan: ScanCall) {
+    pub fn accept_scan(self: &Rc<Self>, token: T, mut scan: ScanCall) {
         let (core, watch) = (Rc::clone(self), token.watch().cloned());
         self.spawn_for(watch.clone(), async move {
             core.published
@@ -29,8 +32,9 @@ impl<T: Token> Core<T> {
             if let Some(watch) = watch {
                 watch.rests_in(Phase::Io);
             }
-            match core.scan_page(&scan).await {
-                Ok(page) => {
+            let mut page = std::mem::take(&mut scan.room);
+            match core.fill_page(&scan, &mut page).await {
+                Ok(()) => {
                     core.stats.borrow_mut().scan_pages += 1;
                     core.reply(token, Reply::Page(page));
                 }
@@ -39,7 +43,7 @@ impl<T: Token> Core<T> {
         });
     }
 
-    async fn scan_page(&self, scan: &ScanCall) -> Result<ScanPage> {
+    async fn fill_page(&self, scan: &ScanCall, page: &mut ScanPage) -> Result<()> {
         self.sort_memtables().await;
         self.check_readable(Some(scan.at.version))?;
         let version = self.read_version(Some(scan.at.version));
@@ -52,8 +56,8 @@ impl<T: Token> Core<T> {
         } else {
             merge.seek(from).await?;
         }
-        let mut page = ScanPage::default();
-        let mut bytes = 0;
+        let bytes_max = scan.page_bytes.min(BYTES_MAX);
+        page.begin(bytes_max);
         while let Some(key) = merge.key() {
             let inside = if scan.reverse {
                 is_above(key, from)
@@ -63,20 +67,16 @@ impl<T: Token> Core<T> {
             if !inside {
                 break;
             }
-            if bytes >= scan.page_bytes {
+            if page.bytes() >= bytes_max {
                 self.stats.borrow_mut().expired_read += merge.expired();
-                return Ok(page);
+                page.done = planted(Defect::FullPageTakenForLast);
+                return Ok(());
             }
-            let keep = |key: &[u8], _, content: Content<'_>| -> Entry {
+            merge.visit(|key, _, content: Content<'_>| {
                 let value = content.value().filter(|_| !scan.keys_only);
-                let value = value.unwrap_or_default();
-                (key.into(), value.into())
-            };
-            if let Some(entry) = merge.visit(keep) {
-                bytes += entry.0.len() + entry.1.len();
-                page.entries.push(entry);
-            }
-            if page.entries.len() % ENTRIES_PER_SLICE == 0 {
+                page.push(key, value.unwrap_or_default());
+            });
+            if page.len().is_multiple_of(ENTRIES_PER_SLICE) {
                 yield_now().await;
             }
             if scan.reverse {
@@ -89,7 +89,7 @@ impl<T: Token> Core<T> {
         }
         self.stats.borrow_mut().expired_read += merge.expired();
         page.done = true;
-        Ok(page)
+        Ok(())
     }
 
     /// Everything there is, newest first, of which about so many bytes will be wanted.

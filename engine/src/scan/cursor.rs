@@ -2,9 +2,8 @@
 //! as large as the one before, so that a short scan reads little that nobody takes, and a long one asks seldom.
 
 use std::task::{Context, Poll, ready};
-use std::vec::IntoIter;
 
-use ringkeep_shard::{Call, Entry, Moment, Reply, ScanCall, ScanPage, ShardId};
+use ringkeep_shard::{Call, Moment, Reply, ScanCall, ScanPage, ShardId};
 
 use super::range::Keys;
 use crate::Result;
@@ -31,8 +30,12 @@ pub(super) struct Cursor {
     next_bytes: usize,
     /// The first page has been turned.
     reads_ahead: bool,
-    page: IntoIter<Entry>,
+    page: ScanPage,
+    /// Its entry that this is on.
+    at: usize,
     next: Option<Question>,
+    /// A page that was read, for the memory that it has.
+    room: ScanPage,
 }
 
 impl Cursor {
@@ -44,25 +47,31 @@ impl Cursor {
             left: Some(keys),
             next_bytes: reading.first_bytes.min(reading.page_bytes),
             reads_ahead: false,
-            page: Vec::new().into_iter(),
+            page: ScanPage::default(),
+            at: 0,
             next: None,
+            room: ScanPage::default(),
         };
         cursor.ask(shards);
         cursor
     }
 
-    pub(super) fn is_reverse(&self) -> bool {
-        self.reading.reverse
+    /// The key and value that it is on, as far as they are in hand.
+    #[inline]
+    pub(super) fn entry(&self) -> Option<(&[u8], &[u8])> {
+        self.page.get(self.at)
     }
 
-    /// The next entry, if it is in hand.
-    pub(super) fn in_hand(&mut self) -> Option<Entry> {
-        self.page.next()
+    /// To the next entry; false if that is not in hand.
+    #[inline]
+    pub(super) fn step(&mut self) -> bool {
+        self.at += 1;
+        self.at < self.page.len()
     }
 
     /// It has to wait for its second page, which nobody has asked for yet.
     pub(super) fn is_at_its_turn(&self) -> bool {
-        self.page.as_slice().is_empty() && self.next.is_none() && self.left.is_some()
+        self.at >= self.page.len() && self.next.is_none() && self.left.is_some()
     }
 
     /// Asks for the page behind the one in hand, if there is any and it is not on its way.
@@ -73,18 +82,18 @@ impl Cursor {
         }
     }
 
-    /// The next entry; nothing at the end.
+    /// Until it is on an entry; false at the end.
     pub(super) fn poll(
         &mut self,
         shards: &Shards,
         context: &mut Context<'_>,
-    ) -> Poll<Result<Option<Entry>>> {
+    ) -> Poll<Result<bool>> {
         loop {
-            if let Some(entry) = self.page.next() {
-                return Poll::Ready(Ok(Some(entry)));
+            if self.at < self.page.len() {
+                return Poll::Ready(Ok(true));
             }
             let Some(question) = &mut self.next else {
-                return Poll::Ready(Ok(None));
+                return Poll::Ready(Ok(false));
             };
             let outcome = ready!(question.poll(shards, context));
             self.next = None;
@@ -98,7 +107,7 @@ impl Cursor {
 
     fn turn_page(&mut self, page: ScanPage, shards: &Shards) {
         // A page without entries that is not the last would be asked for again for ever.
-        let last = page.entries.last().filter(|_| !page.done);
+        let last = page.last().filter(|_| !page.done);
         self.left = self
             .left
             .take()
@@ -107,10 +116,11 @@ impl Cursor {
                 left.pass(last, self.reading.reverse);
                 (!left.is_empty()).then_some(left)
             });
+        self.room = std::mem::replace(&mut self.page, page);
+        self.at = 0;
         if self.reads_ahead {
             self.read_ahead(shards);
         }
-        self.page = page.entries.into_iter();
     }
 
     fn ask(&mut self, shards: &Shards) {
@@ -124,6 +134,7 @@ impl Cursor {
             at: self.reading.at,
             page_bytes: self.next_bytes,
             keys_only: self.reading.keys_only,
+            room: std::mem::take(&mut self.room),
         });
         self.next_bytes = self.reading.page_bytes.min(2 * self.next_bytes);
         let mut question = shards.question(self.shard, call);

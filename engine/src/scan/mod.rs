@@ -2,11 +2,9 @@
 //! the order over all. Holds one page per shard in hand, at most one on its way, and one pinned version.
 
 mod cursor;
+mod merge;
 mod range;
 
-use std::cmp::Ordering;
-use std::collections::BinaryHeap;
-use std::collections::binary_heap::PeekMut;
 use std::fmt;
 use std::future::poll_fn;
 use std::iter::FusedIterator;
@@ -14,16 +12,16 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use ringkeep_shard::keyspace::user_key;
-use ringkeep_shard::{Entry, Moment, Pin};
+use ringkeep_shard::{Moment, Pin};
 
 use crate::database::Inner;
 use crate::keyspace::Space;
 use crate::limits::{
     SCAN_BYTES, SCAN_FIRST_BYTES, SCAN_FIRST_PAGE_BYTES_MIN, SCAN_PAGE_BYTES, SCAN_PAGE_BYTES_MIN,
 };
-use crate::shards::Shards;
 use crate::{Result, desk};
-use cursor::{Cursor, Reading};
+use cursor::Reading;
+use merge::Merge;
 pub use range::{KeyRange, Keys};
 
 /// A key and its value.
@@ -46,20 +44,6 @@ enum Stage {
     New,
     Merging(Merge),
     Ended,
-}
-
-/// The entries at the front of each shard's cursor.
-struct Merge {
-    cursors: Vec<Cursor>,
-    heads: BinaryHeap<Head>,
-    /// Cursors whose next entry is not known yet.
-    headless: Vec<usize>,
-}
-
-struct Head {
-    entry: Entry,
-    cursor: usize,
-    reverse: bool,
 }
 
 impl Scan {
@@ -116,6 +100,12 @@ impl Scan {
         self
     }
 
+    /// With a first page of so many bytes from each shard.
+    pub(crate) fn in_pages(mut self, first_bytes: usize) -> Scan {
+        self.reading.first_bytes = first_bytes;
+        self
+    }
+
     pub(crate) fn turn_around(&mut self) {
         assert!(
             matches!(self.stage, Stage::New),
@@ -134,20 +124,71 @@ impl Scan {
 
     /// The next entry, as a future; nothing at the end and after an error.
     pub async fn next_async(&mut self) -> Option<Result<KeyValue>> {
-        poll_fn(|context| self.poll_next(context)).await
+        let entry = self.next_entry_async().await?;
+        Some(entry.map(|(key, value)| (key.to_vec(), value.to_vec())))
     }
 
-    /// The same with the key as it is stored.
+    /// The next entry where it lies, without a copy of it, until the next one is asked for.
+    ///
+    /// ```
+    /// # let db = ringkeep::Database::in_memory(ringkeep::Options::small())?;
+    /// # db.put("a", "1")?;
+    /// # db.put("b", "22")?;
+    /// let mut scan = db.scan(..);
+    /// let mut bytes = 0;
+    /// while let Some(entry) = scan.next_entry() {
+    ///     let (_, value) = entry?;
+    ///     bytes += value.len();
+    /// }
+    /// assert_eq!(bytes, 3);
+    /// # Ok::<(), ringkeep::Error>(())
+    /// ```
+    pub fn next_entry(&mut self) -> Option<Result<(&[u8], &[u8])>> {
+        if !self.step() {
+            match desk::block_on_poll(|context| self.poll_step(context))? {
+                Ok(()) => {}
+                Err(error) => return Some(Err(error)),
+            }
+        }
+        self.entry().map(|(key, value)| Ok((user_key(key), value)))
+    }
+
+    /// [`Scan::next_entry`] as a future.
+    pub async fn next_entry_async(&mut self) -> Option<Result<(&[u8], &[u8])>> {
+        match poll_fn(|context| self.poll_step(context)).await? {
+            Ok(()) => {}
+            Err(error) => return Some(Err(error)),
+        }
+        self.entry().map(|(key, value)| Ok((user_key(key), value)))
+    }
+
+    /// The next entry with the key as it is stored.
     pub(crate) async fn next_stored_async(&mut self) -> Option<Result<KeyValue>> {
-        poll_fn(|context| self.poll_stored(context)).await
+        match poll_fn(|context| self.poll_step(context)).await? {
+            Ok(()) => {}
+            Err(error) => return Some(Err(error)),
+        }
+        self.entry()
+            .map(|(key, value)| Ok((key.to_vec(), value.to_vec())))
     }
 
-    fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<KeyValue>>> {
-        let next = ready!(self.poll_stored(context));
-        Poll::Ready(next.map(|next| next.map(|(key, value)| (user_part(key), value))))
+    fn entry(&self) -> Option<(&[u8], &[u8])> {
+        match &self.stage {
+            Stage::Merging(merge) => merge.entry(),
+            Stage::New | Stage::Ended => None,
+        }
     }
 
-    fn poll_stored(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<KeyValue>>> {
+    /// To the next entry if it is in hand. If not, `poll_step` goes on with the step.
+    #[inline]
+    fn step(&mut self) -> bool {
+        match &mut self.stage {
+            Stage::Merging(merge) if self.space.is_none() => merge.step(),
+            _ => false,
+        }
+    }
+
+    fn poll_step(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<()>>> {
         let merge = match &mut self.stage {
             Stage::Merging(merge) => merge,
             Stage::Ended => return Poll::Ready(None),
@@ -158,19 +199,23 @@ impl Scan {
                 }
                 let merge = Merge::new(&self.keys, self.reading, &self.inner.shards);
                 self.stage = Stage::Merging(merge);
-                return self.poll_stored(context);
+                return self.poll_step(context);
             }
         };
-        let mut next = ready!(merge.poll(&self.inner.shards, context)).transpose();
+        let mut stepped = ready!(merge.poll(&self.inner.shards, context));
         if let Some(space) = &self.space
             && let Err(error) = space.check(&self.inner.pins)
         {
-            next = Some(Err(error));
+            stepped = Err(error);
         }
-        if !matches!(next, Some(Ok(_))) {
+        if !matches!(stepped, Ok(true)) {
             self.end();
         }
-        Poll::Ready(next.map(|next| next.map(|(key, value)| (key.into_vec(), value.into_vec()))))
+        Poll::Ready(match stepped {
+            Ok(true) => Some(Ok(())),
+            Ok(false) => None,
+            Err(error) => Some(Err(error)),
+        })
     }
 
     fn end(&mut self) {
@@ -188,61 +233,12 @@ pub(crate) fn user_part(mut stored: Vec<u8>) -> Vec<u8> {
     stored
 }
 
-impl Merge {
-    fn new(keys: &Keys, reading: Reading, shards: &Shards) -> Merge {
-        let all = shards.routing.shards();
-        let cursors: Vec<Cursor> = match keys.is_empty() {
-            true => Vec::new(),
-            false => all
-                .map(|shard| Cursor::new(shard, keys.clone(), reading, shards))
-                .collect(),
-        };
-        Merge {
-            heads: BinaryHeap::with_capacity(cursors.len()),
-            headless: (0..cursors.len()).collect(),
-            cursors,
-        }
-    }
-
-    fn poll(&mut self, shards: &Shards, context: &mut Context<'_>) -> Poll<Result<Option<Entry>>> {
-        while let Some(&cursor) = self.headless.last() {
-            if self.cursors[cursor].is_at_its_turn() {
-                // Keys are spread evenly: the others have little left, too, and would be waited for one by one.
-                for cursor in &mut self.cursors {
-                    cursor.read_ahead(shards);
-                }
-            }
-            if let Some(entry) = ready!(self.cursors[cursor].poll(shards, context))? {
-                let reverse = self.cursors[cursor].is_reverse();
-                self.heads.push(Head {
-                    entry,
-                    cursor,
-                    reverse,
-                });
-            }
-            self.headless.pop();
-        }
-        let Some(mut first) = self.heads.peek_mut() else {
-            return Poll::Ready(Ok(None));
-        };
-        let cursor = first.cursor;
-        let entry = match self.cursors[cursor].in_hand() {
-            // In place: the heap moves one head, where a pop and a push would move two.
-            Some(following) => std::mem::replace(&mut first.entry, following),
-            None => {
-                self.headless.push(cursor);
-                PeekMut::pop(first).entry
-            }
-        };
-        Poll::Ready(Ok(Some(entry)))
-    }
-}
-
 impl Iterator for Scan {
     type Item = Result<KeyValue>;
 
     fn next(&mut self) -> Option<Result<KeyValue>> {
-        desk::block_on_poll(|context| self.poll_next(context))
+        let entry = self.next_entry()?;
+        Some(entry.map(|(key, value)| (key.to_vec(), value.to_vec())))
     }
 }
 
@@ -256,25 +252,3 @@ impl fmt::Debug for Scan {
             .finish()
     }
 }
-
-impl Ord for Head {
-    /// The greatest head is the next one of the scan.
-    fn cmp(&self, other: &Head) -> Ordering {
-        let order = self.entry.0.cmp(&other.entry.0);
-        if self.reverse { order } else { order.reverse() }
-    }
-}
-
-impl PartialOrd for Head {
-    fn partial_cmp(&self, other: &Head) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl PartialEq for Head {
-    fn eq(&self, other: &Head) -> bool {
-        self.cmp(other).is_eq()
-    }
-}
-
-impl Eq for Head {}

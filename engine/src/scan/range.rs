@@ -4,6 +4,8 @@ use std::ops::{
     Bound, Range, RangeBounds, RangeFrom, RangeFull, RangeInclusive, RangeTo, RangeToInclusive,
 };
 
+use ringkeep_io::planted::{Defect, planted};
+
 /// The two ends of a range of keys.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Keys {
@@ -98,7 +100,10 @@ impl Keys {
         } else {
             &mut self.from
         };
-        *end = Bound::Excluded(key.into());
+        *end = match planted(Defect::LastOfPageRepeated) {
+            false => Bound::Excluded(key.into()),
+            true => Bound::Included(key.into()),
+        };
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::ops::Bound;
 
-use ringkeep_shard::{Call, Codec, Durability, Moment, ScanCall, ShardOptions};
+use ringkeep_shard::{Call, Codec, Durability, Moment, ScanCall, ScanPage, ShardOptions};
 
 use crate::clocks::Clocks;
 use crate::hosts::Hosts;
@@ -299,6 +299,7 @@ fn scan(ops: u64, clocks: Clocks) -> World {
             at: Moment { millis: 0, version },
             page_bytes: 100 * record_bytes,
             keys_only: false,
+            room: ScanPage::default(),
         })
     });
     world.measure(calls.collect(), 1);

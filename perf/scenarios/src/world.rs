@@ -209,7 +209,7 @@ impl World {
                 Reply::Value(Got { found: false, .. }) => self.ledger.answers(b"nothing"),
                 Reply::Value(got) => self.ledger.answers(&got.value),
                 Reply::Page(page) => {
-                    for (key, value) in &page.entries {
+                    for (key, value) in page.iter() {
                         self.ledger.answers(key);
                         self.ledger.answers(value);
                     }

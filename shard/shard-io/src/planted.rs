@@ -138,6 +138,14 @@ defects! {
     /// A scan of everything in the default keyspace goes on into the others.
     ScanPastKeyspace,
 
+    // Pages of a scan.
+    /// A page that is full counts as the last of its range.
+    FullPageTakenForLast,
+    /// A scan goes on at the last key of a page instead of behind it.
+    LastOfPageRepeated,
+    /// A page brings the entries along that its memory held before.
+    PageRoomNotCleared,
+
     // Range deletes.
     /// A scan shows what range deletes have removed.
     RangeIgnoredByScan,

@@ -271,7 +271,15 @@ impl MergeCursor {
     }
 
     fn find_next(&mut self) -> Option<Wait> {
-        self.shown = None;
+        // What is shown forward is what the source on top is on.
+        if self.shown.take().is_some()
+            && let Some(&top) = self.heap.first()
+        {
+            if !self.sources[top].advance_in_block(false) {
+                return Some(Wait::Block(top));
+            }
+            self.settle(top);
+        }
         while let Some(&top) = self.heap.first() {
             let Some((key, version)) = self.sources[top].position() else {
                 break;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound::{Excluded, Included, Unbounded};
 
 use ringkeep_io::{Crash, SimulatedOptions};
-use ringkeep_shard::{Call, Codec, Durability, Entry, Moment, Op, Reply, ShardOptions, Version};
+use ringkeep_shard::{Call, Codec, Durability, Moment, Op, Reply, ShardOptions, Version};
 
 use crate::world::{World, tiny_options};
 
@@ -289,17 +289,15 @@ fn reads_are_right_at_every_step_of_a_merge() {
                 true => (Unbounded, Excluded(key.into())),
             };
             let page = world.scan_page(from, to, reverse, PRESENT, 900);
-            let found = page.expect("a page").entries;
+            let found = page.expect("a page");
             let above = model.range(key.to_vec()..);
             let below = model.range(..key.to_vec()).rev();
             let expected: Vec<_> = match reverse {
                 false => above.take(found.len()).collect(),
                 true => below.take(found.len()).collect(),
             };
-            let same = |(found, expected): (&Entry, &(&Vec<u8>, &Vec<u8>))| {
-                *found.0 == **expected.0 && *found.1 == **expected.1
-            };
-            assert!(found.len() == expected.len() && found.iter().zip(&expected).all(same));
+            let expected = expected.iter().map(|(key, value)| (&key[..], &value[..]));
+            assert!(found.iter().eq(expected));
         }
         steps += 1;
     }

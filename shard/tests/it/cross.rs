@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 use ringkeep_io::{Crash, Io, SimulatedDisk, SimulatedOptions};
 use ringkeep_shard::{
-    Call, CommitClock, Durability, Identity, Moment, Op, Pins, Reply, ScanCall, Shard, ShardId,
-    ShardOptions,
+    Call, CommitClock, Durability, Identity, Moment, Op, Pins, Reply, ScanCall, ScanPage, Shard,
+    ShardId, ShardOptions,
 };
 
 use crate::random::Random;
@@ -158,11 +158,11 @@ impl Database {
                 match self.wait(token, random) {
                     Reply::Page(page) => {
                         assert!(page.done);
-                        let entry = |(key, value): (Box<[u8]>, Box<[u8]>)| {
-                            let number = u64::from_be_bytes((*value).try_into().expect("a number"));
+                        let entry = |(key, value): (&[u8], &[u8])| {
+                            let number = u64::from_be_bytes(value.try_into().expect("a number"));
                             (key.to_vec(), number)
                         };
-                        page.entries.into_iter().map(entry).collect()
+                        page.iter().map(entry).collect()
                     }
                     other => panic!("{other:?}"),
                 }
@@ -183,6 +183,7 @@ fn scan(at: Moment) -> Call {
         at,
         page_bytes: 1 << 20,
         keys_only: false,
+        room: ScanPage::default(),
     })
 }
 

@@ -311,8 +311,8 @@ impl World {
         loop {
             let page =
                 self.scan_page(from.clone(), to.clone(), reverse, pin.moment(), page_bytes)?;
-            let last = page.entries.last().map(|(key, _)| key.clone());
-            for (key, value) in page.entries {
+            let last = page.last().map(|(key, _)| key.into());
+            for (key, value) in page.iter() {
                 let known = found.insert(key.to_vec(), value.to_vec());
                 assert!(known.is_none(), "{key:?} came twice");
             }
@@ -346,6 +346,7 @@ impl World {
             at,
             page_bytes,
             keys_only: false,
+            room: ScanPage::default(),
         }));
         match self.wait(token) {
             Reply::Page(page) => Ok(page),

@@ -48,9 +48,13 @@ impl BlockingCalls<'_> {
                 database.delete_with(op.key(), durability)?;
             }
             OpKind::Scan => {
-                for entry in scan(database, op.key(), op.reverse).take(op.entries as usize) {
+                let mut scan = scan(database, op.key(), op.reverse);
+                for _ in 0..op.entries {
+                    let Some(entry) = scan.next_entry() else {
+                        break;
+                    };
                     let (key, value) = entry?;
-                    answer.entry(&key, &value);
+                    answer.entry(key, value);
                 }
             }
             OpKind::Rmw => {

@@ -324,6 +324,9 @@ pub(super) async fn entries(
     scan: Scan,
     reverse: bool,
 ) -> ringkeep::Result<Vec<(Vec<u8>, Vec<u8>)>> {
+    // Pages of one entry up to pages of everything.
+    let first_bytes = 8 << (simulation::moment_of(&scan).version.0 % 12);
+    let scan = simulation::in_pages(scan, first_bytes);
     let mut scan = if reverse { scan.reverse() } else { scan };
     let mut entries = Vec::new();
     while let Some(entry) = scan.next_async().await {

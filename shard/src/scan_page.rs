@@ -1,0 +1,134 @@
+//! The answer to a scan. Keys and values lie one behind the other in one piece of memory, which comes with the call and
+//! is used again: an allocation for each would be made on one core and given back on another.
+
+use std::fmt;
+
+use ringkeep_io::planted::{Defect, planted};
+
+/// Entries in the order of the scan.
+#[derive(Clone, PartialEq, Eq, Default)]
+pub struct ScanPage {
+    bytes: Vec<u8>,
+    ends: Vec<Ends>,
+    /// Nothing is left in the range.
+    pub done: bool,
+}
+
+/// Where an entry's key and value end; it begins where the one before ends.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Ends {
+    key: u32,
+    value: u32,
+}
+
+/// What a page takes at most before its last entry, so that its places are numbers of four bytes.
+pub(crate) const BYTES_MAX: usize = 1 << 30;
+
+/// Memory taken in advance, at most, and the entries that it is thought to be for.
+const ROOM_BYTES_MAX: usize = 32 << 10;
+const ENTRY_BYTES: usize = 96;
+
+impl ScanPage {
+    /// Room for about so many bytes, unless there is some.
+    pub(crate) fn begin(&mut self, bytes: usize) {
+        if !planted(Defect::PageRoomNotCleared) {
+            self.clear();
+        }
+        let bytes = bytes.min(ROOM_BYTES_MAX);
+        self.bytes.reserve(bytes + bytes / 16);
+        self.ends.reserve(bytes / ENTRY_BYTES);
+    }
+
+    /// Without its entries, for another call.
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+        self.ends.clear();
+        self.done = false;
+    }
+
+    #[inline]
+    pub(crate) fn push(&mut self, key: &[u8], value: &[u8]) {
+        self.bytes.extend_from_slice(key);
+        let key = self.bytes.len() as u32;
+        self.bytes.extend_from_slice(value);
+        let value = self.bytes.len() as u32;
+        self.ends.push(Ends { key, value });
+    }
+
+    /// Of keys and values.
+    pub fn bytes(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Entries.
+    pub fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// It has no entries.
+    pub fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    /// A key and its value.
+    #[inline]
+    pub fn get(&self, at: usize) -> Option<(&[u8], &[u8])> {
+        let Ends { key, value } = *self.ends.get(at)?;
+        let start = match at {
+            0 => 0,
+            _ => self.ends[at - 1].value,
+        };
+        let bytes = &self.bytes[start as usize..value as usize];
+        Some(bytes.split_at((key - start) as usize))
+    }
+
+    /// The last one.
+    pub fn last(&self) -> Option<(&[u8], &[u8])> {
+        self.get(self.len().checked_sub(1)?)
+    }
+
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        (0..self.len()).filter_map(|at| self.get(at))
+    }
+}
+
+impl fmt::Debug for ScanPage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ScanPage")
+            .field("entries", &self.len())
+            .field("bytes", &self.bytes())
+            .field("done", &self.done)
+            .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entries_come_back_as_they_were_and_the_memory_is_used_again() {
+        let mut page = ScanPage::default();
+        for round in 0..2u8 {
+            page.begin(100);
+            let room = page.bytes.capacity();
+            let entries: [(&[u8], &[u8]); 4] = [
+                (b"", b""),
+                (b"", b"value"),
+                (b"key", b""),
+                (b"k", &[round; 9]),
+            ];
+            for (key, value) in entries {
+                page.push(key, value);
+            }
+            assert!(page.iter().eq(entries));
+            assert_eq!((page.len(), page.bytes()), (4, 18));
+            assert_eq!((page.last(), page.get(4)), (Some(entries[3]), None));
+            assert_eq!(page.bytes.capacity(), room);
+            page.done = true;
+        }
+        page.clear();
+        assert_eq!((page.last(), page.done), (None, false));
+    }
+}
