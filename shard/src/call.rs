@@ -179,7 +179,7 @@ pub enum Call {
     /// time of the newest commit is on the timeline then.
     History(Vec<Version>),
     /// One page of a scan.
-    Scan(ScanCall),
+    Scan(Box<ScanCall>),
     /// About how much there is in a range of keys.
     Estimate(Span),
     /// Write the memtable out to tables.

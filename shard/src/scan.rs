@@ -23,7 +23,7 @@ use crate::watch::Phase;
 const ENTRIES_PER_SLICE: usize = 512;
 
 impl<T: Token> Core<T> {
-    pub fn accept_scan(self: &Rc<Self>, token: T, mut scan: ScanCall) {
+    pub fn accept_scan(self: &Rc<Self>, token: T, mut scan: Box<ScanCall>) {
         let (core, watch) = (Rc::clone(self), token.watch().cloned());
         self.spawn_for(watch.clone(), async move {
             core.published

@@ -127,7 +127,7 @@ impl Cursor {
         let Some(left) = self.left.clone() else {
             return;
         };
-        let call = Call::Scan(ScanCall {
+        let call = Call::Scan(Box::new(ScanCall {
             from: left.from,
             to: left.to,
             reverse: self.reading.reverse,
@@ -135,7 +135,7 @@ impl Cursor {
             page_bytes: self.next_bytes,
             keys_only: self.reading.keys_only,
             room: std::mem::take(&mut self.room),
-        });
+        }));
         self.next_bytes = self.reading.page_bytes.min(2 * self.next_bytes);
         let mut question = shards.question(self.shard, call);
         question.send(shards);

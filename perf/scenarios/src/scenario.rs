@@ -292,7 +292,7 @@ fn scan(ops: u64, clocks: Clocks) -> World {
     let record_bytes = key(0).len() + VALUE_BYTES;
     let version = world.version();
     let calls = (0..ops).map(|n| {
-        Call::Scan(ScanCall {
+        Call::Scan(Box::new(ScanCall {
             from: from(&key(visit(n, RECORDS))),
             to: Bound::Unbounded,
             reverse: false,
@@ -300,7 +300,7 @@ fn scan(ops: u64, clocks: Clocks) -> World {
             page_bytes: 100 * record_bytes,
             keys_only: false,
             room: ScanPage::default(),
-        })
+        }))
     });
     world.measure(calls.collect(), 1);
     world

@@ -176,7 +176,7 @@ fn folder(shard: u16) -> String {
 }
 
 fn scan(at: Moment) -> Call {
-    Call::Scan(ScanCall {
+    Call::Scan(Box::new(ScanCall {
         from: Bound::Unbounded,
         to: Bound::Unbounded,
         reverse: false,
@@ -184,7 +184,7 @@ fn scan(at: Moment) -> Call {
         page_bytes: 1 << 20,
         keys_only: false,
         room: ScanPage::default(),
-    })
+    }))
 }
 
 pub fn put(key: u64, number: u64) -> Op {

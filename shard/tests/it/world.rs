@@ -339,7 +339,7 @@ impl World {
         at: Moment,
         page_bytes: usize,
     ) -> Result<ScanPage> {
-        let token = self.call(Call::Scan(ScanCall {
+        let token = self.call(Call::Scan(Box::new(ScanCall {
             from,
             to,
             reverse,
@@ -347,7 +347,7 @@ impl World {
             page_bytes,
             keys_only: false,
             room: ScanPage::default(),
-        }));
+        })));
         match self.wait(token) {
             Reply::Page(page) => Ok(page),
             Reply::Failed(error) => Err(error),
