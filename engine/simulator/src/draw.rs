@@ -300,10 +300,12 @@ impl Swarm {
             }
             Kind::Space => {
                 let space = random.below(u64::from(SPACES)) as u32;
-                let action = match random.below(10) {
+                let action = match random.below(13) {
                     0 | 1 => SpaceAction::Make,
                     2 => SpaceAction::Drop,
                     3 | 4 => SpaceAction::Read { reverse },
+                    10 => SpaceAction::Keep,
+                    11 | 12 => SpaceAction::ReadKept { reverse },
                     5 if removes_ranges => {
                         let from = random.below(u64::from(SPACE_KEYS)) as u32;
                         let to = random.between(u64::from(from) + 1, u64::from(SPACE_KEYS)) as u32;

@@ -170,6 +170,13 @@ pub enum SpaceAction {
         /// From its end.
         reverse: bool,
     },
+    /// All of it in a snapshot, which is kept.
+    Keep,
+    /// All of it in the oldest snapshot that is kept of it.
+    ReadKept {
+        /// From its end.
+        reverse: bool,
+    },
 }
 
 /// When a write may be acknowledged.

@@ -193,6 +193,8 @@ defects! {
     LineNotAwaited,
     /// What a transaction has read may change between its validation and its commit.
     ReadsNotLocked,
+    /// A snapshot shows a keyspace as it is now.
+    SnapshotOfKeyspaceMoves,
 }
 
 /// Whether this mistake is switched on.

@@ -104,6 +104,12 @@ impl Spaces {
         Ok(())
     }
 
+    /// Which of the keyspaces of this name is there; none when it is gone, or nobody knows.
+    pub fn generation(&self, space: u32) -> Option<u64> {
+        let space = &self.0[space as usize];
+        (space.state == State::There).then_some(space.generation)
+    }
+
     /// Nothing was done.
     pub fn refused(&mut self, space: u32) {
         let space = self.leave(space);

@@ -9,7 +9,7 @@ use std::task::{Context, Poll, Waker};
 use ringkeep::simulation::{self, ByHand, Moment};
 use ringkeep::{Error, Scan, ShardError, Version};
 
-use super::spaces::{Asking, Spaced};
+use super::spaces::{Asking, Kept, Spaced};
 use super::transactions::{Appended, Goal, Transacted};
 use super::{Causes, Open, World};
 use crate::content;
@@ -70,6 +70,8 @@ pub(super) struct Clients {
     working: Vec<Option<Client>>,
     /// Scans that were made and not read, with when.
     pub pinned: VecDeque<(Scan, Tick)>,
+    /// Snapshots of keyspaces.
+    pub kept: Vec<Kept>,
 }
 
 impl Clients {
@@ -77,6 +79,7 @@ impl Clients {
         Clients {
             working: (0..count).map(|_| None).collect(),
             pinned: VecDeque::new(),
+            kept: Vec::new(),
         }
     }
 
@@ -88,7 +91,7 @@ impl Clients {
         self.working.iter().all(Option::is_none)
     }
 
-    /// Scans under way and kept.
+    /// Scans under way and kept, and snapshots.
     pub fn scans(&self) -> usize {
         let scanning = |client: &&Client| {
             matches!(
@@ -96,13 +99,15 @@ impl Clients {
                 Asked::Scan { .. } | Asked::Transact(_) | Asked::Append(_)
             )
         };
-        self.pinned.len() + self.working.iter().flatten().filter(scanning).count()
+        let kept = self.pinned.len() + self.kept.len();
+        kept + self.working.iter().flatten().filter(scanning).count()
     }
 
     /// Everybody goes home.
     pub fn clear(&mut self) {
         self.working.iter_mut().for_each(|client| *client = None);
         self.pinned.clear();
+        self.kept.clear();
     }
 
     /// For where nothing may be dropped any more.
@@ -110,6 +115,7 @@ impl Clients {
         (
             std::mem::take(&mut self.working),
             std::mem::take(&mut self.pinned),
+            std::mem::take(&mut self.kept),
         )
     }
 }

@@ -1,7 +1,7 @@
 //! Keyspaces made, dropped, written and read, beside all else.
 
 use ringkeep::simulation::ByHand;
-use ringkeep::{Database, Durability, Error, KeyspaceOptions};
+use ringkeep::{Database, Durability, Error, Keyspace, KeyspaceOptions, Snapshot};
 
 use super::clients::{Answer, Asked, Call};
 use super::steps::entries;
@@ -18,8 +18,22 @@ pub(super) struct Asking {
     entry: (Vec<u8>, Vec<u8>),
 }
 
+/// A snapshot, and what it shows of a keyspace for as long as that lives.
+pub(super) struct Kept {
+    space: u32,
+    generation: Option<u64>,
+    snapshot: Snapshot,
+    handle: Keyspace,
+    shows: SpaceEntries,
+}
+
+/// Snapshots kept at a time: each holds what merges could drop.
+const KEPT_MAX: usize = 3;
+
 /// What came of it.
 pub(super) enum Spaced {
+    Kept(ringkeep::Result<(Snapshot, Keyspace, SpaceEntries)>),
+    ReadKept(Box<Kept>, ringkeep::Result<SpaceEntries>),
     Done(ringkeep::Result<()>),
     Read(ringkeep::Result<SpaceEntries>),
     /// It was dropped, and a handle to it was let in afterwards.
@@ -88,6 +102,26 @@ impl World<'_> {
                     Answer::Spaced(Spaced::Done(removed))
                 })
             }
+            SpaceAction::Keep => Box::pin(async move {
+                let kept = async {
+                    let handle = db.keyspace_async(&name).await?;
+                    let snapshot = db.snapshot()?;
+                    let shows = entries(snapshot.scan_in(&handle, ..), false).await?;
+                    Ok((snapshot, handle, shows))
+                };
+                Answer::Spaced(Spaced::Kept(kept.await))
+            }),
+            SpaceAction::ReadKept { reverse } => {
+                let kept = &mut self.clients.kept;
+                let Some(place) = kept.iter().position(|kept| kept.space == space) else {
+                    return self.spaces.refused(space);
+                };
+                let kept = Box::new(kept.remove(place));
+                Box::pin(async move {
+                    let found = entries(kept.snapshot.scan_in(&kept.handle, ..), reverse).await;
+                    Answer::Spaced(Spaced::ReadKept(kept, found))
+                })
+            }
             SpaceAction::Read { reverse } => Box::pin(async move {
                 Answer::Spaced(Spaced::Read(match db.keyspace_async(&name).await {
                     Ok(handle) => entries(handle.scan(..), reverse).await,
@@ -128,7 +162,50 @@ impl World<'_> {
                     }
                 };
             }
-            Spaced::Read(Err(error)) | Spaced::Done(Err(error)) => error,
+            Spaced::Kept(Ok((snapshot, handle, shows))) => {
+                self.see(shows.len() as u64);
+                let verdict = self.spaces.read(space, Some(&shows));
+                if self.clients.kept.len() < KEPT_MAX {
+                    let generation = self.spaces.generation(space);
+                    self.clients.kept.push(Kept {
+                        space,
+                        generation,
+                        snapshot,
+                        handle,
+                        shows,
+                    });
+                }
+                return verdict;
+            }
+            Spaced::ReadKept(kept, found) => {
+                self.spaces.refused(space);
+                let lives = kept.generation == self.spaces.generation(space);
+                match found {
+                    Ok(mut found) => {
+                        self.see(found.len() as u64);
+                        if action == (SpaceAction::ReadKept { reverse: true }) {
+                            found.reverse();
+                        }
+                        return match lives && found == kept.shows {
+                            true => Ok(()),
+                            false => failed(
+                                Check::Content,
+                                format!(
+                                    "a snapshot of keyspace {space} showed {} entries and now {}, or it was dropped",
+                                    kept.shows.len(),
+                                    found.len()
+                                ),
+                            ),
+                        };
+                    }
+                    Err(Error::KeyspaceDropped { .. }) if !lives => return Ok(()),
+                    Err(error) => {
+                        self.totals.errors += 1;
+                        return self.explain(&error);
+                    }
+                }
+            }
+            Spaced::Read(Err(error)) | Spaced::Done(Err(error)) | Spaced::Kept(Err(error)) => error,
         };
         self.say(|| format!("client {number}: {action:?} of keyspace {space}: {error}"));
         let is_missing = matches!(error, Error::NoKeyspace { .. });
@@ -154,7 +231,8 @@ impl World<'_> {
             }
             SpaceAction::Put(..) => self.spaces.not_written(space, &entry.1, is_missing),
             SpaceAction::DeleteRange(..) => self.spaces.not_removed(space, is_missing),
-            SpaceAction::Read { .. } => self.spaces.read(space, None),
+            SpaceAction::Read { .. } | SpaceAction::Keep => self.spaces.read(space, None),
+            SpaceAction::ReadKept { .. } => Ok(()),
         }
     }
 
