@@ -213,7 +213,12 @@ fn get_of(key: Vec<u8>) -> Call {
 }
 
 fn put(ops: u64, clocks: Clocks) -> World {
-    let mut world = World::new(quiet(), clocks);
+    // No segment is made meanwhile.
+    let options = ShardOptions {
+        segment_bytes: 64 << 20,
+        ..quiet()
+    };
+    let mut world = World::new(options, clocks);
     world.prepare((0..100).map(|n| put_of(n, Durability::Sync)), 1);
     let calls = (100..100 + ops).map(|n| put_of(n, Durability::Sync));
     world.measure(calls.collect(), 1);
@@ -348,7 +353,12 @@ fn overwrite(ops: u64, clocks: Clocks) -> World {
 }
 
 fn recovery(ops: u64, clocks: Clocks) -> World {
-    let mut world = World::new(quiet(), clocks);
+    // Several segments, of which one is free.
+    let options = ShardOptions {
+        segment_bytes: 1 << 20,
+        ..quiet()
+    };
+    let mut world = World::new(options, clocks);
     world.prepare((0..ops).map(|n| put_of(n, Durability::Sync)), 10);
     world.measure_recovery();
     world
