@@ -83,6 +83,8 @@ pub(crate) struct Core<T> {
     pub published: Signal,
     /// Raised when there may be something to flush, merge or allocate.
     pub work: Signal,
+    /// Raised when nothing in the log may be needed any more.
+    pub log_may_be_dead: Signal,
     /// Raised when rows of a range are left to be taken away.
     pub rows_to_remove: Signal,
     /// Raised when a part of a transaction waits to be validated.

@@ -33,9 +33,8 @@ const RETRY_FULL_AFTER: u64 = 100_000_000;
 /// the first of the new slots.
 const SLOTS_AT_ONCE_MAX: usize = 4;
 
-/// A log with nothing in it is looked at again after this long, and then ever less often.
-const LOG_REST_LEAST: Nanos = 5_000_000;
-const LOG_REST_MOST: Nanos = 1_000_000_000;
+/// A log of which nothing is needed is given back if that is still so after this long.
+const LOG_REST: Nanos = 5_000_000;
 
 impl<T: Token> Core<T> {
     pub fn start_maintenance(self: &Rc<Self>) {
@@ -122,6 +121,7 @@ impl<T: Token> Core<T> {
         let count = move |manifest: &mut Manifest| manifest.log_slots = counted;
         self.commit_manifest(count).await?;
         self.log.borrow_mut().add_slots(slots);
+        self.notice_dead_log();
         Ok(())
     }
 
@@ -142,28 +142,27 @@ impl<T: Token> Core<T> {
 
     /// Where nobody writes behind a flush, frees what is left in the log: outcomes of batches, and its closing frame.
     async fn keep_log_small(self: Rc<Self>) {
-        let mut pause = LOG_REST_LEAST;
         loop {
-            self.work
-                .wait_until(|| {
-                    let has_slots = self.log.borrow().slot_counts().0 > 1;
-                    has_slots && self.memtables.borrow().are_empty()
-                })
+            self.log_may_be_dead
+                .wait_until(|| self.log.borrow().slot_counts().0 > 1 && self.log_is_dead())
                 .await;
-            // What batches over several shards still have to say to the log comes in a moment, or when another
-            // shard is well again.
-            self.tasks.sleep_until(self.io.now() + pause).await;
-            pause = (2 * pause).min(LOG_REST_MOST);
+            self.tasks.sleep_until(self.io.now() + LOG_REST).await;
             if self.is_failed() || self.closing.get() {
                 return;
             }
-            if self.log_is_dead() {
-                pause = LOG_REST_LEAST;
-                if let Err(error) = self.forget_log().await {
-                    let errand = Starved::Manifest.errand();
-                    return self.fail_because(&format!("{errand}: {error}"));
-                }
+            if self.log_is_dead()
+                && let Err(error) = self.forget_log().await
+            {
+                let errand = Starved::Manifest.errand();
+                return self.fail_because(&format!("{errand}: {error}"));
             }
+        }
+    }
+
+    /// After anything that may have been the last to need the log: a write, a flush, what another shard had to say.
+    pub fn notice_dead_log(&self) {
+        if self.memtables.borrow().are_empty() && self.log_is_dead() {
+            self.log_may_be_dead.raise();
         }
     }
 
@@ -287,6 +286,7 @@ impl<T: Token> Core<T> {
         drop(stats);
         self.published.raise();
         self.work.raise();
+        self.notice_dead_log();
         Ok(())
     }
 

@@ -152,6 +152,7 @@ pub(crate) async fn open<T: Token>(
         tasks: Tasks::default(),
         published: Signal::default(),
         work: Signal::default(),
+        log_may_be_dead: Signal::default(),
         rows_to_remove: Signal::default(),
         to_validate: Signal::default(),
         compaction: Compaction::default(),

@@ -265,6 +265,7 @@ impl<T: Token> Shard<T> {
     /// Takes a message from another shard.
     pub fn deliver(&mut self, letter: Letter) {
         self.core.open_letter(letter);
+        self.core.notice_dead_log();
     }
 
     /// Another shard is gone for good and will not answer.

@@ -321,6 +321,9 @@ impl<T: Token> Core<T> {
             self.finish_groups();
         }
         self.sync_or_close();
+        if matches!(reaped, Ok(true)) {
+            self.notice_dead_log();
+        }
     }
 
     /// Writes are stopped, and what is still in flight has no one left to hear of it. But what was answered

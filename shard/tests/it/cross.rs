@@ -8,7 +8,7 @@ use std::ops::Bound;
 use std::path::Path;
 use std::sync::Arc;
 
-use ringkeep_io::{Crash, Io, SimulatedDisk, SimulatedOptions};
+use ringkeep_io::{Crash, Doing, Io, SimulatedDisk, SimulatedOptions};
 use ringkeep_shard::{
     Call, CommitClock, Durability, Identity, Moment, Op, Pins, Reply, ScanCall, ScanPage, Shard,
     ShardId, ShardOptions,
@@ -329,4 +329,50 @@ fn a_batch_is_on_all_its_shards_or_on_none() {
             std::panic::resume_unwind(panic);
         }
     }
+}
+
+/// It was looked at again and again, so that an idle database was never still while another shard was slow, nor for a second
+/// after that.
+#[test]
+fn a_log_that_another_shard_still_needs_is_waited_for_without_a_clock() {
+    let mut random = Random::new(7);
+    let options = ShardOptions {
+        memtable_bytes: 1 << 20,
+        ..tiny_options()
+    };
+    let mut database = Database::new(7, options);
+    let slots = |database: &Database| {
+        let files = database.disk.files();
+        let of_first = |path: &&String| path.contains("shard-0/log-");
+        files.iter().map(|(path, _)| path).filter(of_first).count()
+    };
+    for number in 0..300 {
+        let call = Call::Write {
+            ops: vec![put(number, number)],
+            durability: Durability::Sync,
+        };
+        let token = database.call(0, call);
+        database.wait(token, &mut random);
+    }
+    assert!(slots(&database) > 1);
+    let parts = vec![(ShardId(0), vec![put(1, 1)]), (ShardId(1), vec![put(2, 2)])];
+    let token = database.call(0, Call::Commit { parts });
+    database.wait(token, &mut random);
+    // What the other shard hears of it does not reach its log.
+    database.disk.stick_next(Doing::Write);
+    for _ in 0..20 {
+        database.turn(&mut random);
+    }
+    let token = database.call(0, Call::Flush);
+    database.wait(token, &mut random);
+    for _ in 0..1000 {
+        database.turn(&mut random);
+    }
+    assert_eq!(database.shards[0].next_deadline(), None);
+    assert!(slots(&database) > 1, "the decision is in there");
+    database.disk.unstick();
+    for _ in 0..1000 {
+        database.turn(&mut random);
+    }
+    assert_eq!(slots(&database), 1);
 }
