@@ -59,7 +59,11 @@ impl World {
             shard: ShardId(0),
             shards: 1,
         };
-        let options = ShardOptions::for_budget(64 << 20);
+        let options = ShardOptions {
+            // No segment is made while it is counted.
+            segment_bytes: 32 << 20,
+            ..ShardOptions::for_budget(64 << 20)
+        };
         Shard::<u64>::create(&io, &directory, &identity, &options).expect("a new shard");
         let clock: Arc<CommitClock> = Arc::default();
         let pins = Pins::new(Arc::clone(&clock));
