@@ -35,7 +35,9 @@ struct Under {
     known: Option<Vec<u8>>,
     /// Nobody knows the fate of these, which came later.
     perhaps: Vec<Vec<u8>>,
-    /// It may be removed.
+    /// A removal that is under way takes it.
+    is_going: bool,
+    /// A removal whose fate nobody knows took it.
     may_be_gone: bool,
 }
 
@@ -122,7 +124,10 @@ impl Spaces {
 
     /// Whether anything was done shows later.
     pub fn unknown(&mut self, space: u32) {
-        self.leave(space);
+        let space = self.leave(space);
+        for under in space.keys.values_mut() {
+            under.may_be_gone |= std::mem::take(&mut under.is_going);
+        }
     }
 
     /// A value for a key, which may be there from here on.
@@ -169,7 +174,7 @@ impl Spaces {
         let space = &mut self.0[space as usize];
         for key in keys {
             if let Some(under) = space.keys.get_mut(&space_key(key)) {
-                under.may_be_gone = true;
+                under.is_going = true;
             }
         }
     }
@@ -180,15 +185,16 @@ impl Spaces {
         if space.state != State::There {
             return failed(Check::Content, "a keyspace that is gone takes a removal");
         }
-        space.keys.retain(|_, under| !under.may_be_gone);
+        space.keys.retain(|_, under| !under.is_going);
         Ok(())
     }
 
-    /// They are not: because there is no such keyspace, or for another reason.
+    /// They are not: because there is no such keyspace, or for another reason. What a removal before it may have taken
+    /// stays in doubt.
     pub fn not_removed(&mut self, space: u32, is_missing: bool) -> Verdict {
         let space = self.leave(space);
         let all = space.keys.values_mut();
-        all.for_each(|under| under.may_be_gone = false);
+        all.for_each(|under| under.is_going = false);
         space.missing(is_missing)
     }
 
@@ -275,7 +281,8 @@ impl Space {
         }
         let is_found = |key: &Vec<u8>| found.iter().any(|(other, _)| other == key);
         let mut keys = self.keys.iter();
-        let must_be_found = |under: &Under| under.known.is_some() && !under.may_be_gone;
+        let must_be_found =
+            |under: &Under| under.known.is_some() && !under.is_going && !under.may_be_gone;
         match keys.find(|(key, under)| must_be_found(under) && !is_found(key)) {
             None => Ok(()),
             Some((key, _)) => failed(
