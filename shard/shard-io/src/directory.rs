@@ -31,7 +31,8 @@ enum Place {
 
 struct KernelDirectory {
     io: Rc<Inner>,
-    fd: OwnedFd,
+    /// The directory itself, for its descriptor and for the sync of its names.
+    names: File,
     system: FileSystem,
     access: Access,
     /// Where the report keeps what was learnt about this directory's file system.
@@ -67,7 +68,14 @@ impl Directory {
         Ok(Directory {
             place: Rc::new(Place::Kernel(KernelDirectory {
                 io: Rc::clone(io),
-                fd,
+                names: File::kernel(KernelFile {
+                    fd: Some(fd),
+                    slot: None,
+                    owner: Rc::downgrade(io),
+                    owner_id: io.id(),
+                    explicit_sync: false,
+                    alignment: 1,
+                }),
                 system,
                 access,
                 facts,
@@ -89,7 +97,7 @@ impl Directory {
         match &*self.place {
             Place::Kernel(directory) => {
                 let name = inside(name, Doing::Remove)?;
-                system::remove_at(directory.fd.as_fd(), &name).map_err(failed(Doing::Remove))
+                system::remove_at(directory.names.fd(), &name).map_err(failed(Doing::Remove))
             }
             Place::Simulated(directory) => directory.remove(name),
             Place::Memory(directory) => directory.remove(name),
@@ -101,7 +109,7 @@ impl Directory {
         match &*self.place {
             Place::Kernel(directory) => {
                 let (from, to) = (inside(from, Doing::Rename)?, inside(to, Doing::Rename)?);
-                system::rename_at(directory.fd.as_fd(), &from, &to).map_err(failed(Doing::Rename))
+                system::rename_at(directory.names.fd(), &from, &to).map_err(failed(Doing::Rename))
             }
             Place::Simulated(directory) => directory.rename(from, to),
             Place::Memory(directory) => directory.rename(from, to),
@@ -112,7 +120,7 @@ impl Directory {
     pub fn list(&self) -> Result<Vec<String>> {
         match &*self.place {
             Place::Kernel(directory) => {
-                let mut names = system::names(directory.fd.as_fd()).map_err(failed(Doing::List))?;
+                let mut names = system::names(directory.names.fd()).map_err(failed(Doing::List))?;
                 names.sort();
                 Ok(names)
             }
@@ -126,7 +134,7 @@ impl Directory {
         match &*self.place {
             Place::Kernel(directory) => {
                 let name = inside(name, Doing::Create)?;
-                system::make_directory_at(directory.fd.as_fd(), &name, 0o700)
+                system::make_directory_at(directory.names.fd(), &name, 0o700)
                     .map_err(failed(Doing::Create))
             }
             Place::Simulated(directory) => directory.create_directory(name),
@@ -147,7 +155,7 @@ impl Directory {
     pub fn sync(&self) -> Result<()> {
         match &*self.place {
             Place::Kernel(directory) => {
-                system::fsync(directory.fd.as_fd()).map_err(failed(Doing::SyncDirectory))
+                system::fsync(directory.names.fd()).map_err(failed(Doing::SyncDirectory))
             }
             Place::Simulated(directory) => directory.sync(),
             Place::Memory(_) => Ok(()),
@@ -158,21 +166,8 @@ impl Directory {
     pub async fn synced(&self) -> Result<()> {
         match &*self.place {
             Place::Kernel(directory) => {
-                let fd = directory.fd.try_clone();
-                let fd = fd.map_err(|error| {
-                    let errno = error.raw_os_error().unwrap_or(libc::EIO);
-                    IoError::new(errno, Doing::SyncDirectory)
-                })?;
-                let names = File::kernel(KernelFile {
-                    fd: Some(fd),
-                    slot: None,
-                    owner: Rc::downgrade(&directory.io),
-                    owner_id: directory.io.id(),
-                    explicit_sync: false,
-                    alignment: 1,
-                });
-                let done = Io::sync_names(&directory.io, &names).await;
-                done.result.map(drop)
+                let synced = Io::sync_names(&directory.io, &directory.names).await;
+                synced.result.map(drop)
             }
             Place::Simulated(_) | Place::Memory(_) => self.sync(),
         }
@@ -181,7 +176,7 @@ impl Directory {
     /// Room left for an unprivileged writer.
     pub fn free_bytes(&self) -> Result<u64> {
         match &*self.place {
-            Place::Kernel(directory) => system::file_system(directory.fd.as_fd())
+            Place::Kernel(directory) => system::file_system(directory.names.fd())
                 .map(|state| state.free_bytes)
                 .map_err(failed(Doing::Stat)),
             Place::Simulated(directory) => directory.free_bytes(),
@@ -192,7 +187,7 @@ impl Directory {
     /// The descriptor, for locks and permissions that the owner of the database keeps; none on the simulated disk.
     pub fn descriptor(&self) -> Option<BorrowedFd<'_>> {
         match &*self.place {
-            Place::Kernel(directory) => Some(directory.fd.as_fd()),
+            Place::Kernel(directory) => Some(directory.names.fd()),
             Place::Simulated(_) | Place::Memory(_) => None,
         }
     }
@@ -204,7 +199,7 @@ impl KernelDirectory {
         let name = inside(name, Doing::Open)?;
         let flags = libc::O_RDONLY | libc::O_DIRECTORY | libc::O_NOFOLLOW;
         let fd =
-            system::open_at(Some(self.fd.as_fd()), &name, flags, 0).map_err(failed(Doing::Open))?;
+            system::open_at(Some(self.names.fd()), &name, flags, 0).map_err(failed(Doing::Open))?;
         Directory::hold(&self.io, fd, path)
     }
 
@@ -218,13 +213,18 @@ impl KernelDirectory {
         let refused = |errno| IoError::new(errno, Doing::OpenDirect(self.system));
         let open = |extra| {
             let flags = flags | libc::O_NOFOLLOW | extra;
-            system::open_at(Some(self.fd.as_fd()), &name, flags, 0o600)
+            let open = || system::open_at(Some(self.names.fd()), &name, flags, 0o600);
+            match open() {
+                // Files that nobody uses any more may still wait to be closed.
+                Err(libc::EMFILE | libc::ENFILE) if self.io.close_waiting() => open(),
+                answer => answer,
+            }
         };
         let unsupported = |errno| matches!(errno, libc::EINVAL | libc::EOPNOTSUPP);
         // A creation that failed after the name was made must not leave the name behind.
         let undo = || {
             if mode == OpenMode::CreateNew {
-                let _ = system::remove_at(self.fd.as_fd(), &name);
+                let _ = system::remove_at(self.names.fd(), &name);
             }
         };
         let (fd, direct) = match self.access.direct {
@@ -289,7 +289,10 @@ pub(crate) fn is_plain(name: &str) -> bool {
 impl fmt::Debug for Directory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &*self.place {
-            Place::Kernel(directory) => f.debug_tuple("Directory").field(&directory.fd).finish(),
+            Place::Kernel(directory) => f
+                .debug_tuple("Directory")
+                .field(&directory.names.fd())
+                .finish(),
             Place::Simulated(_) => f.write_str("Directory(simulated)"),
             Place::Memory(_) => f.write_str("Directory(memory)"),
         }

@@ -131,12 +131,16 @@ impl File {
         }
     }
 
-    pub(crate) fn descriptor(&self) -> RawFd {
+    pub(crate) fn fd(&self) -> BorrowedFd<'_> {
         match &*self.0 {
-            Place::Kernel(file) => file.fd().as_raw_fd(),
+            Place::Kernel(file) => file.fd(),
             Place::Simulated(_) => panic!("a file of the simulated disk is used with a real Io"),
             Place::Memory(_) => panic!("a file in memory is used with a real Io"),
         }
+    }
+
+    pub(crate) fn descriptor(&self) -> RawFd {
+        self.fd().as_raw_fd()
     }
 
     pub(crate) fn slot(&self, io: u64) -> Option<u32> {

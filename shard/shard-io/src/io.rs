@@ -502,6 +502,15 @@ impl Inner {
         }
     }
 
+    /// Closes at once what waits to be closed; false when nothing did.
+    pub(crate) fn close_waiting(&self) -> bool {
+        match &self.door {
+            Some(Door::Ring(ring)) => ring.close_waiting(),
+            Some(Door::Portable(portable)) => portable.close_waiting(),
+            Some(Door::Simulated(_) | Door::Memory(_)) | None => false,
+        }
+    }
+
     pub(crate) fn release_slot(&self, slot: u32) {
         if let Some(Door::Ring(ring)) = &self.door {
             ring.release_slot(slot);

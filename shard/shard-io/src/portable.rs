@@ -144,6 +144,12 @@ impl Portable {
         self.shared.work.notify_one();
     }
 
+    /// Closes at once what no worker has come to; false when there is nothing.
+    pub fn close_waiting(&self) -> bool {
+        let leaving = std::mem::take(&mut self.shared.line().leaving);
+        !leaving.is_empty()
+    }
+
     pub fn turn(&self, ready: &mut Vec<(Token, i32)>) {
         self.submit();
         self.reap(ready);

@@ -174,6 +174,11 @@ impl Ring {
         self.leaving.borrow_mut().waiting.push(fd);
     }
 
+    /// Closes at once what no worker has been told of; false when there is nothing.
+    pub fn close_waiting(&self) -> bool {
+        !std::mem::take(&mut self.leaving.borrow_mut().waiting).is_empty()
+    }
+
     fn let_leave(&self) {
         let mut leaving = self.leaving.borrow_mut();
         while let Some(fd) = leaving.waiting.pop() {
