@@ -28,6 +28,7 @@ mod commit;
 mod cross_shard;
 mod locks;
 mod log;
+mod log_room;
 mod memtable;
 mod memtables;
 mod transaction;

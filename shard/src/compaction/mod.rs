@@ -97,32 +97,22 @@ impl TableRun {
     }
 }
 
-impl TableSet {
-    fn facts(
-        &self,
-        needs: Needs,
-        living: &Living,
-        ranges: &Ranges,
-        table_bytes: u64,
-    ) -> Vec<RunFacts<'_>> {
-        let runs = self.runs.iter();
-        runs.map(|run| run.facts(needs, living, ranges, table_bytes))
+impl<T: Token> Core<T> {
+    /// What there is to know about each run.
+    fn facts<'a>(&self, tables: &'a TableSet) -> Vec<RunFacts<'a>> {
+        let (needs, living) = (self.pins.needs(), self.pins.living());
+        let ranges = &self.table_ranges.borrow().ranges;
+        let table_bytes = self.options.table_bytes;
+        let runs = tables.runs.iter();
+        runs.map(|run| run.facts(needs, &living, ranges, table_bytes))
             .collect()
     }
-}
 
-impl<T: Token> Core<T> {
     /// The runs to merge next. Counts a request as begun or done on the way.
     fn runs_to_merge(&self) -> Option<Range<usize>> {
         self.now();
         let tables = self.tables.borrow();
-        let ranges = &self.table_ranges.borrow().ranges;
-        let facts = tables.facts(
-            self.pins.needs(),
-            &self.pins.living(),
-            ranges,
-            self.options.table_bytes,
-        );
+        let facts = self.facts(&tables);
         let begun = pick::begun(&facts);
         let request = &self.compaction.requested;
         // The output of a merge of everything is the last run, so its inputs end right before that.
@@ -328,13 +318,7 @@ impl<T: Token> Core<T> {
     /// What the levels hold and what is to be done about it.
     pub fn gather_levels(&self, stats: &mut ShardStats) {
         let tables = self.tables.borrow();
-        let ranges = &self.table_ranges.borrow().ranges;
-        let facts = tables.facts(
-            self.pins.needs(),
-            &self.pins.living(),
-            ranges,
-            self.options.table_bytes,
-        );
+        let facts = self.facts(&tables);
         stats.last_level_bytes = tables.runs.last().map_or(0, |run| run.bytes);
         stats.tombstones = facts.iter().map(|run| run.tombstones).sum();
         stats.compaction_debt_bytes = pick::debt(&facts, self.options.runs_max);
