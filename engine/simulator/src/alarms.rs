@@ -20,6 +20,7 @@ pub fn run(seeds: u64, jobs: usize, filter: Option<&str>) -> bool {
     for &defect in Defect::ALL.iter().filter(chosen) {
         plant(Some(defect));
         let bounds = Search {
+            draw: crate::draw::plan,
             from: FROM,
             seeds,
             budget: Some(Duration::from_secs(600)),

@@ -23,6 +23,58 @@ pub fn plan(seed: u64) -> Plan {
     }
 }
 
+/// Another plan of a seed: many clients who do little but transactions over a few lists, and so are in each other's
+/// way all the time.
+pub fn histories(seed: u64) -> Plan {
+    let mut random = Random::new(seed ^ 0x1157);
+    let setting = Setting {
+        clients: random.between(3, 12) as usize,
+        keys: 3,
+        ..setting(&mut random)
+    };
+    let life = |random: &mut Random| {
+        let count = random.between(50, 500);
+        let steps = (0..count).map(|_| Step {
+            client: random.below(setting.clients as u64) as usize,
+            action: match random.below(200) {
+                0 => Action::Flush,
+                1 => Action::Compact,
+                2 => Action::Wait,
+                3 => Action::CutCopies { count: 1 },
+                4..8 => Action::Hold {
+                    host: random.below(5) as usize,
+                    nanos: 1 << random.between(14, 25),
+                },
+                _ => Swarm::append(random),
+            },
+        });
+        let steps = steps.collect();
+        let spared = random.below(20 * count);
+        let end = match random.below(4) {
+            0 => End::Kill { spared },
+            1 => End::Close { cut: true },
+            2 => End::Drop { cut: true },
+            _ => End::Cut {
+                spared,
+                leaves: Leaves::Random,
+            },
+        };
+        Life {
+            cuts_while_opening: Vec::new(),
+            steps,
+            end,
+        }
+    };
+    let lives = (0..random.between(1, 3))
+        .map(|_| life(&mut random))
+        .collect();
+    Plan {
+        seed,
+        setting,
+        lives,
+    }
+}
+
 fn setting(random: &mut Random) -> Setting {
     let shards = *random.pick(&[1, 2, 2, 3, 3, 4, 5]);
     let slow = random.chance(20);

@@ -19,6 +19,8 @@ pub enum Check {
     /// No commit comes between a transaction's snapshot and its own commit, to what it depends on; and
     /// transactions are in an order that their isolation allows.
     Isolation,
+    /// Two checkers of one history say the same.
+    Checkers,
     /// Versions grow with time.
     Versions,
     /// Every error has a cause.

@@ -8,7 +8,7 @@
 //!   world/       runs a plan
 //!   content.rs   keys and values that tell who wrote them
 //!   model/       what reads, scans, transactions and recoveries may show
-//!   cycles.rs    whether transactions over lists can have happened in any order
+//!   history/     whether transactions over lists can have happened in any order: two judges
 //!   failure.rs   the checks
 //!   search.rs    many seeds on several threads
 //!   shrink.rs    a failing plan made shorter
@@ -26,9 +26,9 @@
 pub mod alarms;
 pub mod content;
 pub mod corpus;
-pub mod cycles;
 pub mod draw;
 pub mod failure;
+pub mod history;
 pub mod model;
 pub mod plan;
 pub mod random;

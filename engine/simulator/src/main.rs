@@ -32,6 +32,9 @@ struct Arguments {
     /// Keep the shortened plan in this file
     #[arg(long, value_name = "FILE")]
     save: Option<PathBuf>,
+    /// Draw plans of transactions over lists and little else
+    #[arg(long)]
+    histories: bool,
     /// Run so many seeds
     #[arg(long, value_name = "COUNT")]
     seeds: Option<u64>,
@@ -93,7 +96,7 @@ fn main() -> ExitCode {
         return ExitCode::from(2);
     }
     let replay = match (arguments.seed, &arguments.plan) {
-        (Some(seed), _) => Some(draw::plan(seed)),
+        (Some(seed), _) => Some(arguments.draw()(seed)),
         (None, Some(path)) => match read_plan(path) {
             Ok(plan) => Some(plan),
             Err(error) => {
@@ -116,6 +119,16 @@ fn main() -> ExitCode {
     code(good)
 }
 
+impl Arguments {
+    /// What a seed stands for.
+    fn draw(&self) -> fn(u64) -> Plan {
+        match self.histories {
+            true => draw::histories,
+            false => draw::plan,
+        }
+    }
+}
+
 fn code(good: bool) -> ExitCode {
     if good {
         ExitCode::SUCCESS
@@ -132,6 +145,7 @@ fn run_many(arguments: &Arguments, jobs: usize) -> bool {
     let from = arguments.from.unwrap_or_else(new_seed);
     println!("seeds from {from} on {jobs} threads");
     let bounds = Search {
+        draw: arguments.draw(),
         from,
         seeds: arguments.seeds.unwrap_or(u64::MAX),
         budget,
@@ -148,10 +162,15 @@ fn run_many(arguments: &Arguments, jobs: usize) -> bool {
         );
     });
     report(&found.totals, found.took, jobs);
+    let profile = if arguments.histories {
+        " --histories"
+    } else {
+        ""
+    };
     for (seed, failure) in &found.failures {
+        let again = format!("cargo run --release -p ringkeep-simulator --{profile} --seed {seed}");
         println!(
-            "\nseed {seed} failed: {failure}\nreplay it: cargo run --release -p ringkeep-simulator -- --seed {seed} --verbose\n\
-             shorten it: cargo run --release -p ringkeep-simulator -- --seed {seed} --shrink"
+            "\nseed {seed} failed: {failure}\nreplay it: {again} --verbose\nshorten it: {again} --shrink"
         );
     }
     found.failures.is_empty()
@@ -159,18 +178,16 @@ fn run_many(arguments: &Arguments, jobs: usize) -> bool {
 
 fn report(totals: &Totals, took: Duration, jobs: usize) {
     println!("{totals}");
-    println!(
-        "{:<44}{:>14.0}",
-        format!("crash-recoveries a second, {jobs} threads"),
-        totals.rate(took)
+    let line = |what: &str, count: f64| println!("{what:<44}{count:>14.0}");
+    line(
+        &format!("crash-recoveries a second, {jobs} threads"),
+        totals.rate(took),
     );
-    // On a machine that others use as well this is the number to compare.
+    // On a machine that others use as well these are the numbers to compare.
     if let Some(used) = processor_time() {
-        println!(
-            "{:<44}{:>14.0}",
-            "and a second of processor time",
-            totals.rate(used)
-        );
+        line("and a second of processor time", totals.rate(used));
+        line("seconds simulated in one of these", totals.speed(used));
+        line("transactions judged in one", totals.judged_rate(used));
     }
 }
 

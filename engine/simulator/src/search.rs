@@ -5,8 +5,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::failure::{Check, Failure};
+use crate::plan::Plan;
 use crate::totals::Totals;
-use crate::{draw, world};
+use crate::world;
 
 /// One in so many seeds runs twice, and both must do the same.
 const REPEATED: u64 = 64;
@@ -14,6 +15,8 @@ const REPEATED: u64 = 64;
 /// How far to look.
 #[derive(Clone, Copy, Debug)]
 pub struct Search {
+    /// What a seed stands for.
+    pub draw: fn(u64) -> Plan,
     /// The first seed.
     pub from: u64,
     /// No more seeds than this.
@@ -55,7 +58,7 @@ pub fn search(search: &Search, progress: impl Fn(&Totals, Duration) + Sync) -> F
                         return;
                     }
                     let seed = search.from.wrapping_add(number);
-                    let (failure, totals) = run_seed(seed);
+                    let (failure, totals) = run_seed(search.draw, seed);
                     let mut guard = found.lock().expect("no thread panics with it");
                     let (found, told) = &mut *guard;
                     found.totals += totals;
@@ -80,8 +83,8 @@ pub fn search(search: &Search, progress: impl Fn(&Totals, Duration) + Sync) -> F
 }
 
 /// One seed; some run twice.
-pub fn run_seed(seed: u64) -> (Option<Failure>, Totals) {
-    let plan = draw::plan(seed);
+pub fn run_seed(draw: fn(u64) -> Plan, seed: u64) -> (Option<Failure>, Totals) {
+    let plan = draw(seed);
     let run = world::run(&plan, None);
     if run.verdict.is_ok() && seed.is_multiple_of(REPEATED) {
         let again = world::run(&plan, None);

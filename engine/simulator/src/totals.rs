@@ -44,6 +44,8 @@ totals! {
     closings: "closings",
     /// Drops of the last handle.
     drops: "drops without closing",
+    /// Virtual time that went by.
+    simulated_millis: "simulated milliseconds",
     /// Steps of plans.
     steps: "steps taken",
     /// Answers.
@@ -52,6 +54,8 @@ totals! {
     acknowledged: "writes acknowledged",
     /// Transactions committed.
     transactions: "transactions committed",
+    /// Of these, over lists, through both judges of histories.
+    judged: "of these through two cycle checkers",
     /// Transactions that lost.
     conflicts: "transactions in conflict",
     /// Ranges removed.
@@ -78,5 +82,15 @@ impl Totals {
     /// The rate that CI prints.
     pub fn rate(&self, took: Duration) -> f64 {
         self.recoveries as f64 / took.as_secs_f64().max(0.001)
+    }
+
+    /// How many seconds a second simulates.
+    pub fn speed(&self, took: Duration) -> f64 {
+        self.simulated_millis as f64 / 1000.0 / took.as_secs_f64().max(0.001)
+    }
+
+    /// Transactions that both judges of histories have looked at, a second.
+    pub fn judged_rate(&self, took: Duration) -> f64 {
+        self.judged as f64 / took.as_secs_f64().max(0.001)
     }
 }

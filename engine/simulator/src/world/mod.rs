@@ -62,6 +62,7 @@ pub fn run(plan: &Plan, tell: Option<fn(&str)>) -> Run {
         std::mem::forget(world.clients.take_all());
     }
     let seen = world.seen;
+    world.totals.simulated_millis = world.disk.now() / 1_000_000;
     Run {
         hash: mix(world.disk.trace_hash() ^ seen),
         verdict,

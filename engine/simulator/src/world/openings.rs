@@ -56,6 +56,7 @@ impl World<'_> {
         self.model.adopt(found, loss);
         let lists = self.find_lists(&db, &hosts)?;
         self.lists.survived(&lists)?;
+        self.totals.judged += self.lists.committed() as u64;
         self.lists.adopt(lists);
         let spaces = self.find_spaces(&db, &hosts)?;
         self.spaces_survived(&spaces)?;

@@ -1,7 +1,6 @@
 //! Transactions: over keys, which the model judges by their versions, and over lists, which tell who came
 //! before whom.
 
-use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::ops::Range;
 use std::task::Poll;
@@ -14,8 +13,8 @@ use super::clients::{Answer, Asked, in_order, snapshot};
 use super::steps::{Findings, time};
 use super::{Open, World};
 use crate::content;
-use crate::cycles::Fate;
 use crate::failure::{Check, Failure, Verdict, failed};
+use crate::history::{Contents, Fate};
 use crate::model::{Commit, Found, LISTS, WriteId};
 use crate::plan::{Promise, Transact};
 
@@ -233,11 +232,7 @@ impl World<'_> {
     }
 
     /// What all lists hold in an open database.
-    pub(super) fn find_lists(
-        &self,
-        db: &Database,
-        hosts: &ByHand,
-    ) -> Verdict<BTreeMap<u32, Vec<u64>>> {
+    pub(super) fn find_lists(&self, db: &Database, hosts: &ByHand) -> Verdict<Contents> {
         let names = (0..LISTS).map(content::list);
         let values = self.drive(hosts, db.multi_get_async(names))?;
         let values = values.map_err(|error| Failure {
