@@ -242,8 +242,12 @@ impl Pins {
         let pinned = held.pins.keys().map(|(_, millis)| *millis);
         let policy = match self.retention {
             Retention::None => self.now(),
-            // Of what lies before the timeline nobody knows when it was.
-            _ => self.timeline.time_of(self.policy()).unwrap_or(0),
+            // Of what lies before the timeline nobody knows when it was. An earlier life may have had a clock that was
+            // ahead: what has not ended for the present has for nobody.
+            _ => {
+                let then = self.timeline.time_of(self.policy()).unwrap_or(0);
+                then.min(self.now())
+            }
         };
         Needs {
             watermark: self.oldest_of(held),
@@ -438,6 +442,22 @@ mod tests {
             "what had ended by then may be dropped"
         );
         assert_eq!(pins.pinned(), [(Version(0), 2)]);
+    }
+
+    #[test]
+    fn a_clock_that_was_ahead_in_an_earlier_life_ends_nothing_early() {
+        let clock = Arc::new(CommitClock::default());
+        let pins = Pins::keeping(Arc::clone(&clock), Retention::Versions(1));
+        clock.raise_to(Version(9));
+        let moment = |millis, version| Moment {
+            millis,
+            version: Version(version),
+        };
+        pins.timeline().add(moment(5000, 3));
+        assert_eq!(pins.hear(100), 100);
+        assert_eq!((pins.let_go().ended_by, pins.now()), (100, 100));
+        assert_eq!(pins.hear(7000), 7000);
+        assert_eq!(pins.let_go().ended_by, 5000);
     }
 
     #[test]
