@@ -55,6 +55,9 @@ pub(super) struct Disk {
     pub operations: u64,
     pub crashes: u64,
     planned: Option<PlannedCrash>,
+    /// Other outcomes that a planned crash is to have besides, and those of the last one.
+    pub ways: Vec<Crash>,
+    pub outcomes: Vec<Disk>,
 }
 
 struct PlannedCrash {
@@ -122,6 +125,8 @@ impl Disk {
             operations: 0,
             crashes: 0,
             planned: None,
+            ways: Vec::new(),
+            outcomes: Vec::new(),
         }
     }
 
@@ -184,6 +189,11 @@ impl Disk {
             Some(planned) if planned.spared > 0 => planned.spared -= 1,
             Some(planned) => {
                 let crash = planned.crash;
+                let seeds = self.operations << 8..;
+                let ways = seeds.zip(&self.ways);
+                self.outcomes = ways
+                    .map(|(seed, way)| self.crashed_copy(seed, *way))
+                    .collect();
                 self.crash(crash);
             }
         }

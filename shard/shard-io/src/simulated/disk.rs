@@ -50,6 +50,23 @@ impl SimulatedDisk {
         self.disk().crash_at(spared, crash);
     }
 
+    /// A crash that was planned by [`crash_at`](Self::crash_at) is to have these outcomes, too, each on a copy.
+    pub fn crash_also(&self, ways: Vec<Crash>) {
+        self.disk().ways = ways;
+    }
+
+    /// The copies that the last planned crash has made.
+    pub fn take_outcomes(&self) -> Vec<SimulatedDisk> {
+        let outcomes = std::mem::take(&mut self.disk().outcomes);
+        outcomes.into_iter().map(SimulatedDisk::of).collect()
+    }
+
+    /// Sets the wall clock forward, or back.
+    pub fn move_wall_clock(&self, nanos: i64) {
+        let options = &mut self.disk().options;
+        options.wall_clock_start = options.wall_clock_start.saturating_add_signed(nanos);
+    }
+
     /// What this disk would be after a crash now, drawn with another seed; this one goes on undisturbed. So one
     /// run can be cut at one point in many ways.
     pub fn crashed_copy(&self, seed: u64, crash: Crash) -> SimulatedDisk {

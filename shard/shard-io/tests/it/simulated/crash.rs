@@ -1,7 +1,7 @@
 //! What survives a power cut.
 
 use ringkeep_io::WriteDurability::{Cached, Durable};
-use ringkeep_io::{Buffer, Crash, Doing, IoError, OpenMode, PAGE};
+use ringkeep_io::{Buffer, Crash, Doing, IoError, OpenMode, PAGE, SimulatedDisk};
 
 use super::Machine;
 use crate::rig::{filled, finish};
@@ -422,4 +422,22 @@ fn one_run_can_be_cut_in_many_ways() {
     assert_eq!(seen, [false, true, true, true]);
     assert_eq!(machine.disk.trace_hash(), trace);
     assert_eq!(machine.page(&file, 0).map(|byte| byte < 9), Some(true));
+}
+
+#[test]
+fn a_planned_cut_has_other_outcomes_on_copies() {
+    let machine = Machine::new(22);
+    let file = machine.create("file");
+    machine.write(&file, 0, 1, 1, Durable);
+    machine.write(&file, 0, 1, 2, Cached);
+    machine
+        .disk
+        .crash_also(vec![Crash::LoseAll, Crash::KeepAll]);
+    machine.disk.crash_at(0, Crash::LoseAll);
+    drop(machine.io.write(&file, 0, filled(PAGE, 3), PAGE, Cached));
+    let outcomes = machine.disk.take_outcomes();
+    let first = |disk: &SimulatedDisk| disk.read_raw("/db/file").unwrap()[0];
+    assert_eq!(outcomes.iter().map(first).collect::<Vec<_>>(), [1, 3]);
+    assert_eq!((machine.disk.crashes(), first(&machine.disk)), (1, 1));
+    assert!(machine.disk.take_outcomes().is_empty());
 }
