@@ -4,7 +4,7 @@
 use crate::content;
 use crate::model::{LISTS, SPACE_KEYS, SPACES};
 use crate::plan::{
-    Action, End, Fault, Leaves, Life, Plan, Promise, Setting, SpaceAction, Step, Transact,
+    Action, End, Failing, Fault, Leaves, Life, Plan, Promise, Setting, SpaceAction, Step, Transact,
 };
 use crate::random::Random;
 
@@ -16,10 +16,51 @@ pub fn plan(seed: u64) -> Plan {
     let lives = (0..random.between(2, 10))
         .map(|_| swarm.life(&mut random))
         .collect();
-    Plan {
+    let mut plan = Plan {
         seed,
         setting,
         lives,
+        ways: 0,
+    };
+    disturb(&mut plan);
+    plan
+}
+
+/// What came later, with numbers of its own: what a seed has drawn before stays.
+fn disturb(plan: &mut Plan) {
+    let mut random = Random::new(plan.seed ^ 0xc10c);
+    let (clock, openings, endings) = (random.chance(15), random.chance(10), random.chance(20));
+    for life in &mut plan.lives {
+        if clock {
+            for _ in 0..random.below(4) {
+                let millis = 1 << random.below(37);
+                let (back, furthest) = (random.chance(50), 1 << random.below(12));
+                let moves = Action::MoveClock {
+                    millis: if back { -millis } else { millis },
+                };
+                let reads = Action::AsOfTime {
+                    back: random.below(furthest),
+                    reverse: random.chance(40),
+                };
+                for action in [moves, reads] {
+                    let place = random.below(life.steps.len() as u64 + 1) as usize;
+                    life.steps.insert(place, Step { client: 0, action });
+                }
+            }
+        }
+        if openings && random.chance(20) {
+            life.fails_while_opening.push(Failing {
+                doing: *random.pick(&FAULTS),
+                spared: random.below(40),
+                times: *random.pick(&[1, 1, 3, u64::MAX]),
+            });
+        }
+        if endings
+            && random.chance(50)
+            && let End::Close { within, .. } | End::Drop { within, .. } = &mut life.end
+        {
+            *within = Some(random.below(40));
+        }
     }
 }
 
@@ -52,17 +93,23 @@ pub fn histories(seed: u64) -> Plan {
         let spared = random.below(20 * count);
         let end = match random.below(4) {
             0 => End::Kill { spared },
-            1 => End::Close { cut: true },
-            2 => End::Drop { cut: true },
+            1 => End::Close {
+                cut: true,
+                within: None,
+            },
+            2 => End::Drop {
+                cut: true,
+                within: None,
+            },
             _ => End::Cut {
                 spared,
                 leaves: Leaves::Random,
             },
         };
         Life {
-            cuts_while_opening: Vec::new(),
             steps,
             end,
+            ..Life::default()
         }
     };
     let lives = (0..random.between(1, 3))
@@ -72,6 +119,7 @@ pub fn histories(seed: u64) -> Plan {
         seed,
         setting,
         lives,
+        ways: 0,
     }
 }
 
@@ -253,9 +301,11 @@ impl Swarm {
             Kind::Kill => End::Kill { spared },
             Kind::Close => End::Close {
                 cut: random.chance(50),
+                within: None,
             },
             Kind::Drop => End::Drop {
                 cut: random.chance(50),
+                within: None,
             },
             _ => End::Cut {
                 spared,
@@ -273,6 +323,7 @@ impl Swarm {
             cuts_while_opening,
             steps,
             end,
+            ..Life::default()
         }
     }
 

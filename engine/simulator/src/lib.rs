@@ -10,6 +10,8 @@
 //!   model/       what reads, scans, transactions and recoveries may show
 //!   history/     whether transactions over lists can have happened in any order: two judges
 //!   failure.rs   the checks
+//!   canonical.rs short plans that between them do everything
+//!   sweep.rs     each of them with everything that can go wrong, at every place
 //!   search.rs    many seeds on several threads
 //!   shrink.rs    a failing plan made shorter
 //!   corpus.rs    what failed once, run for ever
@@ -24,6 +26,7 @@
 
 #[cfg(feature = "planted")]
 pub mod alarms;
+pub mod canonical;
 pub mod content;
 pub mod corpus;
 pub mod draw;
@@ -34,6 +37,7 @@ pub mod plan;
 pub mod random;
 pub mod search;
 pub mod shrink;
+pub mod sweep;
 pub mod totals;
 pub mod world;
 

@@ -1,12 +1,13 @@
 //! The simulator's command line.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use clap::{Parser, Subcommand};
 use ringkeep_simulator::plan::Plan;
 use ringkeep_simulator::search::{Search, search};
+use ringkeep_simulator::sweep::sweep;
 use ringkeep_simulator::{Failure, Totals, corpus, draw, run, shrink};
 
 /// Runs the whole database from seeds on a simulated disk, and says where it breaks a promise.
@@ -41,6 +42,15 @@ struct Arguments {
     /// Run for so long: 90, 90s, 10m, 2h
     #[arg(long, value_parser = duration)]
     budget: Option<Duration>,
+    /// Cut and fail every operation of the canonical traces
+    #[arg(long)]
+    every_operation: bool,
+    /// Of these operations only every so many-th
+    #[arg(long, value_name = "COUNT", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
+    stride: u64,
+    /// And only where this is in the name of the trace or of what goes wrong
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    only: String,
     /// The first of many seeds; by the time of day when absent
     #[arg(long)]
     from: Option<u64>,
@@ -113,7 +123,11 @@ fn main() -> ExitCode {
     if arguments.corpus {
         good &= run_corpus();
     }
-    if arguments.seeds.is_some() || arguments.budget.is_some() || !arguments.corpus {
+    if arguments.every_operation {
+        good &= run_every_operation(&arguments, jobs);
+    }
+    let more = !arguments.corpus && !arguments.every_operation;
+    if arguments.seeds.is_some() || arguments.budget.is_some() || more {
         good &= run_many(&arguments, jobs);
     }
     code(good)
@@ -204,6 +218,42 @@ fn run_corpus() -> bool {
     good
 }
 
+fn run_every_operation(arguments: &Arguments, jobs: usize) -> bool {
+    let began = Instant::now();
+    let swept = sweep(
+        arguments.stride,
+        arguments.from.unwrap_or(0),
+        &arguments.only,
+        jobs,
+    );
+    println!(
+        "{:<44}{:>10}{:>12}{:>10}",
+        "", "places", "recoveries", "seconds"
+    );
+    let (mut points, mut recoveries) = (0, 0);
+    for (name, swept) in &swept {
+        let count = swept.totals.recoveries;
+        let took = swept.took.as_secs_f64();
+        println!("{name:<44}{:>10}{count:>12}{took:>10.1}", swept.points);
+        points += swept.points;
+        recoveries += count;
+    }
+    let took = began.elapsed().as_secs_f64();
+    println!("{:<44}{points:>10}{recoveries:>12}{took:>10.1}", "in all");
+    let failures: Vec<_> = swept.values().flat_map(|swept| &swept.failures).collect();
+    for (name, _, failure) in failures.iter().take(5) {
+        println!("\n{name} failed: {failure}");
+    }
+    let Some((name, plan, _)) = failures.first() else {
+        return true;
+    };
+    match &arguments.save {
+        Some(path) => keep(plan, path),
+        None => println!("\n--save FILE keeps the plan of: {name}"),
+    }
+    false
+}
+
 fn replay_plan(plan: &Plan, arguments: &Arguments) -> bool {
     let tell: Option<fn(&str)> = match arguments.verbose && !arguments.shrink {
         true => Some(|line| println!("{line}")),
@@ -251,11 +301,15 @@ fn tell_shorter(plan: &Plan, failure: &Failure, arguments: &Arguments) {
     drop(run(&shorter, tell));
     println!("failed: {failure}");
     if let Some(path) = &arguments.save {
-        let text = serde_json::to_string(&shorter).expect("a plan is data");
-        match std::fs::write(path, text + "\n") {
-            Ok(()) => println!("kept in {0}; replay it with --plan {0}", path.display()),
-            Err(error) => eprintln!("{}: {error}", path.display()),
-        }
+        keep(&shorter, path);
+    }
+}
+
+fn keep(plan: &Plan, path: &Path) {
+    let text = serde_json::to_string(plan).expect("a plan is data");
+    match std::fs::write(path, text + "\n") {
+        Ok(()) => println!("kept in {0}; replay it with --plan {0}", path.display()),
+        Err(error) => eprintln!("{}: {error}", path.display()),
     }
 }
 

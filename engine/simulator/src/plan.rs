@@ -16,6 +16,9 @@ pub struct Plan {
     pub setting: Setting,
     /// From an opening to a stop, each.
     pub lives: Vec<Life>,
+    /// Each power cut within an operation is looked at in so many other ways, too, on copies of the disk.
+    #[serde(default)]
+    pub ways: usize,
 }
 
 /// Sizes and speeds.
@@ -45,14 +48,25 @@ pub struct Setting {
 }
 
 /// From one opening to one stop.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Life {
     /// The power goes after so many operations of an opening, once for each, before it succeeds.
     pub cuts_while_opening: Vec<u64>,
+    /// Operations of an opening fail, once for each, before it succeeds.
+    #[serde(default)]
+    pub fails_while_opening: Vec<Failing>,
     /// What is done then.
     pub steps: Vec<Step>,
     /// And how it ends.
     pub end: End,
+}
+
+/// So many operations of a kind fail, after some that do not.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Failing {
+    pub doing: Fault,
+    pub spared: u64,
+    pub times: u64,
 }
 
 /// One thing that a client, or fate, does.
@@ -128,6 +142,10 @@ pub enum Action {
     Hold { host: usize, nanos: u64 },
     /// It ends.
     Unstick,
+    /// The wall clock is set forward, or back.
+    MoveClock { millis: i64 },
+    /// Reads everything as it was so many milliseconds ago.
+    AsOfTime { back: u64, reverse: bool },
     /// The power goes here in so many different ways, each on a copy of the disk.
     CutCopies { count: u64 },
     /// One bit turns over on a copy of the quiet disk, so many times.
@@ -209,10 +227,18 @@ pub enum End {
     Cut { spared: u64, leaves: Leaves },
     /// The process is killed after so many operations.
     Kill { spared: u64 },
-    /// It is closed; then the power may go.
-    Close { cut: bool },
-    /// The last handle is dropped; then the power may go.
-    Drop { cut: bool },
+    /// It is closed; then the power may go, or already within this operation of the closing.
+    Close {
+        cut: bool,
+        #[serde(default)]
+        within: Option<u64>,
+    },
+    /// The last handle is dropped; then the power may go, or already within this operation of the end.
+    Drop {
+        cut: bool,
+        #[serde(default)]
+        within: Option<u64>,
+    },
 }
 
 /// What a power cut leaves of what was not durable.
@@ -324,7 +350,32 @@ impl Leaves {
     }
 }
 
+impl Default for End {
+    fn default() -> End {
+        End::CLOSE
+    }
+}
+
+impl End {
+    /// A closing that nothing disturbs.
+    pub const CLOSE: End = End::Close {
+        cut: false,
+        within: None,
+    };
+}
+
 impl Plan {
+    /// The other ways of a power cut.
+    pub fn ways(&self) -> Vec<Crash> {
+        let chosen = [Crash::LoseAll, Crash::KeepAll, Crash::Writes];
+        let all = chosen.into_iter().chain(
+            [Crash::Sectors, Crash::Writes, Crash::Sectors]
+                .into_iter()
+                .cycle(),
+        );
+        all.take(self.ways).collect()
+    }
+
     /// Steps of all lives.
     pub fn steps(&self) -> usize {
         self.lives.iter().map(|life| life.steps.len()).sum()

@@ -114,7 +114,7 @@ fn ends(best: &mut (Plan, Failure), left: &mut usize) {
     for life in 0..best.0.lives.len() {
         let mut shorter = best.0.clone();
         shorter.lives[life].end = match &shorter.lives[life].end {
-            End::Kill { .. } | End::Drop { .. } => End::Close { cut: false },
+            End::Kill { .. } | End::Drop { .. } => End::CLOSE,
             End::Cut { spared, leaves } if *spared > 0 => End::Cut {
                 spared: spared / 2,
                 leaves: *leaves,

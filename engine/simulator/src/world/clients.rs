@@ -2,7 +2,7 @@
 //! hosts; that is all the concurrency there is, and it is the engine's own.
 
 use std::collections::VecDeque;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
 
@@ -154,6 +154,20 @@ impl World<'_> {
             }
         }
         failed(Check::Progress, "a call is never answered")
+    }
+
+    /// The same, or nothing when the power goes.
+    pub(super) fn drive_until_cut<R>(
+        &self,
+        open: &Open,
+        call: impl Future<Output = R>,
+    ) -> Verdict<Option<R>> {
+        let mut call = pin!(call);
+        let call = poll_fn(|context| match call.as_mut().poll(context) {
+            Poll::Pending if open.is_cut(&self.disk) => Poll::Ready(None),
+            answer => answer.map(Some),
+        });
+        self.drive(&open.hosts, call)
     }
 
     /// Turns until `done`, or until the power is gone; false then.
@@ -346,7 +360,7 @@ impl Answer {
 }
 
 impl Causes {
-    fn explain(&self, error: &Error) -> bool {
+    pub(super) fn explain(&self, error: &Error) -> bool {
         match error {
             Error::Shard { error, .. } => match error {
                 ShardError::Full { .. } => self.full,

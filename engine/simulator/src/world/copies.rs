@@ -30,18 +30,32 @@ impl World<'_> {
                 self.totals.recoveries += 1;
                 self.totals.cuts_while_opening += 1;
             }
-            let (db, hosts) = match self.try_open(&copy) {
-                Ok(opened) => opened,
-                Err(error) => return failed(Check::Opening, format!("after a cut: {error}")),
-            };
-            let found = self.find(&db, &hosts)?;
-            self.model.survived(&found, loss)?;
-            self.lists.survived(&self.find_lists(&db, &hosts)?)?;
-            self.spaces_survived(&self.find_spaces(&db, &hosts)?)?;
-            self.totals.recoveries += 1;
-            self.totals.cuts += 1;
-            self.see(copy.trace_hash());
+            self.survives_on(&copy, loss)?;
         }
+        Ok(())
+    }
+
+    /// Looks at what else the last power cut within an operation may have left.
+    pub(super) fn look_at_outcomes(&mut self, loss: Loss) -> Verdict {
+        for copy in self.disk.take_outcomes() {
+            copy.set_capacity_bytes(1 << 40);
+            self.survives_on(&copy, loss)?;
+        }
+        Ok(())
+    }
+
+    fn survives_on(&mut self, copy: &SimulatedDisk, loss: Loss) -> Verdict {
+        let (db, hosts) = match self.try_open(copy) {
+            Ok(opened) => opened,
+            Err(error) => return failed(Check::Opening, format!("after a cut: {error}")),
+        };
+        let found = self.find(&db, &hosts)?;
+        self.model.survived(&found, loss)?;
+        self.lists.survived(&self.find_lists(&db, &hosts)?)?;
+        self.spaces_survived(&self.find_spaces(&db, &hosts)?)?;
+        self.totals.recoveries += 1;
+        self.totals.cuts += 1;
+        self.see(copy.trace_hash());
         Ok(())
     }
 

@@ -15,11 +15,13 @@ impl World<'_> {
                 let limit = self.now + 40;
                 self.turn_until(&open, |world| world.now >= limit)?;
                 if !open.is_cut(&self.disk) {
+                    self.missed += 1;
                     self.disk.crash_with(leaves.crash());
                     self.poll_clients(&open)?;
                 }
                 self.say(|| "the power is gone".into());
                 self.totals.cuts += 1;
+                self.look_at_outcomes(self.power_loss())?;
                 Ok(self.bury(open, true))
             }
             End::Kill { .. } => {
@@ -37,12 +39,18 @@ impl World<'_> {
                 }
                 Ok(self.bury(open, false))
             }
-            End::Close { cut } => {
+            End::Close { cut, within } => {
                 self.say(|| "close".into());
                 self.totals.closings += 1;
                 self.wait(&open)?;
                 self.clients.clear();
-                let whole = match self.drive(&open.hosts, open.db.close_async())? {
+                self.cut_within(*within);
+                let closed = self.drive_until_cut(&open, open.db.close_async())?;
+                let Some(closed) = closed.filter(|_| !open.is_cut(&self.disk)) else {
+                    drop(open);
+                    return self.cut_while_ending();
+                };
+                let whole = match closed {
                     Ok(()) => open.hosts.is_finished(),
                     Err(error) => {
                         self.explain(&error)?;
@@ -55,17 +63,20 @@ impl World<'_> {
                         "a closed database has something left to do",
                     );
                 }
+                self.is_over(*within);
                 Ok(self.after_end_in_order(open, *cut))
             }
-            End::Drop { cut } => {
+            End::Drop { cut, within } => {
                 self.say(|| "the last handle is dropped".into());
                 self.totals.drops += 1;
                 self.wait(&open)?;
                 self.clients.clear();
+                self.cut_within(*within);
+                let crashes = self.disk.crashes();
                 let Open { db, hosts, .. } = open;
                 drop(db);
                 let mut turns = 0;
-                while !hosts.is_finished() {
+                while !hosts.is_finished() && self.disk.crashes() == crashes {
                     if !hosts.turn() {
                         hosts.park();
                     }
@@ -74,11 +85,36 @@ impl World<'_> {
                         return failed(Check::Progress, "a dropped database does not end");
                     }
                 }
+                if self.disk.crashes() > crashes {
+                    drop(hosts);
+                    return self.cut_while_ending();
+                }
+                self.is_over(*within);
                 let whole = !self.causes.writes && !self.causes.reads && !self.causes.full;
                 drop(hosts);
                 Ok(self.cut_after(*cut, whole))
             }
         }
+    }
+
+    /// The power is to go within an operation of the end.
+    fn cut_within(&mut self, within: Option<u64>) {
+        if let Some(spared) = within {
+            self.disk.crash_at(spared, Leaves::Random.crash());
+        }
+    }
+
+    /// The end was quicker than that.
+    fn is_over(&mut self, within: Option<u64>) {
+        self.missed += u64::from(within.is_some());
+        self.disk.crash_at(u64::MAX, Leaves::Random.crash());
+    }
+
+    fn cut_while_ending(&mut self) -> Verdict<Loss> {
+        self.say(|| "the power is gone before the end".into());
+        self.totals.cuts += 1;
+        self.look_at_outcomes(self.power_loss())?;
+        Ok(self.power_loss())
     }
 
     /// After an end that could not make everything durable, a restart follows, not a power cut.

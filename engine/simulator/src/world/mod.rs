@@ -46,6 +46,8 @@ pub struct Run {
     pub hash: u64,
     /// What was done.
     pub totals: Totals,
+    /// Power cuts that were planned within an operation that there was not.
+    pub missed: u64,
 }
 
 /// Runs a plan to its end or to the first check that fails. `tell` gets every event.
@@ -67,6 +69,7 @@ pub fn run(plan: &Plan, tell: Option<fn(&str)>) -> Run {
         hash: mix(world.disk.trace_hash() ^ seen),
         verdict,
         totals: world.totals,
+        missed: world.missed,
     }
 }
 
@@ -89,6 +92,8 @@ struct World<'p> {
     totals: Totals,
     /// The hash of all answers.
     seen: u64,
+    /// Power cuts that were planned within an operation, and came too late.
+    missed: u64,
 }
 
 /// Why errors are to be expected.
@@ -134,22 +139,29 @@ impl<'p> World<'p> {
             ended_at: 0,
             totals: Totals::default(),
             seen: 0,
+            missed: 0,
         }
     }
 
     fn live_all(&mut self) -> Verdict {
         self.totals.runs += 1;
+        self.disk.crash_also(self.plan.ways());
         let mut loss = Loss::Nothing;
         for (number, life) in self.plan.lives.iter().enumerate() {
             self.say(|| format!("life {number}"));
-            let open = self.open(&life.cuts_while_opening, loss)?;
+            let open = self.open(life, loss)?;
             loss = self.live(life, open)?;
             self.totals.lives += 1;
         }
         // Whatever happened, it ends in order.
-        let open = self.open(&[], loss)?;
-        self.end(&End::Close { cut: true }, open, 0)?;
-        drop(self.open(&[], Loss::Nothing)?);
+        let undisturbed = Life::default();
+        let open = self.open(&undisturbed, loss)?;
+        let end = End::Close {
+            cut: true,
+            within: None,
+        };
+        self.end(&end, open, 0)?;
+        drop(self.open(&undisturbed, Loss::Nothing)?);
         Ok(())
     }
 

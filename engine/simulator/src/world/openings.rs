@@ -2,21 +2,23 @@
 
 use ringkeep::simulation::{self, ByHand};
 use ringkeep::{Database, Error};
-use ringkeep_io::{Crash, SimulatedDisk};
+use ringkeep_io::{Crash, SimulatedDisk, Times};
 
 use super::clients::in_order;
-use super::steps::{Findings, entries};
-use super::{Open, PATH, STORE, World};
+use super::steps::{EIO, Findings, entries};
+use super::{Causes, Open, PATH, STORE, World};
 use crate::content;
 use crate::failure::{Check, Failure, Verdict, failed};
 use crate::model::{Loss, When};
+use crate::plan::{Failing, Fault, Life};
 
 /// A plan of a power cut that never comes.
 const NEVER: u64 = u64::MAX;
 
 impl World<'_> {
     /// Opens the database, whatever the power does meanwhile, and compares what is there.
-    pub(super) fn open(&mut self, cuts: &[u64], mut loss: Loss) -> Verdict<Open> {
+    pub(super) fn open(&mut self, life: &Life, mut loss: Loss) -> Verdict<Open> {
+        let cuts = &life.cuts_while_opening;
         // What the last life went through decides what a cut may take now.
         if loss == Loss::Process
             && !cuts.is_empty()
@@ -40,8 +42,13 @@ impl World<'_> {
                 }
                 // It was quicker than the cut.
                 drop(opened);
+                self.missed += 1;
                 self.disk.crash();
             }
+            self.look_at_outcomes(loss)?;
+        }
+        for failing in &life.fails_while_opening {
+            self.fail_to_open(failing)?;
         }
         self.disk.crash_at(NEVER, Crash::Random);
         let (db, hosts) = match self.try_open(&self.disk) {
@@ -77,6 +84,40 @@ impl World<'_> {
             crashes: self.disk.crashes(),
             began,
         })
+    }
+
+    /// An opening during which operations fail may say so; whatever it has done, the next one finds everything.
+    fn fail_to_open(&mut self, failing: &Failing) -> Verdict {
+        let Failing {
+            doing,
+            spared,
+            times,
+        } = *failing;
+        self.disk
+            .fail_at(doing.doing(), spared, EIO, Times::Count(times));
+        self.totals.faults += 1;
+        let opened = self.try_open(&self.disk);
+        self.disk.heal();
+        if let Err(error) = &opened {
+            self.totals.errors += 1;
+            self.say(|| format!("an opening fails: {error}"));
+            let causes = Causes {
+                reads: true,
+                writes: true,
+                ..Causes::default()
+            };
+            // What cannot be read looks as if it were damaged.
+            let unreadable = doing == Fault::Read && error.is_corruption();
+            if !causes.explain(error) && !unreadable {
+                return failed(Check::Opening, format!("while {doing:?} fails: {error}"));
+            }
+        }
+        drop(opened);
+        self.disk.kill();
+        while let Some(landing) = self.disk.next_event() {
+            self.disk.advance_to(landing);
+        }
+        Ok(())
     }
 
     pub(super) fn try_open(&self, disk: &SimulatedDisk) -> Result<(Database, ByHand), Error> {

@@ -34,6 +34,7 @@ impl World<'_> {
                 | Action::Stick(_)
                 | Action::Unstick
                 | Action::Hold { .. }
+                | Action::MoveClock { .. }
                 | Action::CutCopies { .. }
                 | Action::FlipCopies { .. }
                 | Action::MisdirectCopies { .. }
@@ -140,6 +141,10 @@ impl World<'_> {
                 self.disk.stick_next(doing.doing());
             }
             Action::Unstick => self.unstick(),
+            Action::MoveClock { millis } => self.disk.move_wall_clock(millis * 1_000_000),
+            Action::AsOfTime { back, reverse } => {
+                return self.read_past_time(open, client, *back, *reverse);
+            }
             Action::CutCopies { count } => return self.cut_copies(open, *count),
             Action::FlipCopies { count } => return self.flip_copies(open, *count),
             Action::MisdirectCopies { count } => return self.misdirect_copies(open, *count),
@@ -255,6 +260,46 @@ impl World<'_> {
         self.poll_clients(open).map(drop)
     }
 
+    /// Reads the newest version known to be no later than a time, wherever the clock has been since.
+    fn read_past_time(&mut self, open: &Open, client: usize, back: u64, reverse: bool) -> Verdict {
+        // Every shard is asked for its times, also one that does not answer.
+        if self.causes.stuck || self.is_full {
+            return Ok(());
+        }
+        let then = simulation::now(&open.db).saturating_sub(back);
+        let db = &open.db;
+        let both = async {
+            let earlier = db.as_of_time_async(time(then.saturating_sub(back))).await;
+            (earlier, db.as_of_time_async(time(then)).await)
+        };
+        let Some((earlier, then)) = self.drive_until_cut(open, both)? else {
+            return Ok(());
+        };
+        // Others were answered meanwhile, and will hear of it now.
+        self.now += 1;
+        let then = match then {
+            Ok(then) => then,
+            Err(Error::TimeNotKept { .. } | Error::HistoryGone { .. }) => return Ok(()),
+            Err(error) => return self.explain(&error),
+        };
+        if let Ok(earlier) = earlier
+            && earlier.version() > then.version()
+        {
+            let (earlier, then) = (earlier.version(), then.version());
+            let story = format!("an earlier time has version {earlier}, a later one {then}");
+            return failed(Check::Snapshot, story);
+        }
+        // Of what was before this life nobody knows the versions.
+        if then.version() < open.began {
+            return Ok(());
+        }
+        self.totals.past += 1;
+        let scan = then.scan(..);
+        let asked = self.scanning(&scan, (0..self.model.keys()).collect(), reverse);
+        self.ask(open, client, asked, 0, read_out(scan, reverse));
+        self.poll_clients(open).map(drop)
+    }
+
     fn scanning(&self, scan: &Scan, keys: Vec<u32>, reverse: bool) -> Asked {
         Asked::Scan {
             at: simulation::moment_of(scan),
@@ -312,7 +357,7 @@ pub(super) fn time(millis: u64) -> SystemTime {
     UNIX_EPOCH + Duration::from_millis(millis)
 }
 
-const EIO: i32 = 5;
+pub(super) const EIO: i32 = 5;
 
 /// Reads a scan to its end.
 pub(super) fn read_out(scan: Scan, reverse: bool) -> Call {
