@@ -1,6 +1,7 @@
 //! Rows of a shard that was just opened, or flushed on request, as at the end of a load. What fits into the memory for
-//! rows is read once, from one end to the other, while nobody waits for it: a tenth of a second for a hundred
-//! megabytes, against one read of the device for each block of the first gets. Nothing is read when not all of it fits, since nobody knows yet what will be wanted.
+//! rows is read once, from one end to the other, beside the calls that come: large reads in order, against one read of
+//! the device for each block of the first gets. Nothing is read when not all of it fits, since nobody knows yet what will
+//! be wanted.
 
 use std::ops::Bound;
 use std::rc::Rc;
