@@ -145,7 +145,7 @@ fn rows_that_a_load_took_away_come_back_when_it_is_flushed_and_others_do_not_app
     let rows = world.shard().rows();
     // The last ones never had a row.
     let load = (0..300).map(|number| Op::Put {
-        key: key(number).into_bytes().into(),
+        key: key(number).into_bytes(),
         value: b"new".as_slice().into(),
     });
     let token = world.write(load.collect(), Durability::Buffered);
