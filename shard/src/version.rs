@@ -246,7 +246,10 @@ impl Pins {
             // ahead: what has not ended for the present has for nobody.
             _ => {
                 let then = self.timeline.time_of(self.policy()).unwrap_or(0);
-                then.min(self.now())
+                match planted(Defect::EndedByEarlierClock) {
+                    false => then.min(self.now()),
+                    true => then,
+                }
             }
         };
         Needs {

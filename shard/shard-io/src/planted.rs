@@ -125,6 +125,8 @@ defects! {
     EndingRowShown,
     /// A merge keeps a value and forgets that it ends.
     EndForgotten,
+    /// A clock that was ahead in an earlier life ends values for readers of this one.
+    EndedByEarlierClock,
 
     // Keyspaces.
     /// The list of keyspaces is not durable when one is made or dropped.
