@@ -2,6 +2,7 @@
 //! call leaves the caller's thread; decoders check all of them before they allocate.
 
 use crate::keyspace::PREFIX_BYTES_MAX;
+use crate::log::format::{OP_OVERHEAD, RECORD_OVERHEAD};
 
 /// A key takes part in every block, index and comparison: it has to stay small beside a block. What stands in front of
 /// it for its keyspace is counted.
@@ -28,6 +29,13 @@ pub const SHARDS_MAX: u16 = 1024;
 
 /// Participants, operations and the like in one log record: a count above it is damage.
 pub const BATCH_OPS_MAX: usize = 16 << 20;
+
+/// A group of the log beyond this is damage: a batch is never divided, and each of its operations has a few bytes beside
+/// key and value. Tests have less, so that they can go up to it.
+pub(crate) const GROUP_BYTES_MAX: usize = match cfg!(test) {
+    false => BATCH_BYTES_MAX + BATCH_OPS_MAX * OP_OVERHEAD + RECORD_OVERHEAD,
+    true => 1 << 20,
+};
 
 /// Times of ends have six bytes, which last until the year 10889. What ends from then on never does.
 pub const UNTIL_MAX: u64 = (1 << 48) - 1;

@@ -5,6 +5,8 @@
 //! frames are in flight, so a group is acknowledged only after every earlier one.
 
 mod refusal;
+#[cfg(test)]
+mod tests;
 
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -554,9 +556,6 @@ impl<T: Token> Core<T> {
             periodic,
             acks,
         });
-        if last_sequence == u64::MAX {
-            self.continue_large_group();
-        }
     }
 
     fn continue_large_group(&self) -> bool {

@@ -10,6 +10,8 @@
 pub(crate) mod format;
 pub(crate) mod recovery;
 pub(crate) mod segments;
+#[cfg(test)]
+mod tests;
 mod verify;
 mod windows;
 
@@ -288,7 +290,7 @@ impl Log {
 
     /// The last frame has no later one to witness that it was durable.
     pub fn wants_closing(&self) -> bool {
-        self.next_sequence > 1 && !self.last_frame_closes
+        !self.last_frame_closes
     }
 
     /// Every frame up to this sequence is written.

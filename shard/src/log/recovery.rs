@@ -20,7 +20,7 @@ use ringkeep_io::{Buffer, Directory, File, Io, PAGE, WriteDurability};
 
 use crate::checksum::crc32c;
 use crate::error::{Error, Result};
-use crate::limits::BATCH_BYTES_MAX;
+use crate::limits::GROUP_BYTES_MAX;
 use crate::manifest::{LogPiece, Manifest, PieceEnd};
 use crate::shard::Identity;
 use crate::version::Version;
@@ -32,9 +32,6 @@ use super::{Log, LogCounters};
 
 /// Frames that may have to be written again are, in stretches of about this size.
 const STRETCH_BYTES: u64 = 1 << 20;
-
-/// A batch with its record overheads, and some more: a group beyond this is damage.
-const GROUP_BYTES_MAX: usize = 2 * BATCH_BYTES_MAX;
 
 /// Frames of the log in order, group by group.
 pub(crate) struct Replay {
@@ -347,7 +344,10 @@ impl Replay {
         let here = self.at.replace((next, 0));
         let found = self.frame_here(piece).await?;
         if found.is_none() {
-            self.elsewhere = std::mem::replace(&mut self.at, here);
+            let there = std::mem::replace(&mut self.at, here);
+            // Where that segment begins with a later frame, this one is missing here.
+            let first = self.slots[next].1.map(|head| head.sequence);
+            self.elsewhere = there.filter(|_| first == Some(self.expected));
         }
         Ok(found)
     }

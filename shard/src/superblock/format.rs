@@ -151,6 +151,8 @@ mod tests {
         assert_eq!(hex, expected);
         assert!(page[BYTES..].iter().all(|b| *b == 0));
         assert_eq!(Superblock::decode(2, &page), Ok(sample()));
+        sample().encode(0, &mut page);
+        assert_eq!(sample().crc().to_le_bytes(), page[BYTES - 4..BYTES]);
     }
 
     #[test]

@@ -183,7 +183,12 @@ fn hex(bytes: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
+    use ringkeep_io::{SimulatedDisk, SimulatedOptions};
+
     use super::*;
+    use crate::open::block_on;
     use crate::version::ShardId;
 
     fn copy(sequence: u64) -> Superblock {
@@ -213,5 +218,69 @@ mod tests {
         assert_eq!(sequence(&[6, 6]), Some(6));
         assert_eq!(sequence(&[6]), Some(6));
         assert_eq!(sequence(&[]), None);
+    }
+
+    /// A folder with a superblock whose copies have these sequences; those without one are not whole.
+    fn folder(sequences: [Option<u64>; COPIES]) -> (Io, Directory) {
+        let disk = SimulatedDisk::new(1, SimulatedOptions::default());
+        let io = Io::simulated(&disk);
+        let directory = io.directory(Path::new("/shard")).expect("a folder");
+        let file = create(&directory).expect("room");
+        block_on(&io, write(&io, &file, &copy(1))).expect("no fault");
+        for (number, sequence) in sequences.into_iter().enumerate() {
+            let mut page = vec![0; PAGE];
+            if let Some(sequence) = sequence {
+                copy(sequence).encode(number, &mut page);
+            }
+            let offset = number as u64 * COPY_STRIDE;
+            disk.overwrite("/shard/superblock", offset, &page);
+        }
+        (io, directory)
+    }
+
+    #[test]
+    fn it_is_everywhere_when_all_copies_are_the_one_that_counts() {
+        for (sequences, everywhere) in [
+            ([Some(5); COPIES], true),
+            ([Some(5), Some(5), Some(5), None], false),
+            ([Some(6), Some(6), Some(5), Some(5)], false),
+            ([Some(6), Some(5), Some(5), Some(5)], false),
+        ] {
+            let (io, directory) = folder(sequences);
+            let chosen = block_on(&io, read(&io, &directory, &copy(0).identity));
+            let chosen = chosen.expect("two copies agree");
+            assert_eq!(chosen.everywhere, everywhere, "{sequences:?}");
+        }
+    }
+
+    #[test]
+    fn another_shards_superblock_is_refused_and_says_whose_it_is() {
+        let (io, directory) = folder([Some(5); COPIES]);
+        let other = Identity {
+            shard: ShardId(1),
+            shards: 2,
+            ..copy(0).identity
+        };
+        match block_on(&io, read(&io, &directory, &other)).err() {
+            Some(Error::Foreign { file, detail }) => {
+                assert_eq!(file, FILE_NAME);
+                assert!(detail.contains("shard 0 of 1"), "{detail}");
+                assert!(detail.ends_with(&"07".repeat(16)), "{detail}");
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn any_whole_copy_tells_whose_it_is() {
+        for whole in 0..COPIES {
+            let mut sequences = [None; COPIES];
+            sequences[whole] = Some(5);
+            let (io, directory) = folder(sequences);
+            let found = block_on(&io, any_identity(&io, &directory));
+            assert_eq!(found, Some(copy(0).identity), "copy {whole}");
+        }
+        let (io, directory) = folder([None; COPIES]);
+        assert_eq!(block_on(&io, any_identity(&io, &directory)), None);
     }
 }

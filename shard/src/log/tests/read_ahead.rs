@@ -1,0 +1,90 @@
+//! Segments of several windows: every byte comes once, and nothing that is not wanted.
+
+use super::*;
+
+/// Two windows and a half.
+const LARGE: u64 = 1280 << 10;
+
+/// One for each window, and one more where the last one ends short of what was asked for.
+const READS: u64 = 4;
+
+/// Reads of a recovery beside one for the head of each slot.
+fn reads(paper: &Paper, groups: usize) -> u64 {
+    let before = paper.disk.counters().reads;
+    let found = paper.read().expect("whole");
+    assert_eq!(found.groups.len(), groups);
+    for (number, (_, _, payload)) in found.groups.iter().enumerate() {
+        assert!(payload.iter().all(|byte| *byte == number as u8));
+    }
+    paper.disk.counters().reads - before - u64::from(paper.manifest.log_slots)
+}
+
+/// Frames of 128 KiB less `less` bytes, ten of which fill a segment.
+fn fill(paper: &Paper, slots: &[usize], less: usize) -> usize {
+    let mut pen = paper.pen(1, 1, slots[0], 1);
+    let mut groups = 0;
+    for (turn, slot) in slots.iter().enumerate() {
+        if turn > 0 {
+            pen.turn_to(*slot);
+        }
+        for _ in 0..10 {
+            pen.group(&vec![groups as u8; (128 << 10) - HEADER_BYTES - less]);
+            groups += 1;
+        }
+    }
+    groups
+}
+
+#[test]
+fn full_segments_are_read_once_window_by_window() {
+    let paper = Paper::new(4, LARGE);
+    let groups = fill(&paper, &[2, 0, 3, 1], 0);
+    assert_eq!(reads(&paper, groups), 4 * READS);
+}
+
+#[test]
+fn frames_that_cross_from_one_window_into_the_next_are_whole() {
+    let paper = Paper::new(3, LARGE);
+    let groups = fill(&paper, &[1, 2, 0], PAGE);
+    assert_eq!(reads(&paper, groups), 3 * READS);
+}
+
+#[test]
+fn what_is_not_in_a_row_is_not_read_ahead() {
+    let paper = Paper::new(3, LARGE);
+    let mut pen = paper.pen(1, 1, 1, 1);
+    pen.group(&[0; 10]);
+    pen.turn_to(0);
+    pen.group(&[1; 10]);
+    // One window of the first segment, and for witnesses all of the last one and of the slot that was never used.
+    assert_eq!(reads(&paper, 2), 1 + 2 * READS);
+}
+
+#[test]
+fn segments_of_others_and_those_before_are_not_looked_through() {
+    let paper = Paper::new(5, SEGMENT);
+    paper.pen(9, 9, 3, 90).groups(1);
+    let mut pen = paper.pen(1, 1, 2, 1);
+    pen.group(&[0; 10]);
+    pen.turn_to(0);
+    pen.group(&[1; 10]);
+    pen.turn_to(1);
+    pen.group(&[2; 10]);
+    // Those three, and the slot that was never used.
+    assert_eq!(reads(&paper, 3), 4);
+}
+
+#[test]
+fn a_device_that_fails_is_told_from_damage() {
+    let paper = Paper::new(2, LARGE);
+    fill(&paper, &[0, 1], 0);
+    for bytes in [0..4096, 600 << 10..700 << 10] {
+        paper.disk.fail_region("/shard/log-0001", bytes);
+        let failed = paper.read().err();
+        assert!(
+            matches!(&failed, Some(Error::Io { file, .. }) if file.contains("log-0001")),
+            "{failed:?}"
+        );
+        fill(&paper, &[0, 1], 0);
+    }
+}
