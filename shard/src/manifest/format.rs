@@ -476,4 +476,83 @@ mod tests {
             let _ = Manifest::decode(&bent);
         }
     }
+
+    /// A checksum says that it was written, and not by whom.
+    #[test]
+    fn numbers_that_this_code_never_writes_are_refused() {
+        type Set = fn(&mut Manifest, u64);
+        type Change = fn(&mut Manifest);
+        fn table(manifest: &mut Manifest) -> &mut TableSummary {
+            &mut manifest.runs[0].tables[0]
+        }
+        fn add_table(manifest: &mut Manifest, first_key: &[u8]) {
+            let mut next = table(manifest).clone();
+            (next.first_key, next.last_key) = (first_key.into(), (*b"zzzz").into());
+            manifest.runs[0].tables.push(next);
+        }
+        let cases: [(Set, u64); 23] = [
+            (|m, n| m.next_table = n, COUNTER_MAX),
+            (|m, n| m.replay_after = n, COUNTER_MAX),
+            (|m, n| m.flushed = n, COUNTER_MAX),
+            (|m, n| m.newest = Version(n), COUNTER_MAX),
+            (|m, n| m.ended_by = n, COUNTER_MAX),
+            (|m, n| m.segment_bytes = n, COUNTER_MAX),
+            (|m, n| m.pieces[0].epoch = n, COUNTER_MAX),
+            (|m, n| m.pieces[1].first_segment = n, COUNTER_MAX),
+            (|m, n| m.pieces[1].first_sequence = n, COUNTER_MAX),
+            (
+                |m, n| {
+                    m.pieces[0].end = Some(PieceEnd {
+                        sequence: n,
+                        crc: 0,
+                    })
+                },
+                COUNTER_MAX,
+            ),
+            (|m, n| m.moments[0].millis = n, COUNTER_MAX),
+            (|m, n| m.moments[0].version = Version(n), COUNTER_MAX),
+            (|m, n| m.ranges[0].version = Version(n), COUNTER_MAX),
+            (|m, n| table(m).newest = Version(n), COUNTER_MAX),
+            (|m, n| table(m).cleared = Version(n), COUNTER_MAX),
+            (|m, n| table(m).id = TableId(n), 9),
+            (|m, n| table(m).file_bytes = n * PAGE as u64, 1 << 32),
+            (|m, n| table(m).entries = n, 8193),
+            (|m, n| table(m).tombstones = n, 11),
+            (|m, n| table(m).keys = n, 11),
+            (|m, n| table(m).ending = n, 11),
+            (|m, n| table(m).oldest = Version(n), 10),
+            (|m, n| table(m).first_key = vec![b'z'; n as usize].into(), 3),
+        ];
+        for (number, (set, refused)) in cases.into_iter().enumerate() {
+            for (value, sound) in [(refused - 1, true), (refused, false), (refused + 1, false)] {
+                let mut manifest = sample();
+                set(&mut manifest, value);
+                let read = Manifest::decode(&manifest.encode());
+                assert_eq!(read.is_ok(), sound, "case {number}, {value}");
+            }
+        }
+        let cases: [(Change, bool); 9] = [
+            (|m| table(m).file_bytes += 1, false),
+            (|m| m.runs[0].tables.clear(), false),
+            (|m| add_table(m, b"zz"), false),
+            (|m| add_table(m, b"zzz"), true),
+            (|m| table(m).first_key = Box::default(), false),
+            (|m| m.ranges[0].from = (*b"m").into(), false),
+            (|m| m.ranges[0].from = (*b"l").into(), true),
+            (
+                |m| m.ranges[0].to = vec![b'm'; RANGE_END_BYTES_MAX].into(),
+                true,
+            ),
+            (
+                |m| m.ranges[0].to = vec![b'm'; RANGE_END_BYTES_MAX + 1].into(),
+                false,
+            ),
+        ];
+        for (number, (change, sound)) in cases.into_iter().enumerate() {
+            let mut manifest = sample();
+            change(&mut manifest);
+            let read = Manifest::decode(&manifest.encode());
+            assert_eq!(read.is_ok(), sound, "case {number}");
+        }
+    }
 }

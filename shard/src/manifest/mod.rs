@@ -5,6 +5,8 @@
 //! written together by the next one.
 
 mod format;
+#[cfg(test)]
+mod tests;
 
 use std::cell::RefCell;
 

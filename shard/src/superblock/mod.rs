@@ -226,6 +226,7 @@ mod tests {
         let io = Io::simulated(&disk);
         let directory = io.directory(Path::new("/shard")).expect("a folder");
         let file = create(&directory).expect("room");
+        assert_eq!(file.size(), Ok(3 * 65_536 + 4096));
         block_on(&io, write(&io, &file, &copy(1))).expect("no fault");
         for (number, sequence) in sequences.into_iter().enumerate() {
             let mut page = vec![0; PAGE];
@@ -264,7 +265,7 @@ mod tests {
         match block_on(&io, read(&io, &directory, &other)).err() {
             Some(Error::Foreign { file, detail }) => {
                 assert_eq!(file, FILE_NAME);
-                assert!(detail.contains("shard 0 of 1"), "{detail}");
+                assert!(detail.contains("shard 0000 of 1"), "{detail}");
                 assert!(detail.ends_with(&"07".repeat(16)), "{detail}");
             }
             other => panic!("{other:?}"),

@@ -51,6 +51,8 @@ fn what_was_written_is_counted() {
     let stats = desk.core.gather_stats();
     assert_eq!((stats.writes, stats.groups, stats.ops), (3, 3, 6));
     assert_eq!(stats.user_bytes, 3 * 105);
+    let commits = desk.core.commits.borrow();
+    assert_eq!((commits.end_of_line(), commits.has_served(3)), (3, true));
     // Merges hear of it too.
     desk.core.compaction.pace.merge(1, 1);
     assert_eq!(desk.core.compaction.pace.merge_is_ahead(), Some(3 * 105));

@@ -30,7 +30,8 @@ fn nothing_is_passed_over_to_a_frame_behind_the_first_one_needed() {
     let mut pen = paper.pen(1, 1, 0, 1);
     pen.groups(1);
     let last = pen.group(b"dead");
-    (pen.lost(), pen.lost());
+    pen.lost();
+    pen.lost();
     pen.next.durable = 3;
     pen.groups(1);
     let found = paper.read().expect("they were in flight together");
@@ -46,7 +47,9 @@ fn a_needed_frame_behind_lost_dead_ones_was_durable_if_a_later_one_says_so() {
     paper.manifest.replay_after = 3;
     let mut pen = paper.pen(1, 1, 0, 1);
     pen.groups(1);
-    (pen.lost(), pen.lost(), pen.lost());
+    for _ in 2..=4 {
+        pen.lost();
+    }
     pen.next.durable = 4;
     pen.groups(1);
     let (file, offset, detail) = paper.refused();

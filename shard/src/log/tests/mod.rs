@@ -2,13 +2,17 @@
 
 mod append;
 mod dead;
+mod limits;
 mod pieces;
 mod read_ahead;
 mod replay;
 mod slots;
 mod witness;
 
+use std::future::Future;
 use std::path::Path;
+use std::pin::pin;
+use std::task::{Context, Waker};
 
 use ringkeep_io::{Directory, Io, PAGE, SimulatedDisk, SimulatedOptions};
 
@@ -105,22 +109,38 @@ impl Paper {
     }
 
     fn read(&self) -> Result<Found> {
-        block_on(&self.io, async {
-            let mut replay =
-                Replay::open(&self.io, &self.directory, &identity(), &self.manifest).await?;
-            let mut groups = Vec::new();
-            while let Some(group) = replay.next_group().await? {
-                let payload = replay.payload().to_vec();
-                groups.push((group.first_sequence, group.last_sequence, payload));
-            }
-            Ok(Found {
-                groups,
-                frames: replay.frames,
-                bytes: replay.bytes,
-                torn: replay.torn,
-                end: replay.into_end(),
-            })
+        block_on(&self.io, self.reading())
+    }
+
+    async fn reading(&self) -> Result<Found> {
+        let mut replay =
+            Replay::open(&self.io, &self.directory, &identity(), &self.manifest).await?;
+        let mut groups = Vec::new();
+        while let Some(group) = replay.next_group().await? {
+            let payload = replay.payload().to_vec();
+            groups.push((group.first_sequence, group.last_sequence, payload));
+        }
+        Ok(Found {
+            groups,
+            frames: replay.frames,
+            bytes: replay.bytes,
+            torn: replay.torn,
+            end: replay.into_end(),
         })
+    }
+
+    /// How many operations are in flight at most until `work` is done.
+    fn most_in_flight<R>(&self, work: impl Future<Output = R>) -> usize {
+        let mut work = pin!(work);
+        let mut context = Context::from_waker(Waker::noop());
+        let mut most = 0;
+        while work.as_mut().poll(&mut context).is_pending() {
+            most = most.max(self.io.in_flight());
+            if self.io.turn() == 0 {
+                self.io.park(None);
+            }
+        }
+        most
     }
 
     /// Where the log is refused, and why.

@@ -50,6 +50,31 @@ fn frames_that_cross_from_one_window_into_the_next_are_whole() {
 }
 
 #[test]
+fn three_windows_are_on_their_way_over_the_end_of_a_segment() {
+    let paper = Paper::new(2, LARGE);
+    fill(&paper, &[1, 0], 0);
+    assert_eq!(paper.most_in_flight(paper.reading()), 3);
+}
+
+#[test]
+fn windows_that_were_read_ahead_and_hold_nothing_are_passed_over() {
+    let paper = Paper::new(3, LARGE);
+    let mut pen = paper.pen(1, 1, 2, 1);
+    let frame = |number: usize| vec![number as u8; (128 << 10) - HEADER_BYTES];
+    // The first segment ends in its second window.
+    for number in 0..5 {
+        pen.group(&frame(number));
+    }
+    for (turn, slot) in [0, 1].into_iter().enumerate() {
+        pen.turn_to(slot);
+        for number in 0..10 {
+            pen.group(&frame(5 + 10 * turn + number));
+        }
+    }
+    assert_eq!(reads(&paper, 25), 3 * READS);
+}
+
+#[test]
 fn what_is_not_in_a_row_is_not_read_ahead() {
     let paper = Paper::new(3, LARGE);
     let mut pen = paper.pen(1, 1, 1, 1);

@@ -1,9 +1,5 @@
 //! The files of the log: whole before their first use, and gone when they cannot be.
 
-use std::future::Future;
-use std::pin::pin;
-use std::task::{Context, Waker};
-
 use ringkeep_io::{Doing, Times};
 
 use super::*;
@@ -38,19 +34,7 @@ fn every_byte_of_a_new_slot_is_written_before_it_is_used() {
 fn four_writes_of_zeroes_are_in_flight_and_no_more() {
     let paper = Paper::new(0, UNEVEN);
     let made = create_slots(&paper.io, &paper.directory, 0..1, UNEVEN);
-    let mut made = pin!(made);
-    let mut most = 0;
-    while made
-        .as_mut()
-        .poll(&mut Context::from_waker(Waker::noop()))
-        .is_pending()
-    {
-        most = most.max(paper.io.in_flight());
-        if paper.io.turn() == 0 {
-            paper.io.park(None);
-        }
-    }
-    assert_eq!(most, 4);
+    assert_eq!(paper.most_in_flight(made), 4);
 }
 
 #[test]
