@@ -477,6 +477,22 @@ mod tests {
         }
     }
 
+    #[test]
+    fn what_merges_let_go_never_comes_back() {
+        let mut manifest = sample();
+        let before = (manifest.history_from, manifest.ended_by);
+        for (watermark, ended_by, expected) in [
+            (Version(600), 1, (Version(600), before.1)),
+            (Version(1), before.1 + 5, (Version(600), before.1 + 5)),
+        ] {
+            manifest.let_go(Needs {
+                watermark,
+                ended_by,
+            });
+            assert_eq!((manifest.history_from, manifest.ended_by), expected);
+        }
+    }
+
     /// A checksum says that it was written, and not by whom.
     #[test]
     fn numbers_that_this_code_never_writes_are_refused() {

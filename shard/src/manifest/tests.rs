@@ -129,3 +129,32 @@ fn a_length_that_no_manifest_has_is_damage() {
         }
     }
 }
+
+/// The power went between the halves of a superblock. Torn while the next one is written, the two old copies would
+/// be the quorum, for a manifest that the next one takes the place of.
+#[test]
+fn a_superblock_that_is_not_everywhere_is_made_whole_before_a_manifest_is_written() {
+    const SUPERBLOCK: &str = "/shard/superblock";
+    let mut folder = Folder::new();
+    folder.raise(1).expect("room");
+    let before = folder.disk.read_raw(SUPERBLOCK).expect("a superblock");
+    folder.raise(2).expect("room");
+    let half = before.len() / 2;
+    folder
+        .disk
+        .overwrite(SUPERBLOCK, half as u64, &before[half..]);
+    let opened = ManifestStore::open(&folder.io, &folder.directory, &IDENTITY);
+    folder.store = block_on(&folder.io, opened).expect("the newer half counts");
+    assert!(!folder.store.state.borrow().everywhere);
+    for name in FILE_NAMES {
+        let path = format!("/shard/{name}");
+        folder
+            .disk
+            .fail_file_at(&path, Doing::Write, 0, EIO, Times::Once);
+    }
+    folder.raise(3).expect_err("the manifest is not written");
+    let read = superblock::read(&folder.io, &folder.directory, &IDENTITY);
+    let chosen = block_on(&folder.io, read).expect("it is whole");
+    assert!(chosen.everywhere);
+    assert_eq!(folder.found(), 2);
+}
