@@ -297,6 +297,10 @@ impl<T: Token> Core<T> {
         while !self.log.borrow().is_quiet() && !self.is_failed() {
             yield_now().await;
         }
+        // What failed is not there: recorded as the end, it would make of a good log a damaged one.
+        if let Some(reason) = self.failure.borrow().clone() {
+            return Err(Error::Failed { reason });
+        }
         let end = {
             let log = self.log.borrow();
             PieceEnd {

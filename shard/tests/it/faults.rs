@@ -207,6 +207,31 @@ fn after_a_failed_superblock_write_nothing_that_it_may_refer_to_is_written_over(
     }
 }
 
+/// A closing records where the log ends. It counted in the frame that closes an idle log when that failed as the last thing
+/// in flight: the next opening missed it before the recorded end, and refused a good log as a damaged one.
+#[test]
+fn a_closing_frame_that_fails_while_closing_is_not_missed_by_the_next_opening() {
+    for idle in 0..100 {
+        let options = ShardOptions {
+            idle_close_after: 1 + 10_000 * idle,
+            ..tiny_options()
+        };
+        let mut world = World::new(idle, options, SimulatedOptions::default());
+        fill(&mut world, 0..10);
+        let files = world.disk.files().into_iter().map(|(path, _)| path);
+        for log in files.filter(|path| path.contains("/log-")) {
+            world
+                .disk
+                .fail_file_at(&log, Doing::Write, 0, EIO, Times::Once);
+        }
+        let _ = world.done(Call::Close);
+        world.disk.heal();
+        world.kill();
+        assert_eq!(world.open(), Ok(()), "idle for {idle}0 us");
+        world.check("after a closing that failed");
+    }
+}
+
 #[test]
 fn a_superblock_that_a_power_cut_left_half_written_is_whole_before_the_next_one() {
     const SUPERBLOCK: &str = "/shard/superblock";
