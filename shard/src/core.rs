@@ -87,8 +87,6 @@ pub(crate) struct Core<T> {
     pub log_may_be_dead: Signal,
     /// Raised when rows of a range are left to be taken away.
     pub rows_to_remove: Signal,
-    /// Rows were taken away that the next flush may bring back.
-    pub rows_are_away: Cell<bool>,
     /// Raised when a part of a transaction waits to be validated.
     pub to_validate: Signal,
     pub compaction: Compaction,

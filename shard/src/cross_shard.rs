@@ -526,7 +526,7 @@ impl<T: Token> Core<T> {
         }
         drop(transactions);
         // The coordinator may decide, and its caller hear of it, before this shard does.
-        self.hide_rows_of_part(&ops);
+        self.hide_rows(&ops);
         self.log_prepare(transaction, coordinator, ops);
     }
 

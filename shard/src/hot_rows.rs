@@ -1,6 +1,5 @@
 //! Which rows readers on other threads may see without asking: see `rows` for what this has to keep true.
 
-use std::ops::Bound;
 use std::rc::Rc;
 
 use hashbrown::HashTable;
@@ -10,12 +9,11 @@ use xxhash_rust::xxh3::xxh3_64;
 use crate::call::Op;
 use crate::content::Content;
 use crate::core::Core;
-use crate::memtables::Generation;
 use crate::tasks::yield_now;
 use crate::token::Token;
 use crate::version::Version;
 
-/// A larger write is a load: showing its rows would double its cost. What had a row gets it back when it is flushed.
+/// A larger write is a load: showing its rows would double its cost, and what is read of them comes by the reads.
 const SHOWN_OF_A_WRITE: usize = 64;
 
 /// Rows looked at between two looks at what else there is to do: well under 100 us.
@@ -100,60 +98,24 @@ impl<T: Token> Core<T> {
             let Op::Put { key, value } = op else { continue };
             self.make_room_for_rows();
             let hash = xxh3_64(key);
-            if self.rows.borrow_mut().admits_written(hash, key, value) {
-                self.offer_from_memory(hash, key);
+            let admitted = self.rows.borrow_mut().admits_written(hash, key, value);
+            if !admitted || !self.is_newest(key) {
+                continue;
             }
-        }
-    }
-
-    /// What memtables have under this key. Never what a call wrote: another of the same group, or a later change of that
-    /// one, may have come after it.
-    fn offer_from_memory(&self, hash: u64, key: &[u8]) {
-        if !self.is_newest(key) {
-            return;
-        }
-        let visible = self.visible.get();
-        let floor = self.ranges.borrow().hidden_below(key, visible);
-        let memtables = self.memtables.borrow();
-        for generation in memtables.newest_first() {
-            match generation.table.borrow().get_above(floor, key, visible) {
-                Some(Content::Value(value)) => {
-                    self.to_show.borrow_mut().push(hash, key, value);
+            // Not what this call wrote: another of the same group, or a later change of this one, may have come after it.
+            let visible = self.visible.get();
+            let floor = self.ranges.borrow().hidden_below(key, visible);
+            let memtables = self.memtables.borrow();
+            for generation in memtables.newest_first() {
+                match generation.table.borrow().get_above(floor, key, visible) {
+                    Some(Content::Value(value)) => {
+                        self.to_show.borrow_mut().push(hash, key, value);
+                    }
+                    Some(Content::Until(..) | Content::Removed) => {}
+                    None => continue,
                 }
-                Some(Content::Until(..) | Content::Removed) => {}
-                None => continue,
+                break;
             }
-            break;
-        }
-    }
-
-    /// Rows that a load or a batch over several shards took away come back from the memtable that is on its way to
-    /// tables: after that each would cost a read of the device.
-    pub fn start_bringing_rows_back(self: &Rc<Self>, generation: &Rc<Generation>) {
-        if self.rows_are_away.take() {
-            let (core, generation) = (Rc::clone(self), Rc::clone(generation));
-            self.tasks
-                .spawn(async move { core.bring_rows_back(&generation).await });
-        }
-    }
-
-    async fn bring_rows_back(&self, generation: &Generation) {
-        generation.sort().await;
-        let mut cursor = generation.table.borrow_mut().cursor();
-        cursor.seek(&generation.table.borrow(), Bound::Unbounded);
-        while !self.closing.get() {
-            for _ in 0..ROWS_PER_SLICE {
-                let table = generation.table.borrow();
-                let Some(key) = cursor.key(&table) else {
-                    return;
-                };
-                let hash = xxh3_64(key);
-                if self.rows.borrow_mut().is_away(hash) {
-                    self.offer_from_memory(hash, key);
-                }
-                cursor.next(&table);
-            }
-            yield_now().await;
         }
     }
 
@@ -178,27 +140,12 @@ impl<T: Token> Core<T> {
     }
 
     /// From here on these keys may change at any moment: takes their rows away, before a newer version can be
-    /// acknowledged or seen. They are offered again with the answer.
+    /// acknowledged or seen.
     pub fn hide_rows(&self, ops: &[Op]) {
-        let any = self.take_rows_away(ops);
-        if any && ops.len() > SHOWN_OF_A_WRITE {
-            self.rows_are_away.set(true);
-        }
-    }
-
-    /// The same for a part of a batch over several shards, for which nobody offers them again.
-    pub fn hide_rows_of_part(&self, ops: &[Op]) {
-        if self.take_rows_away(ops) {
-            self.rows_are_away.set(true);
-        }
-    }
-
-    fn take_rows_away(&self, ops: &[Op]) -> bool {
-        let mut any = false;
         let mut rows = self.rows.borrow_mut();
         let mut to_show = self.to_show.borrow_mut();
         if rows.inserted() == 0 && to_show.rows.is_empty() {
-            return false;
+            return;
         }
         for op in ops {
             if let Some((from, to)) = op.range() {
@@ -210,10 +157,9 @@ impl<T: Token> Core<T> {
                 continue;
             }
             let hash = xxh3_64(op.key());
-            any |= rows.remove(hash);
+            rows.remove(hash);
             to_show.drop(hash);
         }
-        any
     }
 
     /// Takes rows away that range deletes have removed, which readers do without until that is done.

@@ -105,7 +105,6 @@ impl<T: Token> Core<T> {
             if planted(Defect::LogFreedEarly) {
                 self.log.borrow_mut().release(last_sequence);
             }
-            self.start_bringing_rows_back(&generation);
             let Some(tables) = self
                 .persist(Starved::Flush, async || {
                     self.write_tables(&generation).await

@@ -154,7 +154,6 @@ pub(crate) async fn open<T: Token>(
         work: Signal::default(),
         log_may_be_dead: Signal::default(),
         rows_to_remove: Signal::default(),
-        rows_are_away: Cell::default(),
         to_validate: Signal::default(),
         compaction: Compaction::default(),
         replies: RefCell::default(),

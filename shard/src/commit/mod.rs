@@ -618,10 +618,7 @@ impl<T: Token> Core<T> {
         for write in members.drain(..) {
             match &write.body {
                 Body::Ops(ops) | Body::Record(Record::Decide { ops, .. }) => {
-                    match &write.ack {
-                        Ack::Caller(_) => self.hide_rows(ops),
-                        _ => self.hide_rows_of_part(ops),
-                    }
+                    self.hide_rows(ops);
                     memtable.insert(ops.iter().filter_map(Op::change), version);
                     if write.begins_group {
                         drop(stats);

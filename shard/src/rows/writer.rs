@@ -214,23 +214,13 @@ impl RowWriter {
         self.fit_index();
     }
 
-    /// Before a newer version of this key can be seen: takes away what readers could still find. Whether there was a row.
-    pub fn remove(&mut self, hash: u64) -> bool {
-        let had_row = self.clear(hash);
-        if had_row && let Some(ghost) = self.ghost(hash) {
+    /// Before a newer version of this key can be seen: takes away what readers could still find.
+    pub fn remove(&mut self, hash: u64) {
+        if self.clear(hash)
+            && let Some(ghost) = self.ghost(hash)
+        {
             *ghost = ghost_tag(hash) | HAD_ROW;
         }
-        had_row
-    }
-
-    /// Whether its row was taken away, and is not back.
-    pub fn is_away(&mut self, hash: u64) -> bool {
-        self.had_row(hash) && !self.has(hash)
-    }
-
-    fn had_row(&mut self, hash: u64) -> bool {
-        let mark = ghost_tag(hash) | HAD_ROW;
-        self.ghost(hash).is_some_and(|ghost| *ghost == mark)
     }
 
     /// Whether a row that was just written shall be shown: it takes the place of the one that was removed for it.
@@ -238,7 +228,8 @@ impl RowWriter {
         if row_words(key, value) > self.row_words_max() {
             return false;
         }
-        self.has_room() || self.had_row(hash)
+        let had_row = |ghost: &mut u16| *ghost == ghost_tag(hash) | HAD_ROW;
+        self.has_room() || self.ghost(hash).is_some_and(had_row)
     }
 
     /// By tag alone: one row in thousands goes for another's sake.

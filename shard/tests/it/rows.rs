@@ -130,43 +130,6 @@ fn what_fits_is_read_in_at_opening_and_what_was_written_since_is_not_hidden_by_i
 }
 
 #[test]
-fn rows_that_a_load_took_away_come_back_when_it_is_flushed_and_others_do_not_appear() {
-    let options = ShardOptions {
-        caches_bytes: 256 << 10,
-        rows_bytes: 256 << 10,
-        ..tiny_options()
-    };
-    let mut world = World::new(4, options, SimulatedOptions::default());
-    let key = |number: u32| format!("key {number}");
-    for number in 0..200 {
-        let token = world.put(key(number).as_bytes(), b"old", Durability::Buffered);
-        world.wait(token);
-    }
-    let rows = world.shard().rows();
-    // The last ones never had a row.
-    let load = (0..300).map(|number| Op::Put {
-        key: key(number).into_bytes(),
-        value: b"new".as_slice().into(),
-    });
-    let token = world.write(load.collect(), Durability::Buffered);
-    world.wait(token);
-    let found = |number: u32| shown(&rows, key(number).as_bytes());
-    assert!((0..300).all(|number| found(number).is_none()));
-    let token = world.put(key(7).as_bytes(), b"newer", Durability::Buffered);
-    world.wait(token);
-    world.done(Call::Flush).expect("flushes");
-    world.run(200);
-    let is_back = |number: &u32| match number {
-        7 => found(7) == Some(b"newer".to_vec()),
-        other => found(*other) == Some(b"new".to_vec()),
-    };
-    let back = (0..200).filter(is_back).count();
-    // Two that are remembered in one place are forgotten in turn.
-    assert!(back >= 180, "{back} of 200 are back");
-    assert!((200..300).all(|number| found(number).is_none()));
-}
-
-#[test]
 fn an_answer_that_waits_to_be_shown_is_forgotten_when_its_key_is_written() {
     let (mut world, rows) = world();
     world.call(get(None));
