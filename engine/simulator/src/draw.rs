@@ -50,7 +50,7 @@ fn disturb(plan: &mut Plan) {
         }
         if openings && random.chance(20) {
             life.fails_while_opening.push(Failing {
-                doing: *random.pick(&FAULTS),
+                doing: *random.pick(&Fault::ALL),
                 spared: random.below(40),
                 times: *random.pick(&[1, 1, 3, u64::MAX]),
             });
@@ -207,17 +207,6 @@ enum Kind {
     Drop,
 }
 
-const FAULTS: [Fault; 8] = [
-    Fault::Read,
-    Fault::Write,
-    Fault::Sync,
-    Fault::SyncDirectory,
-    Fault::Create,
-    Fault::Allocate,
-    Fault::Remove,
-    Fault::Open,
-];
-
 impl Swarm {
     fn draw(random: &mut Random, setting: &Setting) -> Swarm {
         let mut kinds = vec![(Kind::Write, 30)];
@@ -266,7 +255,10 @@ impl Swarm {
             }
         }
         let most = *random.pick(&[20, 200, 900, 3000]);
-        let faults = FAULTS.into_iter().filter(|_| random.chance(40)).collect();
+        let faults = Fault::ALL
+            .into_iter()
+            .filter(|_| random.chance(40))
+            .collect();
         Swarm {
             keys: setting.keys,
             clients: setting.clients as u64,

@@ -220,6 +220,20 @@ pub enum Fault {
     Open,
 }
 
+impl Fault {
+    /// In the order in which seeds draw them.
+    pub const ALL: [Fault; 8] = [
+        Fault::Read,
+        Fault::Write,
+        Fault::Sync,
+        Fault::SyncDirectory,
+        Fault::Create,
+        Fault::Allocate,
+        Fault::Remove,
+        Fault::Open,
+    ];
+}
+
 /// How a life ends.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub enum End {

@@ -45,17 +45,6 @@ pub struct Swept {
     pub failures: Vec<(String, Plan, Failure)>,
 }
 
-const FAULTS: [Fault; 8] = [
-    Fault::Write,
-    Fault::Sync,
-    Fault::SyncDirectory,
-    Fault::Create,
-    Fault::Allocate,
-    Fault::Remove,
-    Fault::Open,
-    Fault::Read,
-];
-
 /// For ever.
 const ALWAYS: u64 = u64::MAX;
 /// Further on than any trace goes.
@@ -70,7 +59,7 @@ impl Strike {
             Strike::CutClosing,
             Strike::Full,
         ];
-        for fault in FAULTS {
+        for fault in Fault::ALL {
             for times in [1, ALWAYS] {
                 all.push(Strike::Fail(fault, times));
                 all.push(Strike::FailOpening(fault, times));
