@@ -80,6 +80,12 @@ fn running_out_of_descriptors_is_an_error_that_says_so() {
         };
         assert_eq!(error.errno, libc::EMFILE);
         assert!(error.to_string().contains("ulimit -n"), "{error}");
+        // The kernel closes it with the next turn, which has not come. A thread of the portable door may be at it.
+        if rig.name == "ring" {
+            drop(files.pop());
+            let room = rig.directory.open("file", OpenMode::Read);
+            files.push(room.expect("the place of the one that was dropped"));
+        }
         let error = Io::open(&options(Backend::Auto)).unwrap_err();
         assert_eq!(error.errno, libc::EMFILE);
         let write = rig
