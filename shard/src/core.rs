@@ -15,6 +15,7 @@ use crate::commit::Commits;
 use crate::compaction::Compaction;
 use crate::cross_shard::Transactions;
 use crate::error::{Error, Result};
+use crate::full_disk::FullDisk;
 use crate::hot_rows::ToShow;
 use crate::letter::{Content, Letter};
 use crate::log::{Log, LogFailure};
@@ -74,8 +75,8 @@ pub(crate) struct Core<T> {
     pub failure: RefCell<Option<String>>,
     /// Groups were in flight when writes stopped. Nobody may see them, nor anything above them.
     pub hides_failed: Cell<bool>,
-    /// A set of `Starved`: what adds data is refused, what removes data goes on.
-    pub starved: Cell<u8>,
+    /// While it is, what adds data is refused, and what removes data goes on.
+    pub full_disk: FullDisk,
 
     // Tasks, and what they wait for.
     pub tasks: Tasks,
@@ -97,27 +98,6 @@ pub(crate) struct Core<T> {
     pub stats: RefCell<ShardStats>,
     pub closing: Cell<bool>,
     pub closed: Cell<bool>,
-}
-
-/// Who writes beside the log, and tries again for as long as it finds the disk full.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Starved {
-    Log = 1,
-    Flush = 2,
-    Compaction = 4,
-    Manifest = 8,
-}
-
-impl Starved {
-    /// What it was doing when it failed for another reason than space.
-    pub fn errand(self) -> &'static str {
-        match self {
-            Starved::Log => "a log file could not be made",
-            Starved::Flush => "a flush failed",
-            Starved::Compaction => "a merge failed",
-            Starved::Manifest => "the manifest could not be written",
-        }
-    }
 }
 
 impl<T: Token> Core<T> {
@@ -158,10 +138,6 @@ impl<T: Token> Core<T> {
         self.failure.borrow().is_some()
     }
 
-    pub fn is_full(&self) -> bool {
-        self.starved.get() != 0
-    }
-
     /// Why a write cannot be taken now, if it cannot. `adds` tells whether it adds data.
     pub fn refusal(&self, adds: bool) -> Option<Error> {
         if self.closing.get() {
@@ -171,24 +147,6 @@ impl<T: Token> Core<T> {
             return Some(Error::Failed { reason });
         }
         (adds && self.is_full()).then(|| self.full_error())
-    }
-
-    pub fn full_error(&self) -> Error {
-        Error::Full {
-            free_bytes: self.directory.free_bytes().unwrap_or(0),
-        }
-    }
-
-    /// The disk is full, or not any more, for one who writes to it.
-    pub fn mark_starved(&self, who: Starved, full: bool) {
-        let before = self.starved.get();
-        let others = before & !(who as u8);
-        self.starved
-            .set(if full { others | who as u8 } else { others });
-        if before == 0 && full {
-            // Whoever waits for a flush or a merge is told.
-            self.published.raise();
-        }
     }
 
     /// Stops all writes for good.

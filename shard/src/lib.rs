@@ -49,6 +49,7 @@ mod table_set;
 mod warm;
 
 mod compaction;
+mod full_disk;
 mod maintenance;
 mod manifest;
 mod merge;

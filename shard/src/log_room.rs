@@ -5,8 +5,9 @@ use std::rc::Rc;
 use ringkeep_io::Nanos;
 use ringkeep_io::planted::{Defect, planted};
 
-use crate::core::{Core, Starved};
+use crate::core::Core;
 use crate::error::Result;
+use crate::full_disk::Starved;
 use crate::log::segments::{create_slots, remove_slots};
 use crate::manifest::Manifest;
 use crate::open::drop_dead_pieces;

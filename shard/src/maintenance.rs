@@ -11,8 +11,9 @@ use std::rc::Rc;
 use ringkeep_io::planted::{Defect, planted};
 
 use crate::call::Reply;
-use crate::core::{Core, Starved};
+use crate::core::Core;
 use crate::error::{Error, Result};
+use crate::full_disk::Starved;
 use crate::manifest::{Manifest, PieceEnd};
 use crate::memtables::Generation;
 use crate::merge::{MergeCursor, Source};
@@ -24,9 +25,6 @@ use crate::table_set::TableRun;
 use crate::tasks::yield_now;
 use crate::token::Token;
 use crate::version::Version;
-
-/// A full disk is asked again this often.
-const RETRY_FULL_AFTER: u64 = 100_000_000;
 
 impl<T: Token> Core<T> {
     pub fn start_maintenance(self: &Rc<Self>) {
@@ -45,49 +43,6 @@ impl<T: Token> Core<T> {
         let core = Rc::clone(self);
         self.tasks
             .spawn(async move { core.keep_removing_rows().await });
-    }
-
-    /// Runs one piece of work until it succeeds. False when the shard failed instead.
-    pub async fn persist<R>(
-        &self,
-        who: Starved,
-        mut piece: impl AsyncFnMut() -> Result<R>,
-    ) -> Option<R> {
-        loop {
-            if self.is_failed() {
-                return None;
-            }
-            match piece().await {
-                Ok(result) => {
-                    self.mark_starved(who, false);
-                    return Some(result);
-                }
-                Err(Error::Io { error, .. }) if error.is_full() => {
-                    self.mark_starved(who, true);
-                    let again = self.io.now() + RETRY_FULL_AFTER;
-                    self.tasks.sleep_until(again).await;
-                }
-                Err(error) => {
-                    self.fail_because(&format!("{}: {error}", who.errand()));
-                    return None;
-                }
-            }
-        }
-    }
-
-    /// Edits the manifest; a full disk delays it, since the edit cannot be taken back.
-    pub async fn commit_manifest(&self, edit: impl FnOnce(&mut Manifest)) -> Result<()> {
-        let mut outcome = self.manifest.commit(edit).await;
-        while let Err(Error::Io { error, .. }) = &outcome
-            && error.is_full()
-        {
-            self.mark_starved(Starved::Manifest, true);
-            let again = self.io.now() + RETRY_FULL_AFTER;
-            self.tasks.sleep_until(again).await;
-            outcome = self.manifest.commit_again().await;
-        }
-        self.mark_starved(Starved::Manifest, false);
-        outcome
     }
 
     async fn keep_flushing(self: Rc<Self>) {
@@ -231,14 +186,17 @@ impl<T: Token> Core<T> {
     pub async fn flush(&self) -> Result<()> {
         // One generation is on its way at a time: seal behind it. Never in the middle of a group, whose
         // frames recovery could not join again.
-        let stopped = || self.is_failed() || self.is_full();
+        let found = self.full_disk.found();
+        // A group that is half written may wait for a log file.
+        let whom = [Starved::Log, Starved::Flush, Starved::Manifest];
         self.published
             .wait_until(|| {
                 let between_groups = self.commits.borrow().is_between_groups();
-                stopped() || (between_groups && self.memtables.borrow().sealed_count() == 0)
+                self.is_refused_work(found, &whom)
+                    || (between_groups && self.memtables.borrow().sealed_count() == 0)
             })
             .await;
-        if let Some(error) = self.refusal_of_work() {
+        if let Some(error) = self.refusal_of_work(found, &whom) {
             return Err(error);
         }
         let sealed = {
@@ -249,23 +207,17 @@ impl<T: Token> Core<T> {
             memtables.seal(self.log.borrow().last_sequence())
         };
         self.work.raise();
+        let whom = [Starved::Flush, Starved::Manifest];
         self.published
             .wait_until(|| {
                 let memtables = self.memtables.borrow();
                 let waiting = memtables
                     .newest_first()
                     .any(|other| Rc::ptr_eq(other, &sealed));
-                stopped() || !waiting
+                self.is_refused_work(found, &whom) || !waiting
             })
             .await;
-        self.refusal_of_work().map_or(Ok(()), Err)
-    }
-
-    pub fn refusal_of_work(&self) -> Option<Error> {
-        if let Some(reason) = self.failure.borrow().clone() {
-            return Some(Error::Failed { reason });
-        }
-        self.is_full().then(|| self.full_error())
+        self.refusal_of_work(found, &whom).map_or(Ok(()), Err)
     }
 
     /// Finishes what was accepted, writes the memtables out, ends the log, and stops.

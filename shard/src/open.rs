@@ -11,8 +11,9 @@ use ringkeep_io::planted::{Defect, planted};
 use ringkeep_io::{Directory, Io};
 
 use crate::compaction::Compaction;
-use crate::core::{Core, Starved};
+use crate::core::Core;
 use crate::error::{Error, Result};
+use crate::full_disk::{FullDisk, Starved};
 use crate::log::format::HEADER_BYTES;
 use crate::log::segments::{create_slots, slot_index};
 use crate::manifest::{self, Manifest, ManifestStore};
@@ -148,7 +149,7 @@ pub(crate) async fn open<T: Token>(
         committed_elsewhere: Cell::default(),
         failure: RefCell::new(None),
         hides_failed: Cell::default(),
-        starved: Cell::new(0),
+        full_disk: FullDisk::default(),
         tasks: Tasks::default(),
         published: Signal::default(),
         work: Signal::default(),

@@ -15,8 +15,9 @@ use ringkeep_io::Nanos;
 use ringkeep_io::planted::{Defect, planted};
 
 use crate::call::Reply;
-use crate::core::{Core, Starved};
+use crate::core::Core;
 use crate::error::Result;
+use crate::full_disk::{Starved, Survived};
 use crate::keyspace::{Dead, Living};
 use crate::manifest::Manifest;
 use crate::ranges::{ASK_TO_MERGE_FROM, Ranges, hides_some, is_wholly_under};
@@ -52,6 +53,15 @@ enum Request {
     Asked,
     /// Its merge has begun.
     Running,
+}
+
+impl Compaction {
+    /// A merge on request that found no room is chosen anew.
+    fn ask_again(&self) {
+        if self.requested.get() == Request::Running {
+            self.requested.set(Request::Asked);
+        }
+    }
 }
 
 impl TableRun {
@@ -149,18 +159,26 @@ impl<T: Token> Core<T> {
             self.work
                 .wait_until(|| {
                     picked = self.runs_to_merge();
+                    if picked.is_none() {
+                        self.mark_starved(Starved::Compaction, false);
+                    }
                     picked.is_some()
                 })
                 .await;
             let Some(range) = picked else { continue };
             let inputs = self.tables.borrow().runs[range].to_vec();
-            let Some(piece) = self
-                .persist(Starved::Compaction, async || {
-                    self.merge_piece(&inputs).await
-                })
-                .await
-            else {
+            if self.is_failed() {
                 return;
+            }
+            let piece = self.merge_piece(&inputs).await;
+            let piece = match self.survive(Starved::Compaction, piece).await {
+                Survived::Done(piece) => piece,
+                // After what was deleted since, another merge may be the one there is room for.
+                Survived::Full => {
+                    self.compaction.ask_again();
+                    continue;
+                }
+                Survived::Failed => return,
             };
             if planted(Defect::InputsRemovedEarly) && !piece.moved && piece.next.is_none() {
                 for table in inputs.iter().flat_map(|run| &run.tables) {
@@ -308,11 +326,13 @@ impl<T: Token> Core<T> {
         self.flush().await?;
         self.compaction.requested.set(Request::Asked);
         self.work.raise();
+        let found = self.full_disk.found();
+        let whom = [Starved::Compaction, Starved::Manifest];
         let is_done = || self.compaction.requested.get() == Request::None;
         self.published
-            .wait_until(|| self.is_failed() || self.is_full() || is_done())
+            .wait_until(|| self.is_refused_work(found, &whom) || is_done())
             .await;
-        self.refusal_of_work().map_or(Ok(()), Err)
+        self.refusal_of_work(found, &whom).map_or(Ok(()), Err)
     }
 
     /// What the levels hold and what is to be done about it.

@@ -180,6 +180,62 @@ fn a_flush_on_a_full_disk_is_answered_before_there_is_space() {
     world.check("after the flush");
 }
 
+/// What the last try found, a moment ago, is no answer to whoever has made room since.
+#[test]
+fn a_flush_asked_for_where_room_was_made_is_not_refused_for_an_earlier_try() {
+    let mut world = world();
+    fill(&mut world, 0..50);
+    world.run(1000);
+    let used: u64 = world.disk.files().iter().map(|(_, bytes)| bytes).sum();
+    world.disk.set_capacity_bytes(used);
+    let refused = world.done(Call::Flush);
+    assert!(matches!(refused, Err(Error::Full { .. })), "{refused:?}");
+    world.disk.set_capacity_bytes(1 << 40);
+    assert_eq!(world.done(Call::Flush), Ok(()));
+    world.check("after the flush");
+}
+
+/// Merging values that nobody has deleted yet took more room than there was, and was tried again for ever, although all
+/// of them had been deleted since.
+#[test]
+fn what_was_deleted_on_a_full_disk_is_given_back_by_compacting() {
+    let options = ShardOptions {
+        memtable_bytes: 4 << 20,
+        table_bytes: 4 << 20,
+        ..tiny_options()
+    };
+    let mut world = World::new(5, options, SimulatedOptions::default());
+    for run in 0..2u32 {
+        for number in 0..150u32 {
+            let key = (2 * number + run).to_be_bytes();
+            let token = world.put(&key, &[1; 3000], Durability::Buffered);
+            assert!(matches!(world.wait(token), Reply::Written(_)));
+        }
+        assert_eq!(world.done(Call::Flush), Ok(()));
+        world.run(10_000);
+    }
+    assert_eq!(
+        world.stats().runs,
+        2,
+        "nothing is merged before it is asked for"
+    );
+    let used: u64 = world.disk.files().iter().map(|(_, bytes)| bytes).sum();
+    world.disk.set_capacity_bytes(used + (200 << 10));
+    let refused = world.done(Call::Compact);
+    assert!(matches!(refused, Err(Error::Full { .. })), "{refused:?}");
+    let keys = (0..300u32).map(|number| number.to_be_bytes().into());
+    let deletes = keys.map(|key| Op::Delete { key }).collect();
+    let token = world.write(deletes, Durability::Sync);
+    let deleted = world.wait(token);
+    assert!(matches!(deleted, Reply::Written(_)), "{deleted:?}");
+    assert_eq!(world.done(Call::Compact), Ok(()));
+    assert_eq!(world.stats().table_bytes, 0);
+    world.check("compacted");
+    let token = world.put(b"again", &[1; 100_000], Durability::Sync);
+    let written = world.wait(token);
+    assert!(matches!(written, Reply::Written(_)), "{written:?}");
+}
+
 #[test]
 fn after_a_failed_superblock_write_nothing_that_it_may_refer_to_is_written_over() {
     // Whichever write fails, and whatever of it is done all the same: another edit of the manifest

@@ -109,6 +109,10 @@ impl Inode {
         self.used.set(self.used.get() + growth);
     }
 
+    pub fn give_back(&mut self) {
+        self.set_reserved(0);
+    }
+
     fn set_reserved(&mut self, bytes: u64) {
         self.used.set(self.used.get() - self.reserved + bytes);
         self.reserved = bytes;

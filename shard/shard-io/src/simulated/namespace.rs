@@ -50,7 +50,11 @@ impl DirectoryNode {
         self.visible.insert(name.to_owned(), node);
     }
 
+    /// What the file takes of the disk is free at once: a file system that is short of room makes a removal durable first.
     pub fn remove(&mut self, name: &str) {
+        if let Some(Node::File(inode)) = self.visible.get(name) {
+            inode.borrow_mut().give_back();
+        }
         self.change(Some(name.to_owned()), None);
     }
 

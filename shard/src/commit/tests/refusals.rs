@@ -1,8 +1,8 @@
 //! Who is told what when a write is not done.
 
 use super::*;
-use crate::core::Starved;
 use crate::error::Error;
+use crate::full_disk::Starved;
 
 #[test]
 fn on_a_full_disk_all_that_wait_are_refused_but_outcomes() {
