@@ -15,6 +15,7 @@ use ringkeep_shard::{
 
 use crate::batch::{check, check_key, check_value, delete, grouped};
 use crate::health::Samples;
+use crate::hits::with_sum;
 use crate::host::{Outcome, Post};
 use crate::keyspace::{Catalog, default_key, default_range};
 use crate::latency::summed;
@@ -492,6 +493,7 @@ impl Inner {
                 Ok(Outcome::Report(reported)) => {
                     stats.hosts.push(reported.host);
                     latencies.extend(reported.latencies);
+                    stats.hit_rates.extend(reported.hit_rates);
                 }
                 Ok(outcome) => drop(self.shards.reply(shard, Ok(outcome))?),
                 // Of a host that has ended; closed is another matter.
@@ -500,6 +502,7 @@ impl Inner {
         }
         latencies.sort_by_key(|(shard, _)| *shard);
         stats.latencies = summed(&latencies);
+        stats.hit_rates = with_sum(stats.hit_rates);
         stats.stopped = self.shards.any_lost();
         Ok(stats)
     }

@@ -60,6 +60,7 @@ mod threads;
 
 mod error;
 mod health;
+mod hits;
 mod latency;
 pub mod limits;
 mod options;
@@ -75,6 +76,7 @@ pub use batch::Batch;
 pub use database::Database;
 pub use error::{Error, Result};
 pub use health::{Condition, Finding, Forecast, Health};
+pub use hits::{HitRates, Hits};
 pub use keyspace::{Keyspace, KeyspaceOptions};
 pub use latency::{CallReceipt, Latency, Operation, Percentiles, Receipt};
 pub use on_shard::OnShard;

@@ -5,6 +5,7 @@ use std::fmt;
 use ringkeep_shard::{ShardId, ShardStats, Version};
 
 use crate::Error;
+use crate::hits::{HitRates, Percent};
 pub use crate::host::HostReport;
 use crate::latency::{Latency, Operation, Percentiles, Short};
 
@@ -20,6 +21,8 @@ pub struct Stats {
     /// How long calls took lately, by shard and kind of call: first all shards together. Only what was asked for lately
     /// is here. What is timed, and from when to when, is said at [`Operation`].
     pub latencies: Vec<Latency>,
+    /// How much of what was read lately was found in memory: first of all shards together, then of each.
+    pub hit_rates: Vec<HitRates>,
     /// The newest version handed out.
     pub version: Version,
     /// Versions that scans and the like hold readable.
@@ -110,10 +113,7 @@ impl fmt::Display for Stats {
             }
         }
         for rate in RATES {
-            let value = |stats: &ShardStats| match (rate.of)(stats) {
-                part if part.is_nan() => "-".to_owned(),
-                part => format!("{:.1} %", part * 100.0),
-            };
+            let value = |stats: &ShardStats| Percent((rate.of)(stats));
             write!(f, "\n{:<22}{:>16}", rate.name, value(&self.total))?;
             for (_, stats) in &self.shards[..columns] {
                 write!(f, "{:>16}", value(stats))?;
@@ -144,6 +144,7 @@ impl fmt::Display for Stats {
                 host.door.trim_end(),
             )?;
         }
+        self.show_hit_rates(f, columns)?;
         self.show_latencies(f, columns)?;
         match &self.stopped {
             Some(error) => write!(f, "\n\n{error}"),
@@ -153,6 +154,35 @@ impl fmt::Display for Stats {
 }
 
 impl Stats {
+    fn show_hit_rates(&self, f: &mut fmt::Formatter<'_>, shards: usize) -> fmt::Result {
+        let read = |rates: &&HitRates| rates.last_60s.gets + rates.last_60s.blocks > 0;
+        let mut shown = self.hit_rates.iter().filter(read).peekable();
+        if shown.peek().is_none() {
+            return Ok(());
+        }
+        write!(f, "\n\n{:<24}", "found in memory")?;
+        for name in ["gets, 10 s", "by rows", "blocks", "by cache"] {
+            write!(f, "{name:>12}")?;
+        }
+        for name in ["gets, 60 s", "by rows", "blocks", "by cache"] {
+            write!(f, "{name:>12}")?;
+        }
+        for rates in shown {
+            let name = match rates.shard {
+                None => "all shards".to_owned(),
+                Some(_) if shards == 0 => continue,
+                Some(shard) => format!("shard {shard}"),
+            };
+            write!(f, "\n{name:<24}")?;
+            for hits in [rates.last_10s, rates.last_60s] {
+                let (rows, cache) = (hits.row_hit_rate(), hits.cache_hit_rate());
+                write!(f, "{:>12}{:>12}", hits.gets, Percent(rows))?;
+                write!(f, "{:>12}{:>12}", hits.blocks, Percent(cache))?;
+            }
+        }
+        Ok(())
+    }
+
     fn show_latencies(&self, f: &mut fmt::Formatter<'_>, shards: usize) -> fmt::Result {
         if self.latencies.is_empty() {
             return Ok(());

@@ -74,7 +74,7 @@ pub use rows::{RowReads, Rows};
 pub use scan_page::ScanPage;
 pub use shard::{Identity, InDoubt, Recovered, Shard, ShardOptions, TransactionId};
 pub use size::Estimate;
-pub use stats::{ROOM_UNLIMITED, ShardStats};
+pub use stats::{Lookups, ROOM_UNLIMITED, ShardStats};
 pub use table::Codec;
 pub use timeline::{Moment, Timeline};
 pub use token::Token;

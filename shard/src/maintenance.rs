@@ -19,7 +19,7 @@ use crate::memtables::Generation;
 use crate::merge::{MergeCursor, Source};
 use crate::open::drop_dead_pieces;
 use crate::run_writer::{Errand, RunWriter};
-use crate::stats::ShardStats;
+use crate::stats::{Lookups, ShardStats};
 use crate::table::Table;
 use crate::table_set::TableRun;
 use crate::tasks::yield_now;
@@ -272,6 +272,18 @@ impl<T: Token> Core<T> {
             drop_dead_pieces(manifest);
         });
         ended.await
+    }
+
+    /// At little cost, unlike all of the counters.
+    pub fn lookups(&self) -> Lookups {
+        let cache = self.cache.borrow();
+        let row_hits = self.rows.borrow().rows().reads().hits;
+        Lookups {
+            gets: self.stats.borrow().gets + row_hits,
+            row_hits,
+            blocks: cache.hits() + cache.misses(),
+            cache_hits: cache.hits(),
+        }
     }
 
     pub fn gather_stats(&self) -> ShardStats {

@@ -14,6 +14,7 @@ use crate::letter::{Content, Letter, Outcome};
 use crate::open::{block_on, create, open, read_log};
 use crate::replay::ReplayedLog;
 use crate::rows::Rows;
+use crate::stats::Lookups;
 use crate::table::Codec;
 use crate::token::Token;
 use crate::version::{CommitClock, Pins, ShardId, Version};
@@ -322,6 +323,11 @@ impl<T: Token> Shard<T> {
     /// Why writes are stopped for good, if they are.
     pub fn failure(&self) -> Option<String> {
         self.core.failure.borrow().clone()
+    }
+
+    /// What its reads have found in memory.
+    pub fn lookups(&self) -> Lookups {
+        self.core.lookups()
     }
 
     /// What is left on its file system, if that can tell.

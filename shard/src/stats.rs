@@ -112,6 +112,19 @@ pub struct ShardStats {
     pub recovered_frames: u64,
 }
 
+/// What reads have looked for so far, and what they found in memory.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub struct Lookups {
+    /// Point reads, those that rows answered among them.
+    pub gets: u64,
+    /// Those that their callers answered themselves from rows.
+    pub row_hits: u64,
+    /// Blocks of tables.
+    pub blocks: u64,
+    /// Those that were in the page cache.
+    pub cache_hits: u64,
+}
+
 impl ShardStats {
     /// Bytes written to the device, log included, for each byte that callers wrote; not a number before
     /// the first write.

@@ -128,6 +128,7 @@ impl Host {
         let (io, clock) = (&self.io, OnceCell::new());
         let now = || *clock.get_or_init(|| io.now());
         for resident in &mut self.residents {
+            let mut begins_slice = false;
             for (asker, reply) in resident.shard.replies() {
                 let (answer, issued, watch) = match asker {
                     Asker::Host => {
@@ -143,13 +144,17 @@ impl Host {
                     },
                 };
                 if let Some((operation, took, calls)) = issued.took(now) {
-                    resident.took.record(now(), operation, took, calls);
+                    begins_slice |= resident.took.record(now(), operation, took, calls);
                 }
                 answer.send(match watch.and_then(|watch| issued.slip(&watch)) {
                     None => Outcome::Reply(reply),
                     Some(slip) => Outcome::ReplyAndSlip(Box::new((reply, slip))),
                 });
                 self.calls -= 1;
+            }
+            if begins_slice {
+                let shard = &resident.shard;
+                resident.marks.mark(now(), || shard.lookups());
             }
         }
         // Closures that wait for calls hear that those are refused, and end.
@@ -190,6 +195,14 @@ impl Host {
             host: self.report(),
             latencies: residents
                 .map(|resident| (resident.id, resident.took.recording(now)))
+                .collect(),
+            hit_rates: self
+                .residents
+                .iter()
+                .map(|resident| {
+                    let lookups = resident.shard.lookups();
+                    resident.marks.rates(resident.id, now, lookups)
+                })
                 .collect(),
         }
     }

@@ -18,6 +18,7 @@ use ringkeep_io::planted::{Defect, planted};
 use ringkeep_io::{Io, Nanos};
 use ringkeep_shard::{Call, Durability, Letter, Shard, ShardId};
 
+use crate::hits::Marks;
 use crate::latency::Recorder;
 use crate::limits::{CALLS_MAX, LANE_ITEMS, LANES_PER_CORE, MAIL_PER_LANE};
 use crate::mailbox::{self, Inbox, LANES_MAX, Mail};
@@ -67,6 +68,8 @@ struct Resident {
     shard: Shard<Asker>,
     /// What its calls took.
     took: Recorder,
+    /// What its reads had found before.
+    marks: Marks,
     /// It took part in a batch over several shards, and may hold a piece of one that is not ended.
     entangled: bool,
     /// It was asked for a write that may be acknowledged before it is durable.

@@ -12,6 +12,7 @@ use ringkeep_shard::{
 
 use super::commits::Asker;
 use super::{Host, Resident};
+use crate::hits::Marks;
 use crate::latency::Recorder;
 use crate::{Error, Result, error};
 
@@ -143,6 +144,7 @@ impl Host {
                 entangled: !shard.in_doubt().is_empty(),
                 shard,
                 took: Recorder::new(),
+                marks: Marks::default(),
                 loose: false,
             });
         }

@@ -4,6 +4,7 @@ use ringkeep_io::Counters;
 use ringkeep_shard::{Call, Letter, Reply, ShardId};
 
 use super::jobs::{Ran, Start};
+use crate::hits::HitRates;
 use crate::latency::{Issued, Recording, Slip};
 use crate::mailbox;
 
@@ -57,6 +58,7 @@ pub(crate) enum Outcome {
 pub(crate) struct Reported {
     pub host: HostReport,
     pub latencies: Vec<(ShardId, Recording)>,
+    pub hit_rates: Vec<HitRates>,
 }
 
 /// One host thread and its door to the kernel.

@@ -18,7 +18,7 @@ use ringkeep_shard::{Call, ShardId};
 pub(crate) use issued::{Clock, Issued};
 pub(crate) use receipt::Slip;
 pub use receipt::{CallReceipt, Receipt};
-pub(crate) use slices::{Recorder, Recording, summed};
+pub(crate) use slices::{LAST_10S, LAST_60S, Recorder, Recording, SLICE, summed};
 
 /// Gets of a thread of which one is timed.
 pub(crate) const GETS_PER_SAMPLE: u8 = 16;

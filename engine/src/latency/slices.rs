@@ -12,14 +12,14 @@ use ringkeep_io::Nanos;
 use super::{Latency, Operation, Percentiles};
 use ringkeep_shard::ShardId;
 
-const SLICE: Nanos = 10_000_000_000;
+pub(crate) const SLICE: Nanos = 10_000_000_000;
 
 /// The one that is being filled, and a minute before it.
 const SLICES: usize = 7;
 
 /// Slices of the two windows, each with the one that is being filled.
-const LAST_10S: u64 = 2;
-const LAST_60S: u64 = 7;
+pub(crate) const LAST_10S: u64 = 2;
+pub(crate) const LAST_60S: u64 = 7;
 
 /// Times from here to here are told apart, to 1 %.
 const LEAST: Nanos = 64;
@@ -58,9 +58,17 @@ impl Recorder {
         Recorder(Box::new(std::array::from_fn(slices)))
     }
 
-    pub(crate) fn record(&mut self, now: Nanos, operation: Operation, took: Nanos, calls: u8) {
+    /// True where it is the first of its kind within a slice.
+    pub(crate) fn record(
+        &mut self,
+        now: Nanos,
+        operation: Operation,
+        took: Nanos,
+        calls: u8,
+    ) -> bool {
         let index = now / SLICE;
         let slice = &mut self.0[operation as usize][(index % SLICES as u64) as usize];
+        let begins = slice.index != index || slice.times.is_empty();
         if slice.index != index {
             match Arc::get_mut(&mut slice.times) {
                 Some(times) => times.reset(),
@@ -72,6 +80,7 @@ impl Recorder {
         if let Some(times) = Arc::get_mut(&mut slice.times) {
             times.saturating_record_n(took.max(1), calls.into());
         }
+        begins
     }
 
     /// To be summed up elsewhere: all that is copied here is what is still written to.
@@ -179,7 +188,8 @@ mod tests {
     #[test]
     fn a_window_forgets_what_is_older() {
         let mut recorder = Recorder::new();
-        recorder.record(3 * SLICE, Operation::Get, 5000, 16);
+        assert!(recorder.record(3 * SLICE, Operation::Get, 5000, 10));
+        assert!(!recorder.record(3 * SLICE, Operation::Get, 5000, 6));
         let calls = |recorder: &Recorder, slice: u64| {
             one(recorder, slice * SLICE).map(|one| (one.last_10s.calls, one.last_60s.calls))
         };

@@ -118,3 +118,47 @@ fn each_kind_of_call_is_counted_where_it_was_asked_for() {
         "{table}"
     );
 }
+
+#[test]
+fn what_was_found_in_memory_is_told_of_the_last_minute() {
+    let disk = even_disk();
+    let options = Options {
+        threads: Some(1),
+        ..tiny(1)
+    };
+    let (db, hosts) = simulation::open(&disk, "/db", &options, [7; 16]).expect("opens");
+    let get = |key: &str| hosts.run(db.get_async(key)).expect("a get");
+    let put = |key: &str| hosts.run(db.put_async(key, "value")).expect("a put");
+    put("key");
+    hosts.run(db.flush_async()).expect("a flush");
+    for _ in 0..5 {
+        assert!(get("key").is_some());
+    }
+    let stats = || hosts.run(db.stats_async()).expect("stats");
+    let now = stats();
+    let [all, one] = &now.hit_rates[..] else {
+        panic!("{:?}", now.hit_rates);
+    };
+    assert_eq!((all.shard, one.shard), (None, Some(ShardId(0))));
+    assert_eq!((all.last_10s, all.last_60s), (one.last_10s, one.last_60s));
+    let total = &now.total;
+    assert_eq!(one.last_60s.gets, 5);
+    assert_eq!(one.last_60s.row_hits, total.row_hits);
+    let blocks = total.cache_hits + total.cache_misses;
+    assert_eq!(
+        (one.last_60s.blocks, one.last_60s.cache_hits),
+        (blocks, total.cache_hits)
+    );
+    let table = now.to_string();
+    assert!(table.contains("found in memory"), "{table}");
+
+    disk.advance_to(disk.now() + Duration::from_secs(100).as_nanos() as u64);
+    put("key");
+    for _ in 0..3 {
+        assert_eq!(get("absent"), None);
+    }
+    let later = stats();
+    let all = &later.hit_rates[0];
+    assert_eq!((all.last_60s.gets, all.last_60s.row_hits), (3, 0));
+    assert_eq!((all.last_10s.gets, later.total.gets), (3, 8));
+}
