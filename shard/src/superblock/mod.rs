@@ -93,12 +93,13 @@ pub(crate) async fn read(io: &Io, directory: &Directory, identity: &Identity) ->
         .open(FILE_NAME, OpenMode::ReadWrite)
         .map_err(|e| missing_or(e, FILE_NAME))?;
     let mut copies = Vec::new();
-    let mut other_format = None;
+    let (mut other_format, mut unread) = (None, None);
     for copy in 0..COPIES {
         let ticket = io.read(&file, copy as u64 * COPY_STRIDE, Buffer::zeroed(PAGE));
         let done = ticket.await;
-        // A copy that cannot be read is a damaged copy.
-        if done.result.is_err() {
+        // A copy that cannot be read is a damaged copy, as long as there are others.
+        if let Err(error) = done.result {
+            unread = Some(error);
             continue;
         }
         match Superblock::decode(copy, &done.buffer) {
@@ -108,13 +109,15 @@ pub(crate) async fn read(io: &Io, directory: &Directory, identity: &Identity) ->
         }
     }
     let Some(superblock) = choose(&copies) else {
-        return Err(match other_format {
-            Some(found) => Error::Version {
+        return Err(match (other_format, unread) {
+            (Some(found), _) => Error::Version {
                 file: FILE_NAME.into(),
                 found,
                 supported: FORMAT_VERSION,
             },
-            None => Error::Corrupt {
+            // What could not be read may be whole: nobody shall restore a backup over it.
+            (None, Some(error)) => Error::io(error, FILE_NAME),
+            (None, None) => Error::Corrupt {
                 file: FILE_NAME.into(),
                 offset: 0,
                 detail: "none of the four copies is whole".into(),

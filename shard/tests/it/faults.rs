@@ -314,6 +314,23 @@ fn a_superblock_that_a_power_cut_left_half_written_is_whole_before_the_next_one(
     }
 }
 
+/// It was reported as damage, for which a backup is the remedy; a cable may be all that is wrong.
+#[test]
+fn a_superblock_that_cannot_be_read_is_not_called_damaged() {
+    let mut world = world();
+    fill(&mut world, 0..10);
+    world.done(Call::Close).expect("it closes");
+    world.shard = None;
+    world
+        .disk
+        .fail_file_at("/shard/superblock", Doing::Read, 0, EIO, Times::Always);
+    let refused = world.open();
+    assert!(matches!(refused, Err(Error::Io { .. })), "{refused:?}");
+    world.disk.heal();
+    assert_eq!(world.open(), Ok(()));
+    world.check("after the device came back");
+}
+
 #[test]
 fn a_group_of_several_frames_that_is_in_tables_may_be_half_gone_from_the_log() {
     for seed in 0..60 {
