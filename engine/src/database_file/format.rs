@@ -34,7 +34,6 @@ pub(super) const VERSION: u32 = 1;
 pub(super) const COPIES: usize = 4;
 const TABLE_AT: usize = 4096;
 pub(super) const COPY_BYTES: usize = TABLE_AT + 2 * SLOTS;
-pub(super) const FILE_BYTES: usize = COPIES * COPY_BYTES;
 
 const MAGIC: [u8; 8] = *b"RINGKEEP";
 

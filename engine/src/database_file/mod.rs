@@ -81,23 +81,30 @@ fn look(io: &Io, directory: &Directory, path: &Path, mode: OpenMode) -> Result<O
         Err(error) if error.is_missing() => return Ok(None),
         Err(error) => return Err(at(error)),
     };
-    let done = wait(io, io.read(&file, 0, Buffer::zeroed(format::FILE_BYTES)));
-    let length = done.result.map_err(at)?;
-    let bytes = &done.buffer[..length];
-    let copies: Vec<format::Copy> = (0..format::COPIES)
-        .map(|copy| {
-            format::decode(
-                bytes.get(copy * format::COPY_BYTES..).unwrap_or_default(),
-                copy,
-            )
-        })
-        .collect();
+    // One by one: a sector that cannot be read takes one copy with it.
+    let (mut copies, mut unread) = (Vec::new(), None);
+    for copy in 0..format::COPIES {
+        let offset = (copy * format::COPY_BYTES) as u64;
+        let done = wait(
+            io,
+            io.read(&file, offset, Buffer::zeroed(format::COPY_BYTES)),
+        );
+        let length = done.result.unwrap_or_else(|error| {
+            unread = Some(error);
+            0
+        });
+        copies.push(format::decode(&done.buffer[..length], copy));
+    }
     let valid = copies.iter().filter_map(|copy| match copy {
         format::Copy::Valid(file) => Some(file),
         _ => None,
     });
     let Some(newest) = valid.max_by_key(|file| file.sequence).cloned() else {
-        return Err(refusal(path, &copies));
+        return Err(match unread {
+            // What could not be read may be whole: nobody shall restore a backup over it.
+            Some(error) => at(error),
+            None => refusal(path, &copies),
+        });
     };
     let everywhere = copies
         .iter()

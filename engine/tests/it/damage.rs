@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use ringkeep::{Database, Error, KeysAtRisk, ShardError};
+use ringkeep::{Database, Error, KeysAtRisk, Options, ShardError, simulation};
+use ringkeep_io::{SimulatedDisk, SimulatedOptions};
 
 use crate::folder::{Folder, tiny};
 
@@ -43,6 +44,39 @@ fn any_one_copy_is_enough_and_the_others_are_repaired() {
             "the others are back"
         );
     }
+}
+
+/// All copies were read at once, so that one bad sector took all four with it.
+#[test]
+fn a_copy_that_cannot_be_read_does_not_take_the_others_with_it() {
+    let disk = SimulatedDisk::new(3, SimulatedOptions::default());
+    let options = Options {
+        threads: Some(1),
+        ..tiny(1)
+    };
+    let open = || simulation::open(&disk, "/db", &options, [7; 16]);
+    let (db, hosts) = open().expect("opens");
+    hosts.run(db.put_async("a", "1")).expect("a put");
+    hosts.run(db.close_async()).expect("closes");
+    drop((db, hosts));
+    for unread in 0..4 {
+        for copy in (0..4).filter(|copy| *copy != unread) {
+            let start = (copy * COPY_BYTES) as u64;
+            disk.fail_region("/db/database", start..start + 512);
+        }
+        let (db, hosts) = open().expect("one copy is enough");
+        let got = hosts.run(db.get_async("a")).expect("a get");
+        assert_eq!(got.as_deref(), Some(&b"1"[..]));
+        hosts.run(db.close_async()).expect("closes");
+    }
+    // Each opening wrote them anew.
+    drop(open().expect("opens"));
+    disk.fail_region("/db/database", 0..4 * COPY_BYTES as u64);
+    let refused = open().map(drop).unwrap_err();
+    assert!(
+        matches!(refused, Error::Io { .. }),
+        "it may be whole: {refused}"
+    );
 }
 
 #[test]
