@@ -74,6 +74,8 @@ pub struct PhaseOutcome {
     pub counters_after: Counters,
     /// Ended early on request.
     pub interrupted: bool,
+    /// A snapshot was held open throughout.
+    pub held_snapshot: bool,
 }
 
 /// What happened in one stream.
@@ -100,6 +102,11 @@ pub fn run_phase(
     stop: &AtomicBool,
     progress: &mut dyn FnMut(&Progress),
 ) -> Result<PhaseOutcome, Failure> {
+    // Until this returns.
+    let snapshot = match phase.holds_snapshot {
+        true => target.snapshot()?,
+        false => None,
+    };
     let clock = Clock::real();
     let interval_ns = interval_ns(phase.length);
     let drain_ns = match phase.length {
@@ -184,6 +191,7 @@ pub fn run_phase(
         counters_before,
         counters_after: target.counters(),
         interrupted: window.stopped(),
+        held_snapshot: snapshot.is_some(),
         traffic: plans.into_iter().map(Plan::outcome).collect(),
     })
 }

@@ -181,6 +181,7 @@ fn workload(
                 .unwrap_or(Length::Ops(Count { n: steps })),
             shows_response: matches!(load, Load::Open { .. }) || clients == 1,
             settles: true,
+            holds_snapshot: false,
             slo: overrides.slo.clone(),
             traffic: vec![Traffic {
                 name: "replay".to_string(),

@@ -71,6 +71,13 @@ pub fn phase_record(outcome: &PhaseOutcome, context: PhaseContext<'_>) -> PhaseR
         disk_bytes,
     };
     let mut notes = Vec::new();
+    if phase.holds_snapshot {
+        let note = match outcome.held_snapshot {
+            true => "a snapshot was held open throughout",
+            false => "no snapshot was held open: this target has none",
+        };
+        notes.push(note.to_string());
+    }
     if let Some(share) = cost.shared_with_others() {
         notes.push(format!(
             "other processes took {:.0} % of the cores meanwhile: times hold the waits for them",

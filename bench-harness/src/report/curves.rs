@@ -111,6 +111,8 @@ pub fn conclusions(curve: &Curve) -> Vec<String> {
             let _ = write!(line, ", most at about {:.0} clients", law.peak());
         }
         lines.push(line);
+    } else if curve.knob == Knob::Clients {
+        lines.push("scaling law: none, it takes four loads at which something was done".into());
     }
     lines
 }

@@ -196,6 +196,7 @@ mod tests {
             slo: slo.iter().map(|text| text.parse().unwrap()).collect(),
             shows_response: true,
             settles: true,
+            holds_snapshot: false,
         }
     }
 

@@ -140,6 +140,9 @@ pub(super) struct PhaseSpec {
     pub report: Option<Vec<String>>,
     /// Wait for background work of the phase before? Yes, unless meeting it is the point.
     pub settle: Option<bool>,
+    /// Hold a snapshot open from before the warm-up to the end.
+    #[serde(default)]
+    pub snapshot: bool,
     #[serde(default)]
     pub beside: Vec<TrafficSpec>,
 }

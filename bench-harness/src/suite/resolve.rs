@@ -368,6 +368,7 @@ impl Resolver<'_> {
             slo,
             shows_response: shows,
             settles: spec.settle.unwrap_or(true),
+            holds_snapshot: spec.snapshot,
         })
     }
 

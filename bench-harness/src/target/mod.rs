@@ -51,6 +51,11 @@ pub trait Target: Send + Sync {
         None
     }
 
+    /// A snapshot of what is stored now, if the target has such a thing.
+    fn snapshot<'a>(&'a self) -> Result<Option<Box<dyn Held + 'a>>, Failure> {
+        Ok(None)
+    }
+
     /// Waits until what was written is stored and no background work is due.
     fn settle(&self) -> Result<(), Failure>;
 
@@ -60,6 +65,9 @@ pub trait Target: Send + Sync {
     /// Closes the store; nothing acknowledged may be lost.
     fn close(self: Box<Self>) -> Result<(), Failure>;
 }
+
+/// What keeps a snapshot open while it lives.
+pub trait Held {}
 
 /// A thread's way to a target: one operation at a time.
 pub trait Caller {

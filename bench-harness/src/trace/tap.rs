@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Recording, Tap};
-use crate::target::{Answer, Caller, Counters, Failure, Pipeline, Reply, Target};
+use crate::target::{Answer, Caller, Counters, Failure, Held, Pipeline, Reply, Target};
 use crate::workload::{Op, OpKind};
 
 /// The target that is recorded.
@@ -39,6 +39,10 @@ impl Target for TappedTarget {
             inner: self.inner.pipeline(slots, kinds)?,
             tap: self.recording.tap(),
         }))
+    }
+
+    fn snapshot<'a>(&'a self) -> Result<Option<Box<dyn Held + 'a>>, Failure> {
+        self.inner.snapshot()
     }
 
     fn settle(&self) -> Result<(), Failure> {

@@ -92,6 +92,9 @@ pub struct Phase {
     /// Wait until the target has settled from the phase before.
     #[serde(default = "yes")]
     pub settles: bool,
+    /// A snapshot is held open throughout, warm-up included.
+    #[serde(default)]
+    pub holds_snapshot: bool,
 }
 
 fn yes() -> bool {

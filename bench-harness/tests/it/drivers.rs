@@ -170,6 +170,7 @@ fn workload(load: Load) -> Workload {
             slo: Vec::new(),
             shows_response: true,
             settles: true,
+            holds_snapshot: false,
         }],
     }
 }

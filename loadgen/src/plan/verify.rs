@@ -89,6 +89,7 @@ pub fn verify(arguments: &RunArgs, need: &Need, place: &Place) -> Result<Report,
         length,
         shows_response: matches!(load, Load::Open { .. }),
         settles: true,
+        holds_snapshot: false,
         slo: match load {
             Load::Open { .. } => need.slo.clone(),
             Load::Closed { .. } => Vec::new(),

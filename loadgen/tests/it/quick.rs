@@ -65,6 +65,19 @@ suites! {
 }
 
 #[test]
+fn whether_a_snapshot_was_held_is_said() {
+    let run = |target| {
+        let filter = "bench/load/overwrite_under_snapshot";
+        let arguments = [
+            "run", "--quick", "--suite", "macro", "--filter", filter, "--target", target,
+        ];
+        loadgen(&arguments).expect(0).out
+    };
+    assert!(run("ringkeep").contains("a snapshot was held open throughout"));
+    assert!(run("memory").contains("no snapshot was held open"));
+}
+
+#[test]
 fn no_suite_is_left_out() {
     let all = loadgen(&["list"]).expect(0).out;
     let tested = [

@@ -11,9 +11,9 @@ mod numbers;
 mod open;
 mod resident;
 
-use ringkeep::Database;
+use ringkeep::{Database, Snapshot};
 use ringkeep_bench::target::{
-    Caller, Counters, Failure, Pipeline, Resident, Target, TargetKind, wait_until_idle,
+    Caller, Counters, Failure, Held, Pipeline, Resident, Target, TargetKind, wait_until_idle,
 };
 use ringkeep_bench::workload::OpKind;
 
@@ -49,6 +49,11 @@ impl Target for RingkeepTarget {
         Some(Box::new(resident::Visits::new(&self.database)))
     }
 
+    fn snapshot<'a>(&'a self) -> Result<Option<Box<dyn Held + 'a>>, Failure> {
+        let snapshot = self.database.snapshot().map_err(Failure::new)?;
+        Ok(Some(Box::new(OpenSnapshot(snapshot))))
+    }
+
     /// Flushes, then waits until no merge is due and the device stands still: an idle database does no I/O.
     fn settle(&self) -> Result<(), Failure> {
         self.database.flush().map_err(Failure::new)?;
@@ -66,3 +71,7 @@ impl Target for RingkeepTarget {
         self.database.close().map_err(Failure::new)
     }
 }
+
+struct OpenSnapshot(#[expect(dead_code, reason = "held, never read")] Snapshot);
+
+impl Held for OpenSnapshot {}
