@@ -11,7 +11,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let db = Database::open(folder, Options::default())?;
     let users = db.create_keyspace("users", KeyspaceOptions::default())?;
     let stay = Some(Duration::from_secs(60));
-    let cache = db.create_keyspace("cache", KeyspaceOptions { stay })?;
+    let cache = db.create_keyspace(
+        "cache",
+        KeyspaceOptions {
+            stay,
+            ..KeyspaceOptions::default()
+        },
+    )?;
 
     // The same key is another one in each, and in the default keyspace, which the database itself is.
     users.put("ann", "Ann")?;

@@ -348,7 +348,7 @@ impl fmt::Display for Error {
             ),
             Error::HistoryGone { asked, oldest } => write!(
                 f,
-                "version {asked} can no longer be read, the oldest that can is {oldest}: keep a snapshot, or raise Options::retention"
+                "version {asked} can no longer be read, the oldest that can is {oldest}: keep a snapshot, or raise the retention of the database or of the keyspace"
             ),
             Error::NotYet { asked, newest } => write!(
                 f,
@@ -356,7 +356,7 @@ impl fmt::Display for Error {
             ),
             Error::TimeNotKept { time } => write!(
                 f,
-                "no commit is known up to {} s after 1970: ask for a later time; times are kept while Options::retention is set",
+                "no commit is known up to {} s after 1970: ask for a later time; times are kept while the database or a keyspace has a retention",
                 time.duration_since(SystemTime::UNIX_EPOCH)
                     .unwrap_or_default()
                     .as_secs()

@@ -4,18 +4,20 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use ringkeep_shard::{Call, Past, Reply, ShardId, Version};
+use ringkeep_shard::keyspace::KeyspaceId;
+use ringkeep_shard::{Call, Reply, ShardId, Span, Version};
 
 use crate::database::wrong;
 use crate::expiry::since_1970;
 use crate::scan::{KeyRange, KeyValue, Scan};
 use crate::shards::Question;
+use crate::snapshot::{DEFAULT, not_there};
 use crate::{Database, Error, Result, Snapshot, desk};
 
 impl Database {
     /// The database as it was at a version of the past, for as long as the snapshot lives. All versions within
     /// [`Options::retention`](crate::Options::retention) can be read, and older ones while merges have not dropped
-    /// them.
+    /// them. Of keyspaces with a window of their own, as much as that holds: [`Keyspace::as_of`](crate::Keyspace::as_of).
     ///
     /// Values that end ([`Database::put_until`]) are judged at the time of the version, as far as that is kept; without a
     /// retention, at the present. [`Snapshot::time`] tells.
@@ -36,39 +38,45 @@ impl Database {
     /// # }
     /// ```
     pub fn as_of(&self, version: Version) -> Result<Snapshot> {
-        self.as_of_moment(version, None)
+        self.as_of_moment(DEFAULT, version, None)
     }
 
-    fn as_of_moment(&self, version: Version, time: Option<u64>) -> Result<Snapshot> {
+    pub(crate) fn as_of_moment(
+        &self,
+        keyspace: KeyspaceId,
+        version: Version,
+        time: Option<u64>,
+    ) -> Result<Snapshot> {
         self.0.shards.check_open()?;
-        match self.0.pins.pin_past(version, time) {
+        match self.0.pins.pin_past(keyspace, version, time) {
             Ok(pin) => Ok(Snapshot::pinned(Arc::clone(&self.0), pin)),
-            Err(Past::Gone(oldest)) => Err(Error::HistoryGone {
-                asked: version,
-                oldest,
-            }),
-            Err(Past::NotYet(newest)) => Err(Error::NotYet {
-                asked: version,
-                newest,
-            }),
+            Err(past) => Err(not_there(version, past)),
         }
     }
 
     /// The database as it was at a time of the past, by the machine's clock when commits were made: the newest
     /// version known to be no later. Times are kept within [`Options::retention`](crate::Options::retention), to one
-    /// part in 250 of a window of time; a time of the future is the present.
+    /// part in 250 of the longest window of time, those of keyspaces among them; a time of the future is the present.
     pub fn as_of_time(&self, time: SystemTime) -> Result<Snapshot> {
         desk::block_on(self.as_of_time_async(time))
     }
 
     /// [`Database::as_of_time`] as a future.
     pub async fn as_of_time_async(&self, time: SystemTime) -> Result<Snapshot> {
+        self.as_of_time_in(DEFAULT, time).await
+    }
+
+    pub(crate) async fn as_of_time_in(
+        &self,
+        keyspace: KeyspaceId,
+        time: SystemTime,
+    ) -> Result<Snapshot> {
         // The shards have newer times than the timeline.
         self.history(Vec::new()).await?;
         let millis = since_1970(time);
         let version = self.0.pins.timeline().version_at(millis);
         let version = version.ok_or(Error::TimeNotKept { time })?;
-        self.as_of_moment(version, Some(millis))
+        self.as_of_moment(keyspace, version, Some(millis))
     }
 
     /// What has changed from one snapshot to another in a range of keys, in order. It reads all of the range, twice.
@@ -102,6 +110,7 @@ impl Database {
 
     /// [`Database::explain_retention`] as a future.
     pub async fn explain_retention_async(&self) -> Result<Kept> {
+        self.load_catalog().await?;
         let pins = &self.0.pins;
         let now = self.0.clock.now();
         let holder = |version, reason| Holder {
@@ -113,16 +122,54 @@ impl Database {
         let mut holders: Vec<Holder> = pinned
             .map(|(version, count)| holder(version, Reason::Snapshots(count)))
             .collect();
-        let policy = pins.policy();
-        if policy < now {
-            holders.push(holder(policy, Reason::Policy));
+        holders.push(holder(pins.policy(), Reason::Policy));
+        let spaces = self.0.catalog.with_windows();
+        for space in &spaces {
+            let window = space.kept.retention.unwrap_or_default();
+            let reason = Reason::Keyspace(space.name.clone());
+            holders.push(holder(pins.oldest_kept(window), reason));
         }
+        holders.retain(|holder| holder.version < now);
         holders.sort_by_key(|holder| holder.version);
+
+        // Of all there is, and then of each keyspace that has a window of its own.
+        let spans = spaces.iter().map(|space| {
+            let keys = space.range((..).keys());
+            let (from, to) = (keys.from, keys.to);
+            Some(Span { from, to })
+        });
+        let spans: Vec<Option<Span>> = std::iter::once(None).chain(spans).collect();
         let mut watermarks: Vec<Version> = holders.iter().map(|holder| holder.version).collect();
         watermarks.push(now);
-        let droppable = self.history(watermarks).await?;
-        for (holder, pair) in holders.iter_mut().zip(droppable.windows(2)) {
-            holder.bytes = pair[1].saturating_sub(pair[0]);
+        let of_each = spans.iter();
+        let asked = of_each.flat_map(|span| watermarks.iter().map(|at| (span.clone(), *at)));
+        let droppable = self.history(asked.collect()).await?;
+        let mut droppable: Vec<Vec<u64>> = droppable
+            .chunks(watermarks.len())
+            .map(<[u64]>::to_vec)
+            .collect();
+        // The first is of all that have the window of the database from here on.
+        let (rest, own) = droppable.split_at_mut(1);
+        for of_space in own.iter() {
+            let pairs = rest[0].iter_mut().zip(of_space);
+            pairs.for_each(|(rest, own)| *rest = rest.saturating_sub(*own));
+        }
+        let reasons = spaces
+            .iter()
+            .map(|space| Reason::Keyspace(space.name.clone()));
+        let reasons = std::iter::once(Reason::Policy).chain(reasons);
+        for (reason, droppable) in reasons.zip(&droppable) {
+            let holds = |holder: &Holder| {
+                matches!(holder.reason, Reason::Snapshots(_)) || holder.reason == reason
+            };
+            // Each holds what the next one does not, up to the present.
+            let mut next = droppable[holders.len()];
+            for (holder, could_go) in holders.iter_mut().zip(droppable).rev() {
+                if holds(holder) {
+                    holder.bytes += next.saturating_sub(*could_go);
+                    next = *could_go;
+                }
+            }
         }
         Ok(Kept {
             oldest: pins.gone(),
@@ -131,14 +178,14 @@ impl Database {
         })
     }
 
-    /// Of each version, bytes that could be dropped if nobody read below it, over all shards.
-    async fn history(&self, watermarks: Vec<Version>) -> Result<Vec<u64>> {
+    /// Of each range and version, bytes that could be dropped there if nobody read below it, over all shards.
+    async fn history(&self, asked: Vec<(Option<Span>, Version)>) -> Result<Vec<u64>> {
         let shards = &self.0.shards;
         shards.check_open()?;
         let all: Vec<ShardId> = shards.routing.shards().collect();
-        let call = |shard: &ShardId| shards.question(*shard, Call::History(watermarks.clone()));
+        let call = |shard: &ShardId| shards.question(*shard, Call::History(asked.clone()));
         let questions: Vec<Question> = all.iter().map(call).collect();
-        let mut sums = vec![0; watermarks.len()];
+        let mut sums = vec![0; asked.len()];
         for (shard, outcome) in all.into_iter().zip(shards.ask_all(questions).await) {
             match shards.reply(shard, outcome)? {
                 Reply::History(bytes) => {
@@ -156,7 +203,7 @@ impl Database {
 /// What [`Database::explain_retention`] tells.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Kept {
-    /// Every version from here on can be read with [`Database::as_of`].
+    /// Every version from here on can be read with [`Database::as_of`], but of keyspaces with a window of their own.
     pub oldest: Version,
     /// The present.
     pub newest: Version,
@@ -177,12 +224,14 @@ pub struct Holder {
 }
 
 /// Why a version is kept.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Reason {
     /// So many snapshots, scans and transactions read at it.
     Snapshots(usize),
     /// [`Options::retention`](crate::Options::retention) begins there.
     Policy,
+    /// The retention of the keyspace of this name does.
+    Keyspace(String),
 }
 
 /// A key whose value is not the same in two snapshots; absent where the key is.
@@ -271,11 +320,12 @@ impl fmt::Display for Kept {
         write!(f, "versions {} to {} can be read", self.oldest, self.newest)?;
         for holder in &self.holders {
             let Holder { version, bytes, .. } = holder;
-            match holder.reason {
+            match &holder.reason {
                 Reason::Snapshots(count) => {
                     write!(f, "\n{count} snapshots, scans or transactions")?
                 }
                 Reason::Policy => write!(f, "\nthe option retention")?,
+                Reason::Keyspace(name) => write!(f, "\nthe retention of the keyspace {name:?}")?,
             }
             write!(f, ": from version {version} on, about {bytes} bytes")?;
         }

@@ -5,13 +5,17 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use ringkeep_shard::{Pin, Version};
+use ringkeep_shard::keyspace::KeyspaceId;
+use ringkeep_shard::{Moment, Past, Pin, Version};
 
 use crate::batch::check_key;
 use crate::database::{Inner, default_keys, take_value};
 use crate::keyspace::{default_key, default_range};
 use crate::scan::{KeyRange, Keys, Scan};
-use crate::{Result, desk};
+use crate::{Error, Result, desk};
+
+/// The keyspace that a database itself is.
+pub(crate) const DEFAULT: KeyspaceId = KeyspaceId(0);
 
 /// All that was written up to one instant, and nothing later, for as long as this or a clone of it lives. Readers
 /// of it wait for nobody; what it costs is the space of versions that were overwritten since. It keeps the database
@@ -64,7 +68,8 @@ impl Snapshot {
     pub fn get(&self, key: impl AsRef<[u8]>) -> Result<Option<Vec<u8>>> {
         check_key(key.as_ref())?;
         let mut value = Vec::new();
-        let (key, at) = (default_key(key.as_ref()), Some(self.pin.moment()));
+        let key = default_key(key.as_ref());
+        let at = Some(self.moment_in(DEFAULT)?);
         let (shard, call) = self.inner.get(&key, at, &mut value);
         let reply = self.inner.shards.ask(shard, call)?;
         Ok(take_value(reply, &mut value).then_some(value))
@@ -73,13 +78,13 @@ impl Snapshot {
     /// [`Snapshot::get`] as a future.
     pub async fn get_async(&self, key: impl AsRef<[u8]>) -> Result<Option<Vec<u8>>> {
         check_key(key.as_ref())?;
-        self.get_stored(&default_key(key.as_ref())).await
+        let at = self.moment_in(DEFAULT)?;
+        self.get_stored(&default_key(key.as_ref()), at).await
     }
 
-    pub(crate) async fn get_stored(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
+    pub(crate) async fn get_stored(&self, key: &[u8], at: Moment) -> Result<Option<Vec<u8>>> {
         let mut value = Vec::new();
-        let at = Some(self.pin.moment());
-        let (shard, call) = self.inner.get(key, at, &mut value);
+        let (shard, call) = self.inner.get(key, Some(at), &mut value);
         let reply = self.inner.shards.ask_async(shard, call).await?;
         Ok(take_value(reply, &mut value).then_some(value))
     }
@@ -97,28 +102,43 @@ impl Snapshot {
         &self,
         keys: impl IntoIterator<Item = K>,
     ) -> impl Future<Output = Result<Vec<Option<Vec<u8>>>>> + Send {
-        self.multi_get_stored(default_keys(keys))
+        let (keys, at) = (default_keys(keys), self.moment_in(DEFAULT));
+        async move { self.multi_get_stored(keys, at?).await }
     }
 
     pub(crate) async fn multi_get_stored(
         &self,
         keys: Vec<Box<[u8]>>,
+        at: Moment,
     ) -> Result<Vec<Option<Vec<u8>>>> {
-        self.inner.multi_get(keys, Some(self.pin.moment())).await
+        self.inner.multi_get(keys, Some(at)).await
     }
 
     /// The entries of a range of keys, as [`Database::scan`](crate::Database::scan).
     pub fn scan(&self, range: impl KeyRange) -> Scan {
-        self.scan_stored(default_range(range.keys()))
+        self.scan_stored(default_range(range.keys()), self.moment_in(DEFAULT))
     }
 
-    pub(crate) fn scan_stored(&self, keys: Keys) -> Scan {
-        Scan::at(Arc::clone(&self.inner), keys, Arc::clone(&self.pin))
+    pub(crate) fn scan_stored(&self, keys: Keys, at: Result<Moment>) -> Scan {
+        Scan::at(Arc::clone(&self.inner), keys, Arc::clone(&self.pin)).by(at)
+    }
+
+    /// By what a keyspace is read, unless its window is shorter than this is old.
+    pub(crate) fn moment_in(&self, keyspace: KeyspaceId) -> Result<Moment> {
+        let moment = self.pin.moment_in(keyspace);
+        moment.map_err(|past| not_there(self.version(), past))
     }
 
     /// The entries whose keys began with `prefix`.
     pub fn scan_prefix(&self, prefix: impl AsRef<[u8]>) -> Scan {
         self.scan(Keys::prefix(prefix))
+    }
+}
+
+pub(crate) fn not_there(asked: Version, past: Past) -> Error {
+    match past {
+        Past::Gone(oldest) => Error::HistoryGone { asked, oldest },
+        Past::NotYet(newest) => Error::NotYet { asked, newest },
     }
 }
 

@@ -175,9 +175,9 @@ pub enum Call {
     Transact(Transact),
     /// Nothing, after so long.
     Pause(Nanos),
-    /// What keeping the past costs: for each version, bytes that merges could drop if nobody read below it. The
-    /// time of the newest commit is on the timeline then.
-    History(Vec<Version>),
+    /// What keeping the past costs: for each range of keys, or all, and version, about how many bytes merges could drop there
+    /// if nobody read below it. The time of the newest commit is on the timeline then.
+    History(Vec<(Option<Span>, Version)>),
     /// One page of a scan.
     Scan(Box<ScanCall>),
     /// About how much there is in a range of keys.

@@ -15,6 +15,7 @@ use crate::log::format::{
     take_record,
 };
 use crate::manifest::{LogPiece, Manifest, PieceEnd, Run};
+use crate::needs::Need;
 use crate::ranges::RangeDelete;
 use crate::shard::{Identity, TransactionId};
 use crate::superblock::Superblock;
@@ -212,6 +213,7 @@ pub fn manifest_seeds() -> Vec<Vec<u8>> {
         oldest: Version(3),
         newest: Version(9),
         cleared: Version(7),
+        cleared_of: vec![(3, Version(8))],
         footer_crc: 0x0102_0304,
         first_key: (*b"a").into(),
         last_key: (*b"zz").into(),
@@ -234,6 +236,7 @@ pub fn manifest_seeds() -> Vec<Vec<u8>> {
             to: (*b"c").into(),
             version: Version(9),
         }],
+        own: [(2, Need::default()), (300, Need::default())].into(),
         ..Manifest::default()
     };
     vec![manifest.encode(), Manifest::default().encode()]

@@ -4,9 +4,11 @@ use ringkeep_io::Nanos;
 
 use crate::call::Reply;
 use crate::core::Core;
+use crate::size::share;
 use crate::table::TableSummary;
 use crate::timeline::Moment;
 use crate::token::Token;
+use crate::transaction::Span;
 use crate::version::Version;
 
 const NANOS_PER_MILLI: Nanos = 1_000_000;
@@ -44,17 +46,21 @@ impl<T: Token> Core<T> {
         }
     }
 
-    /// Of each of these versions: bytes of tables that merges could drop if nobody read below it.
-    pub fn accept_history(&self, token: T, watermarks: &[Version]) {
+    /// Of each of these ranges and versions: bytes of tables that merges could drop there if nobody read below it.
+    pub fn accept_history(&self, token: T, asked: &[(Option<Span>, Version)]) {
         self.add_latest();
         let tables = self.tables.borrow();
-        let bytes = |watermark: &Version| {
-            let of_each = tables
-                .tables()
-                .map(|table| hidden(table.summary(), *watermark));
+        let bytes = |(span, watermark): &(Option<Span>, Version)| {
+            let of_each = tables.tables().map(|table| {
+                let whole = hidden(table.summary(), *watermark);
+                match span {
+                    None => whole,
+                    Some(span) => (whole as f64 * share(table, span)) as u64,
+                }
+            });
             of_each.sum()
         };
-        let bytes = watermarks.iter().map(bytes).collect();
+        let bytes = asked.iter().map(bytes).collect();
         self.reply(token, Reply::History(bytes));
     }
 }

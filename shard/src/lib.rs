@@ -31,6 +31,7 @@ mod log;
 mod log_room;
 mod memtable;
 mod memtables;
+mod needs;
 mod transaction;
 mod validation;
 

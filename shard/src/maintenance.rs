@@ -7,6 +7,7 @@
 
 use std::ops::Bound;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use ringkeep_io::planted::{Defect, planted};
 
@@ -17,6 +18,7 @@ use crate::full_disk::Starved;
 use crate::manifest::{Manifest, PieceEnd};
 use crate::memtables::Generation;
 use crate::merge::{MergeCursor, Source};
+use crate::needs::Needs;
 use crate::open::drop_dead_pieces;
 use crate::run_writer::{Errand, RunWriter};
 use crate::stats::{Lookups, ShardStats};
@@ -87,12 +89,13 @@ impl<T: Token> Core<T> {
         let next_table = self.next_table.get();
         let (newest, record) = (flushed.newest(), run.record());
         self.add_latest();
-        let (let_go, moments) = (self.pins.let_go_so_far(), self.pins.timeline().moments());
+        let (pins, moments) = (Arc::clone(&self.pins), self.pins.timeline().moments());
         let ranges = flushed.ranges.borrow().clone();
         let edit = move |manifest: &mut Manifest| {
             manifest.next_table = manifest.next_table.max(next_table);
             manifest.newest = manifest.newest.max(newest);
-            manifest.let_go(let_go);
+            let gone = pins.let_go_so_far();
+            manifest.let_go(&gone);
             manifest.moments = moments;
             manifest.replay_after = manifest.replay_after.max(replay_after);
             manifest.flushed = manifest.flushed.max(last_sequence);
@@ -104,7 +107,7 @@ impl<T: Token> Core<T> {
                 };
                 manifest.runs.insert(place, record);
             }
-            Core::<T>::keep_ranges(manifest, ranges);
+            Core::<T>::keep_ranges(manifest, ranges, &gone);
         };
         self.commit_manifest(edit).await?;
         let bytes = run.bytes;
@@ -143,18 +146,23 @@ impl<T: Token> Core<T> {
         self.compaction.pace.begin_flush(generation.bytes() as u64);
         let last = self.tables.borrow().runs.is_empty();
         let needs = self.pins.let_go();
-        let merge = MergeCursor::needed(sources, needs, last);
+        let merge = MergeCursor::needed(sources, &needs, last);
         let merge = merge.under(self.ranges_to_flush(generation));
-        let cleared = self.cleared_to(needs.watermark, Some(generation));
+        let cleared = self.cleared_to(Some(generation));
         let merge = merge.among(self.pins.living());
-        self.write_run(merge, cleared).await
+        self.write_run(merge, needs, cleared).await
     }
 
     /// Writes what a merge gives as one run; gives the space back when that fails.
-    async fn write_run(&self, mut merge: MergeCursor, cleared: Version) -> Result<Vec<Rc<Table>>> {
+    async fn write_run(
+        &self,
+        mut merge: MergeCursor,
+        needs: Needs,
+        cleared: Version,
+    ) -> Result<Vec<Rc<Table>>> {
         let older = Rc::clone(&self.tables.borrow());
         let make = self.make(false);
-        let mut writer = RunWriter::new(self, Errand::Flush, make, cleared, &older.runs);
+        let mut writer = RunWriter::new(self, Errand::Flush, make, (needs, cleared), &older.runs);
         let copy = async {
             merge.seek(Bound::Unbounded).await?;
             writer.add_all(&mut merge).await?;

@@ -27,7 +27,7 @@ use crate::shard::{Identity, Recovered, ShardOptions};
 use crate::table_set::{TableSet, table_number};
 use crate::tasks::{Signal, Tasks};
 use crate::token::Token;
-use crate::version::{CommitClock, Needs, Pins};
+use crate::version::{CommitClock, Pins};
 
 /// The next is made ready while this one takes frames.
 const SLOTS_AT_FIRST: usize = 1;
@@ -114,10 +114,7 @@ pub(crate) async fn open<T: Token>(
     if !planted(Defect::VersionsReused) {
         clock.raise_to(replayed.newest);
     }
-    pins.recover(Needs {
-        watermark: manifest.history_from,
-        ended_by: manifest.ended_by,
-    });
+    pins.recover(&manifest.gone());
     for moment in manifest.moments.iter().chain(&replayed.moments) {
         pins.timeline().add(*moment);
     }

@@ -10,6 +10,7 @@ use crate::error::Error;
 use crate::limits::{RANGE_BYTES_MAX, RANGE_DELETES_MAX};
 use crate::manifest::Manifest;
 use crate::memtables::Generation;
+use crate::needs::Needs;
 use crate::ranges::{RangeDelete, Ranges, hides_in, still_needed};
 use crate::token::Token;
 use crate::version::Version;
@@ -29,9 +30,9 @@ impl TableRanges {
     }
 
     /// How many could go, but that tables have something under them.
-    pub fn count_up_to(&self, watermark: Version) -> usize {
-        let over = self.list.iter().filter(|range| range.version <= watermark);
-        over.count()
+    pub fn count_up_to(&self, needs: &Needs) -> usize {
+        let could_go = |range: &&RangeDelete| range.version <= needs.of(&range.from).watermark;
+        self.list.iter().filter(could_go).count()
     }
 }
 
@@ -64,7 +65,7 @@ impl<T: Token> Core<T> {
     }
 
     /// Those of a memtable that has become tables are the manifest's from here on, as long as they hide something there.
-    pub fn keep_ranges(manifest: &mut Manifest, flushed: Vec<RangeDelete>) {
+    pub fn keep_ranges(manifest: &mut Manifest, flushed: Vec<RangeDelete>, gone: &Needs) {
         if manifest.ranges.is_empty() && flushed.is_empty() {
             return;
         }
@@ -77,7 +78,7 @@ impl<T: Token> Core<T> {
             let mut runs = runs.iter();
             runs.any(|run| hides_in(range, &run.tables, |table| table))
         };
-        manifest.ranges = still_needed(all, manifest.history_from, hides);
+        manifest.ranges = still_needed(all, gone, hides);
     }
 
     /// Other tables are in place, and a memtable may have become one of them. The manifest says so already; but what it
@@ -94,7 +95,7 @@ impl<T: Token> Core<T> {
                 let mut runs = tables.runs.iter();
                 runs.any(|run| hides_in(range, &run.tables, |table| table.summary()))
             };
-            still_needed(list, self.pins.let_go_so_far().watermark, hides)
+            still_needed(list, &self.pins.let_go_so_far(), hides)
         };
         let memtables = self.memtables.borrow();
         let mut all = Ranges::of(&list);
@@ -121,9 +122,9 @@ impl<T: Token> Core<T> {
         Rc::new(ranges)
     }
 
-    /// Tables that are written from now on for who reads at `watermark` or above have nothing in them that a range delete
-    /// up to this version hides, but for those of memtables other than the one that is `flushed`.
-    pub fn cleared_to(&self, watermark: Version, flushed: Option<&Generation>) -> Version {
+    /// Tables that are written from now on have nothing in them that a range delete up to this version hides from those for
+    /// whom they are written, but for those of memtables other than the one that is `flushed`.
+    pub fn cleared_to(&self, flushed: Option<&Generation>) -> Version {
         // A part that others decide may turn out to be older.
         let undecided = self.transactions.borrow().oldest_prepared();
         let memtables = self.memtables.borrow();
@@ -138,6 +139,7 @@ impl<T: Token> Core<T> {
                 .min();
             first.map(|version| Version(version.0 - 1))
         });
-        waiting.chain(undecided).fold(watermark, Version::min)
+        let newest = Version(u64::MAX);
+        waiting.chain(undecided).fold(newest, Version::min)
     }
 }

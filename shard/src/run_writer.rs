@@ -8,8 +8,10 @@ use ringkeep_io::{Buffer, File, OpenMode, Ticket, WriteDurability};
 
 use crate::core::Core;
 use crate::error::{Error, Result};
+use crate::keyspace::keyspace_of;
 use crate::merge::MergeCursor;
-use crate::table::{Make, Table, TableId, TableWriter};
+use crate::needs::Needs;
+use crate::table::{Make, Table, TableId, TableSummary, TableWriter};
 use crate::table_set::{TableRun, table_name};
 use crate::tasks::yield_now;
 use crate::token::Token;
@@ -37,8 +39,8 @@ pub(crate) struct RunWriter<'a, T> {
     core: &'a Core<T>,
     errand: Errand,
     make: Make,
-    /// What range deletes up to this version hide is not among what comes.
-    cleared: Version,
+    /// For whom it is written. What range deletes up to this version hide from them is not among what comes.
+    cleared: (Needs, Version),
     /// The runs behind the one that is written.
     older: Vec<Rc<TableRun>>,
     current: Option<Output>,
@@ -92,7 +94,7 @@ impl<'a, T: Token> RunWriter<'a, T> {
         core: &'a Core<T>,
         errand: Errand,
         make: Make,
-        cleared: Version,
+        cleared: (Needs, Version),
         older: &[Rc<TableRun>],
     ) -> RunWriter<'a, T> {
         RunWriter {
@@ -182,7 +184,12 @@ impl<'a, T: Token> RunWriter<'a, T> {
             yield_now().await;
         }
         let (chunks, mut summary) = writer.finish();
-        summary.cleared = self.cleared;
+        let (needs, cleared) = &self.cleared;
+        let need = needs.over(&summary.first_key, &summary.last_key);
+        summary.cleared = need.watermark.min(*cleared);
+        if needs.differ() {
+            summary.cleared_of = self.cleared_of(&summary);
+        }
         for chunk in chunks {
             stream.write(core, chunk).await?;
         }
@@ -199,6 +206,22 @@ impl<'a, T: Token> RunWriter<'a, T> {
         table.set_replaces(overlap.part_of(summary.file_bytes));
         self.done.push(Rc::new(table));
         Ok(())
+    }
+
+    /// Up to where range deletes of keyspaces that have some at present are applied, if further than all of the table's are.
+    fn cleared_of(&self, summary: &TableSummary) -> Vec<(u32, Version)> {
+        let (needs, cleared) = &self.cleared;
+        let ranges = Rc::clone(&self.core.ranges.borrow());
+        let mut all: Vec<(u32, Version)> = Vec::new();
+        for fragment in ranges.over(&summary.first_key, &summary.last_key) {
+            let number = keyspace_of(&fragment.from).unwrap_or_default().0;
+            let version = needs.of(&fragment.from).watermark.min(*cleared);
+            let is_known = all.last().is_some_and(|(last, _)| *last == number);
+            if !is_known && version > summary.cleared {
+                all.push((number, version));
+            }
+        }
+        all
     }
 
     /// Ends the run: every table is on stable storage and has a durable name.

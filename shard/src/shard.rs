@@ -252,7 +252,7 @@ impl<T: Token> Shard<T> {
             Call::Commit { parts } => core.accept_commit(token, parts),
             Call::Transact(transact) => core.accept_transact(token, transact),
             Call::Pause(nanos) => core.accept_pause(token, nanos),
-            Call::History(watermarks) => core.accept_history(token, &watermarks),
+            Call::History(asked) => core.accept_history(token, &asked),
             Call::Scan(scan) => core.accept_scan(token, scan),
             Call::Estimate(span) => core.accept_estimate(token, span),
             Call::Flush => core.accept_flush(token),

@@ -94,7 +94,7 @@ impl<T: Token> Core<T> {
 }
 
 /// Which part of a table's keys lies in the range, from 0 to 1.
-fn share(table: &Table, span: &Span) -> f64 {
+pub(crate) fn share(table: &Table, span: &Span) -> f64 {
     let from = match &span.from {
         Bound::Unbounded => 0.0,
         Bound::Included(key) | Bound::Excluded(key) => place(table, key),

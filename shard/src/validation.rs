@@ -16,6 +16,7 @@ use crate::call::{Op, Reply};
 use crate::core::Core;
 use crate::error::{Error, Result};
 use crate::merge::{MergeCursor, Source};
+use crate::needs::Needs;
 use crate::read_path::Blocks;
 use crate::shard::TransactionId;
 use crate::table::{BlockReader, Found, Table};
@@ -23,7 +24,7 @@ use crate::table_set::TableRun;
 use crate::tasks::yield_now;
 use crate::token::Token;
 use crate::transaction::{Part, Span};
-use crate::version::{Needs, Pin, Version};
+use crate::version::{Pin, Version};
 
 /// Keys between two looks at what else there is to do.
 const KEYS_PER_SLICE: usize = 256;
@@ -179,7 +180,7 @@ impl<T: Token> Core<T> {
         }
         self.sort_memtables().await;
         let needs = Needs::above(since);
-        let mut cursor = MergeCursor::needed(self.sources_above(since), needs, false);
+        let mut cursor = MergeCursor::needed(self.sources_above(since), &needs, false);
         cursor.seek(span.from.as_ref().map(|key| &**key)).await?;
         let mut passed = 0;
         while let Some(key) = cursor.key() {

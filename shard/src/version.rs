@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use ringkeep_io::planted::{Defect, planted};
 
-use crate::keyspace::Living;
+use crate::keyspace::{KeyspaceId, Living};
+use crate::needs::{Need, Needs};
 use crate::timeline::{MOMENTS_MAX, Moment, Timeline};
 
 /// Between moments of the timeline where the window is a number of versions.
@@ -69,6 +70,17 @@ pub enum Retention {
     For(Duration),
 }
 
+impl Retention {
+    /// Milliseconds between the moments of a timeline that serves it; zero where none are needed.
+    fn step(self) -> u64 {
+        match self {
+            Retention::None => 0,
+            Retention::Versions(_) => STEP_MILLIS,
+            Retention::For(time) => (time.as_millis() as u64 / (MOMENTS_MAX as u64 / 2)).max(1),
+        }
+    }
+}
+
 /// Why a version cannot be read.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Past {
@@ -76,25 +88,6 @@ pub enum Past {
     Gone(Version),
     /// No version above this one was handed out yet.
     NotYet(Version),
-}
-
-/// What flushes and merges have to keep.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Needs {
-    /// Nobody reads below this version.
-    pub watermark: Version,
-    /// What has ended by then has for everybody.
-    pub ended_by: u64,
-}
-
-impl Needs {
-    /// Everything above this version, ended or not.
-    pub fn above(watermark: Version) -> Needs {
-        Needs {
-            watermark,
-            ended_by: 0,
-        }
-    }
 }
 
 /// The moments that somebody still reads at, or may want to. Flushes and merges keep what they can see.
@@ -108,17 +101,18 @@ pub struct Pins {
     /// seen to have ended must not be there again.
     latest: AtomicU64,
     machine: fn() -> u64,
+    /// Locked after `held` where both are.
     living: Mutex<Arc<Living>>,
+    /// Milliseconds between moments of the timeline; zero where times are not kept.
+    step: AtomicU64,
 }
 
 #[derive(Debug, Default)]
 struct Held {
     /// By version and time, and how often.
     pins: BTreeMap<(Version, u64), usize>,
-    /// What only reads below this version can see may be dropped already.
-    gone: Version,
-    /// And what has ended by then.
-    ended_by: u64,
+    /// What only reads below these versions can see, and what has ended by these times, may be dropped already.
+    gone: Needs,
 }
 
 impl Pins {
@@ -129,14 +123,20 @@ impl Pins {
 
     /// No pins yet, but a part of the past.
     pub fn keeping(clock: Arc<CommitClock>, retention: Retention) -> Arc<Pins> {
+        let gone = Needs {
+            unread: true,
+            ..Needs::default()
+        };
+        let pins = BTreeMap::new();
         Arc::new(Pins {
             clock,
-            held: Mutex::default(),
-            retention,
+            held: Mutex::new(Held { pins, gone }),
             timeline: Timeline::default(),
             latest: AtomicU64::new(0),
             machine: || 0,
             living: Mutex::default(),
+            step: AtomicU64::new(retention.step()),
+            retention,
         })
     }
 
@@ -173,58 +173,73 @@ impl Pins {
     pub fn pin(self: &Arc<Self>) -> Pin {
         let mut held = self.held();
         let (version, millis) = (self.clock.now(), self.now());
-        self.hold(&mut held, Moment { millis, version })
+        self.hold(&mut held, Moment { millis, version }, true)
     }
 
     /// Pins a moment that a shard reads at now. What that shard has merged away was hidden from it; of other
     /// shards this says nothing.
     pub(crate) fn pin_at(self: &Arc<Self>, moment: Moment) -> Pin {
-        self.hold(&mut self.held(), moment)
+        self.hold(&mut self.held(), moment, true)
     }
 
-    /// Pins a version of the past, if all of it is still there. Ends are judged at `time`, or else at the time of the
-    /// version as far as the timeline tells.
-    pub fn pin_past(self: &Arc<Self>, version: Version, time: Option<u64>) -> Result<Pin, Past> {
+    /// Pins a version of the past, if all of it is still there in a keyspace. Ends are judged at `time`, or else at the time
+    /// of the version as far as the timeline tells.
+    pub fn pin_past(
+        self: &Arc<Self>,
+        keyspace: KeyspaceId,
+        version: Version,
+        time: Option<u64>,
+    ) -> Result<Pin, Past> {
         let mut held = self.held();
         let newest = self.clock.now();
         if version > newest {
             return Err(Past::NotYet(newest));
         }
-        if version < held.gone {
-            return Err(Past::Gone(held.gone));
-        }
         let time = time.or_else(|| self.timeline.time_of(version));
         let millis = time.map_or_else(|| self.now(), |time| time.min(self.now()));
-        // What had ended before may be dropped here, and still be there on another shard.
-        let millis = millis.max(held.ended_by);
-        Ok(self.hold(&mut held, Moment { millis, version }))
+        let moment = held.there(keyspace, Moment { millis, version })?;
+        let most = held.gone.most();
+        let everywhere = most.watermark <= version && most.ended_by <= moment.millis;
+        Ok(self.hold(&mut held, moment, everywhere))
     }
 
-    fn hold(self: &Arc<Self>, held: &mut Held, moment: Moment) -> Pin {
+    fn hold(self: &Arc<Self>, held: &mut Held, moment: Moment, everywhere: bool) -> Pin {
         let key = (moment.version, moment.millis);
         *held.pins.entry(key).or_insert(0) += 1;
         Pin {
             pins: Arc::clone(self),
             moment,
+            everywhere,
         }
     }
 
-    /// Nobody reads, and nobody will be let read, below this version.
+    /// Nobody reads, and nobody will be let read, below this version, but in keyspaces with a window of their own.
     pub fn oldest(&self) -> Version {
-        self.oldest_of(&self.held())
+        self.need_of(self.held().read(), self.retention).watermark
     }
 
     /// What to keep; from here on all else may be dropped.
     pub(crate) fn let_go(&self) -> Needs {
         let mut held = self.held();
         let needs = self.needs_of(&held);
-        held.gone = held.gone.max(needs.watermark);
-        held.ended_by = held.ended_by.max(needs.ended_by);
+        held.gone.raise(&needs);
         needs
     }
 
     /// Which keyspaces are there from here on; no call to any other one is let in any more.
     pub fn set_living(&self, living: Living) {
+        let mut held = self.held();
+        let windows = &living.windows;
+        // Until this was known, nothing of them was let go in this life.
+        let own = windows.keys().map(|number| (*number, Need::default()));
+        let own = std::mem::replace(&mut held.gone.own, own.collect());
+        let own = own.into_iter();
+        let own = own.filter(|(number, _)| windows.contains_key(number));
+        held.gone.own.extend(own);
+        held.gone.unread = false;
+        let steps = windows.values().map(|window| window.step());
+        let step = steps.fold(self.retention.step(), u64::max);
+        self.step.store(step, Ordering::Relaxed);
         *self.living.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(living);
     }
 
@@ -239,41 +254,53 @@ impl Pins {
     }
 
     fn needs_of(&self, held: &Held) -> Needs {
-        let pinned = held.pins.keys().map(|(_, millis)| *millis);
-        let policy = match self.retention {
+        let read = held.read();
+        let windows = &self.living().windows;
+        let own = windows.iter();
+        let own = own.map(|(number, window)| (*number, self.need_of(read, *window)));
+        Needs {
+            common: self.need_of(read, self.retention),
+            own: own.collect(),
+            unread: held.gone.unread,
+        }
+    }
+
+    /// Of what is read as `read` says, and kept as long as `retention` does.
+    fn need_of(&self, read: Need, retention: Retention) -> Need {
+        let policy = self.oldest_kept(retention);
+        let ended_by = match retention {
             Retention::None => self.now(),
             // Of what lies before the timeline nobody knows when it was. An earlier life may have had a clock that was
             // ahead: what has not ended for the present has for nobody.
             _ => {
-                let then = self.timeline.time_of(self.policy()).unwrap_or(0);
+                let then = self.timeline.time_of(policy).unwrap_or(0);
                 match planted(Defect::EndedByEarlierClock) {
                     false => then.min(self.now()),
                     true => then,
                 }
             }
         };
-        Needs {
-            watermark: self.oldest_of(held),
+        Need {
+            watermark: match planted(Defect::PinForgotten) {
+                false => policy.min(read.watermark),
+                true => self.clock.now(),
+            },
             ended_by: match planted(Defect::EndedForReaders) {
-                false => pinned.fold(policy, u64::min),
+                false => ended_by.min(read.ended_by),
                 true => self.now(),
             },
         }
     }
 
-    fn oldest_of(&self, held: &Held) -> Version {
-        if planted(Defect::PinForgotten) {
-            return self.clock.now();
-        }
-        let policy = self.policy();
-        let pinned = held.pins.first_key_value();
-        pinned.map_or(policy, |((version, _), _)| policy.min(*version))
+    /// The oldest version that is kept on purpose, but for keyspaces with a window of their own.
+    pub fn policy(&self) -> Version {
+        self.oldest_kept(self.retention)
     }
 
-    /// The oldest version that is kept on purpose.
-    pub fn policy(&self) -> Version {
+    /// The oldest version that is kept on purpose where this is the window.
+    pub fn oldest_kept(&self, retention: Retention) -> Version {
         let now = self.clock.now();
-        match self.retention {
+        match retention {
             _ if planted(Defect::RetentionForgotten) => now,
             Retention::None => now,
             Retention::Versions(count) => Version(now.0.saturating_sub(count)),
@@ -285,28 +312,23 @@ impl Pins {
         }
     }
 
-    /// What only reads below this version can see may have been dropped.
+    /// What only reads below this version can see may have been dropped, but in keyspaces with a window of their own.
     pub fn gone(&self) -> Version {
-        self.held().gone
+        self.held().gone.common.watermark
     }
 
     /// What may have been dropped, for a manifest.
     pub(crate) fn let_go_so_far(&self) -> Needs {
-        let held = self.held();
-        Needs {
-            watermark: held.gone,
-            ended_by: held.ended_by,
-        }
+        self.held().gone.clone()
     }
 
     /// Opening: an earlier life of a shard has let go of this.
-    pub(crate) fn recover(&self, gone: Needs) {
-        // The version may never have been used: the power went before.
-        self.clock.raise_to(gone.watermark);
-        self.hear(gone.ended_by);
-        let mut held = self.held();
-        held.gone = held.gone.max(gone.watermark);
-        held.ended_by = held.ended_by.max(gone.ended_by);
+    pub(crate) fn recover(&self, gone: &Needs) {
+        // The versions may never have been used: the power went before.
+        let most = gone.most();
+        self.clock.raise_to(most.watermark);
+        self.hear(most.ended_by);
+        self.held().gone.raise(gone);
     }
 
     /// When versions were.
@@ -316,14 +338,9 @@ impl Pins {
 
     /// Moments of the timeline should be so many milliseconds apart; nothing where times are not kept.
     pub(crate) fn step(&self) -> Option<u64> {
-        match self.retention {
-            Retention::None => None,
-            Retention::Versions(_) => Some(STEP_MILLIS),
-            Retention::For(time) => {
-                let step = time.as_millis() as u64 / (MOMENTS_MAX as u64 / 2);
-                Some(step.max(1))
-            }
-        }
+        // Relaxed: the number stands for itself.
+        let step = self.step.load(Ordering::Relaxed);
+        (step > 0).then_some(step)
     }
 
     /// How many pins are held.
@@ -349,11 +366,42 @@ impl Pins {
     }
 }
 
+impl Held {
+    /// What is read of all keyspaces; as high as can be where nothing is.
+    fn read(&self) -> Need {
+        let oldest = self.pins.first_key_value();
+        let millis = self.pins.keys().map(|(_, millis)| *millis);
+        Need {
+            watermark: oldest.map_or(Version(u64::MAX), |((version, _), _)| *version),
+            ended_by: millis.min().unwrap_or(u64::MAX),
+        }
+    }
+
+    /// By what moment a keyspace is read at this one. It stays the same for as long as the moment is pinned: nothing newer is
+    /// let go then.
+    fn there(&self, keyspace: KeyspaceId, moment: Moment) -> Result<Moment, Past> {
+        let gone = match planted(Defect::WindowOfKeyspaceUnchecked) {
+            false => self.gone.of_keyspace(keyspace),
+            true => self.gone.common,
+        };
+        if moment.version < gone.watermark {
+            return Err(Past::Gone(gone.watermark));
+        }
+        Ok(Moment {
+            // What had ended before may be dropped on one shard, and still be there on another.
+            millis: moment.millis.max(gone.ended_by),
+            ..moment
+        })
+    }
+}
+
 /// Holds one moment readable until dropped.
 #[derive(Debug)]
 pub struct Pin {
     pins: Arc<Pins>,
     moment: Moment,
+    /// In all keyspaces, whatever their windows.
+    everywhere: bool,
 }
 
 impl Pin {
@@ -365,6 +413,15 @@ impl Pin {
     /// The same with the time by which ends are judged.
     pub fn moment(&self) -> Moment {
         self.moment
+    }
+
+    /// By what moment a keyspace is read: this one, if that keyspace has not let it go, and where values that end are
+    /// dropped sooner than elsewhere, at the time by which they were.
+    pub fn moment_in(&self, keyspace: KeyspaceId) -> Result<Moment, Past> {
+        match self.everywhere {
+            true => Ok(self.moment),
+            false => self.pins.held().there(keyspace, self.moment),
+        }
     }
 }
 
@@ -409,15 +466,15 @@ mod tests {
         let clock = Arc::new(CommitClock::default());
         let pins = Pins::keeping(Arc::clone(&clock), Retention::Versions(10));
         clock.raise_to(Version(30));
-        let let_go = || pins.let_go().watermark;
-        let past = |version| pins.pin_past(Version(version), None);
+        let let_go = || pins.let_go().common.watermark;
+        let past = |version| pins.pin_past(KeyspaceId(0), Version(version), None);
         assert!(past(5).is_ok(), "nothing was dropped yet");
         assert_eq!(let_go(), Version(20));
         let past = |version| past(version).map(|pin| pin.version());
         assert_eq!(past(19), Err(Past::Gone(Version(20))));
         assert_eq!(past(20), Ok(Version(20)));
         assert_eq!(past(31), Err(Past::NotYet(Version(30))));
-        let old = pins.pin_past(Version(21), None);
+        let old = pins.pin_past(KeyspaceId(0), Version(21), None);
         let old = old.expect("it is within the window");
         clock.raise_to(Version(50));
         assert_eq!(let_go(), Version(21), "a pin keeps more than the policy");
@@ -433,12 +490,14 @@ mod tests {
         let early = pins.pin();
         assert_eq!(pins.hear(300), 300);
         assert_eq!(pins.hear(200), 300, "a clock that was set back");
-        assert_eq!(pins.let_go().ended_by, 100);
+        assert_eq!(pins.let_go().common.ended_by, 100);
         let late = pins.pin();
         assert_eq!((early.moment().millis, late.moment().millis), (100, 300));
         drop(early);
-        assert_eq!(pins.let_go().ended_by, 300);
-        let past = pins.pin_past(Version(0), Some(150)).expect("it is there");
+        assert_eq!(pins.let_go().common.ended_by, 300);
+        let past = pins
+            .pin_past(KeyspaceId(0), Version(0), Some(150))
+            .expect("it is there");
         assert_eq!(
             past.moment().millis,
             300,
@@ -458,9 +517,82 @@ mod tests {
         };
         pins.timeline().add(moment(5000, 3));
         assert_eq!(pins.hear(100), 100);
-        assert_eq!((pins.let_go().ended_by, pins.now()), (100, 100));
+        assert_eq!((pins.let_go().common.ended_by, pins.now()), (100, 100));
         assert_eq!(pins.hear(7000), 7000);
-        assert_eq!(pins.let_go().ended_by, 5000);
+        assert_eq!(pins.let_go().common.ended_by, 5000);
+    }
+
+    #[test]
+    fn a_keyspace_is_read_by_its_own_window() {
+        let clock = Arc::new(CommitClock::default());
+        let pins = Pins::keeping(Arc::clone(&clock), Retention::Versions(10));
+        pins.hear(1000);
+        let [all, none, long] = [0, 1, 2].map(KeyspaceId);
+        let earlier = Need {
+            watermark: Version(3),
+            ended_by: 0,
+        };
+        let own = [(none.0, earlier), (9, earlier)].into();
+        pins.recover(&Needs {
+            own,
+            ..Needs::default()
+        });
+        clock.raise_to(Version(30));
+        let unread = pins.let_go();
+        assert_eq!(unread.common.watermark, Version(20));
+        assert_eq!(
+            unread.of_keyspace(long),
+            Need::default(),
+            "whatever it asks for"
+        );
+
+        let windows = [(1, Retention::None), (2, Retention::Versions(25))];
+        pins.set_living(Living {
+            next: 3,
+            numbers: [1, 2].into(),
+            windows: windows.into(),
+        });
+        let past = |keyspace, version| pins.pin_past(keyspace, Version(version), None);
+        let refused = |keyspace, version| past(keyspace, version).map(drop).unwrap_err();
+        assert_eq!(
+            refused(none, 2),
+            Past::Gone(Version(3)),
+            "an earlier life let go"
+        );
+        assert!(past(long, 0).is_ok() && past(none, 3).is_ok());
+        let needs = pins.let_go();
+        let of = [all, none, long].map(|keyspace| needs.of_keyspace(keyspace).watermark.0);
+        assert_eq!(of, [20, 30, 5]);
+        assert_eq!(
+            pins.let_go_so_far().own.len(),
+            2,
+            "one of a keyspace that is gone"
+        );
+        assert_eq!(refused(none, 29), Past::Gone(Version(30)));
+        assert_eq!(refused(long, 4), Past::Gone(Version(5)));
+
+        let old = past(long, 6).expect("it is within its window");
+        let read = |keyspace| old.moment_in(keyspace).map(|moment| moment.version.0);
+        assert_eq!(read(long), Ok(6));
+        assert_eq!(
+            [all, none].map(read),
+            [20, 30].map(|oldest| Err(Past::Gone(Version(oldest))))
+        );
+        clock.raise_to(Version(90));
+        let needs = pins.let_go();
+        let of = [all, none, long].map(|keyspace| needs.of_keyspace(keyspace).watermark.0);
+        assert_eq!(of, [6; 3], "a pin keeps all");
+        drop(old);
+
+        // What has ended is dropped sooner in one than the moment of the reader says.
+        pins.hear(2000);
+        pins.let_go();
+        let at = past(all, 90).expect("it is the present");
+        assert_eq!(at.moment_in(none).map(|moment| moment.millis), Ok(2000));
+        assert_eq!(
+            pins.pin().moment_in(none).map(|moment| moment.version),
+            Ok(Version(90))
+        );
     }
 
     #[test]

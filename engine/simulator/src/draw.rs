@@ -23,6 +23,12 @@ pub fn plan(seed: u64) -> Plan {
         ways: 0,
     };
     disturb(&mut plan);
+    // By numbers of its own, so that all other seeds stay what they were.
+    let mut random = Random::new(seed ^ WINDOWS);
+    let has_spaces = swarm.kinds.iter().any(|(kind, _)| *kind == Kind::Space);
+    if has_spaces && random.chance(50) {
+        add_windows(&mut plan, &mut random);
+    }
     plan
 }
 
@@ -61,6 +67,41 @@ fn disturb(plan: &mut Plan) {
         {
             *within = Some(random.below(40));
         }
+    }
+}
+
+/// Sets the numbers for windows of keyspaces apart from those for all else.
+const WINDOWS: u64 = 0x77_69_6e_64_6f_77;
+
+/// Keyspaces that keep more of the past than the database, or less, are written again, and read as they were.
+fn add_windows(plan: &mut Plan, random: &mut Random) {
+    let windows = [None, Some(0), Some(5), Some(50), Some(1000)];
+    plan.setting.windows = (0..SPACES).map(|_| *random.pick(&windows)).collect();
+    for life in &mut plan.lives {
+        let mut steps = Vec::new();
+        for step in life.steps.drain(..) {
+            let Step { client, action } = &step;
+            let mut more = Vec::new();
+            if let Action::Space { space, .. } = *action {
+                let key = random.below(u64::from(SPACE_KEYS)) as u32;
+                let bytes = random.below(300) as u32;
+                let furthest = 1 << random.below(8);
+                let back = random.below(furthest);
+                let by_database = random.chance(30);
+                let actions = [
+                    SpaceAction::Put(key, bytes),
+                    SpaceAction::AsOf { back, by_database },
+                ];
+                let chosen = actions.into_iter().filter(|_| random.chance(50));
+                more.extend(chosen.map(|action| Step {
+                    client: *client,
+                    action: Action::Space { space, action },
+                }));
+            }
+            steps.push(step);
+            steps.extend(more);
+        }
+        life.steps = steps;
     }
 }
 
@@ -145,6 +186,7 @@ fn setting(random: &mut Random) -> Setting {
         table_bytes: 8192 << random.below(3),
         runs_max: random.between(1, 5) as usize,
         retention: *random.pick(&[0, 0, 10, 100, 1000]),
+        windows: Vec::new(),
         idle_close_after: *random.pick(&[100_000, 1_000_000, 20_000_000]),
         latency_least,
         latency_most,

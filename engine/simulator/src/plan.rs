@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use ringkeep::{Durability, Options, Retention, ShardOptions};
+use ringkeep::{Durability, KeyspaceOptions, Options, Retention, ShardOptions};
 use ringkeep_io::{Crash, Doing, Latency, Probabilities, SimulatedOptions};
 use serde::{Deserialize, Serialize};
 
@@ -40,6 +40,9 @@ pub struct Setting {
     /// Versions of the past that are kept; 0 for none.
     #[serde(default)]
     pub retention: u64,
+    /// The same of each named keyspace, where it is not that of the database.
+    #[serde(default)]
+    pub windows: Vec<Option<u64>>,
     pub latency_least: u64,
     pub latency_most: u64,
     pub tail_per_mille: u64,
@@ -195,6 +198,13 @@ pub enum SpaceAction {
         /// From its end.
         reverse: bool,
     },
+    /// All of it as it was so many versions ago.
+    AsOf {
+        /// So many.
+        back: u64,
+        /// In a snapshot that the database gives, not the keyspace.
+        by_database: bool,
+    },
 }
 
 /// When a write may be acknowledged.
@@ -266,16 +276,38 @@ pub enum Leaves {
     Sectors,
 }
 
+/// So many versions, or nothing on purpose.
+fn retention(versions: u64) -> Retention {
+    match versions {
+        0 => Retention::None,
+        versions => Retention::Versions(versions),
+    }
+}
+
 impl Setting {
+    /// What a named keyspace is made with.
+    pub fn keyspace(&self, space: u32) -> KeyspaceOptions {
+        KeyspaceOptions {
+            retention: self.window(space).map(retention),
+            ..KeyspaceOptions::default()
+        }
+    }
+
+    fn window(&self, space: u32) -> Option<u64> {
+        self.windows.get(space as usize).copied().flatten()
+    }
+
+    /// How many versions of a named keyspace are kept.
+    pub fn kept_of(&self, space: u32) -> u64 {
+        self.window(space).unwrap_or(self.retention)
+    }
+
     /// What the database is opened with.
     pub fn options(&self) -> Options {
         Options {
             shards: Some(self.shards),
             threads: Some(self.hosts),
-            retention: match self.retention {
-                0 => Retention::None,
-                versions => Retention::Versions(versions),
-            },
+            retention: retention(self.retention),
             shard: Some(ShardOptions {
                 memtable_bytes: self.memtable_bytes,
                 // Where both may have some, they fight for it.

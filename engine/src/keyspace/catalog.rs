@@ -49,9 +49,9 @@ impl Catalog {
         known.sequence = Some(record.sequence);
         let before = std::mem::take(&mut known.spaces);
         for entry in &record.entries {
-            let Entry { id, stay, name } = entry.clone();
+            let Entry { id, kept, name } = entry.clone();
             let space = before.get(&name).filter(|space| space.id == id).cloned();
-            let new = || Arc::new(Space::new(id, name.clone(), stay, Arc::clone(&self.pins)));
+            let new = || Arc::new(Space::new(id, name.clone(), kept, Arc::clone(&self.pins)));
             let space = space.unwrap_or_else(new);
             known.spaces.insert(name, space);
         }
@@ -63,6 +63,8 @@ impl Catalog {
             }
         }
         let numbers = record.entries.iter().map(|entry| entry.id.0);
+        let entries = record.entries.iter();
+        let windows = entries.filter_map(|entry| Some((entry.id.0, entry.kept.retention?)));
         // No call is let in from here on, so merges may drop what is left.
         self.pins.set_living(Living {
             next: record.next,
@@ -70,7 +72,16 @@ impl Catalog {
                 false => numbers.collect(),
                 true => numbers.rev().skip(1).collect(),
             },
+            windows: windows.collect(),
         });
+    }
+
+    /// Those with a window of their own.
+    pub(crate) fn with_windows(&self) -> Vec<Arc<Space>> {
+        let known = self.known();
+        let spaces = known.spaces.values();
+        let own = spaces.filter(|space| space.kept.retention.is_some());
+        own.cloned().collect()
     }
 
     fn find(&self, name: &str) -> Option<Arc<Space>> {
@@ -110,7 +121,7 @@ impl Database {
     ) -> impl Future<Output = Result<Keyspace>> + Send {
         let name = name.to_owned();
         async move {
-            let stay = options.validated()?;
+            let kept = options.validated()?;
             if name.is_empty() || name.len() > NAME_BYTES_MAX {
                 return Err(Error::Option {
                     name: "name",
@@ -124,7 +135,7 @@ impl Database {
                 let id = KeyspaceId(record.next);
                 record.next = record.next.checked_add(1).expect("there are four billion");
                 let name = name.clone();
-                record.entries.push(Entry { id, stay, name });
+                record.entries.push(Entry { id, kept, name });
                 if planted(Defect::KeyspaceNumberReused) {
                     record.reuse_number();
                 }

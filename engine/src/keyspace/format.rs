@@ -4,17 +4,24 @@
 //! ```text
 //! magic "RKSPACES", format version u32, sequence u64: one more at each change
 //! next number u32, keyspaces u32, then each: number u32, time that values stay u64 (milliseconds; 0: for ever),
-//!     name (u16 length, bytes)
+//!     name (u16 length, bytes),
+//!     what its window is u8 (0: the database's, 1: nothing, 2: versions, 3: milliseconds), how many of them u64; these two
+//!     not in format 1
 //! ```
 //!
 //! Little-endian.
 
+use std::time::Duration;
+
+use ringkeep_shard::Retention;
 use ringkeep_shard::keyspace::KeyspaceId;
 
-use super::NAME_BYTES_MAX;
+use super::{Kept, NAME_BYTES_MAX};
 
 const MAGIC: &[u8] = b"RKSPACES";
-pub(super) const FORMAT_VERSION: u32 = 1;
+pub(super) const FORMAT_VERSION: u32 = 2;
+/// Without windows, and otherwise the same.
+const FORMAT_WITHOUT_WINDOWS: u32 = 1;
 
 /// What the catalog says.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -29,8 +36,7 @@ pub(super) struct Record {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Entry {
     pub(super) id: KeyspaceId,
-    /// How long values stay, in milliseconds; 0 is for ever.
-    pub(super) stay: u64,
+    pub(super) kept: Kept,
     pub(super) name: String,
 }
 
@@ -60,9 +66,17 @@ impl Record {
         out.extend_from_slice(&(self.entries.len() as u32).to_le_bytes());
         for entry in &self.entries {
             out.extend_from_slice(&entry.id.0.to_le_bytes());
-            out.extend_from_slice(&entry.stay.to_le_bytes());
+            out.extend_from_slice(&entry.kept.stay.to_le_bytes());
             out.extend_from_slice(&(entry.name.len() as u16).to_le_bytes());
             out.extend_from_slice(entry.name.as_bytes());
+            let (what, count) = match entry.kept.retention {
+                None => (0, 0),
+                Some(Retention::None) => (1, 0),
+                Some(Retention::Versions(count)) => (2, count),
+                Some(Retention::For(time)) => (3, time.as_millis() as u64),
+            };
+            out.push(what);
+            out.extend_from_slice(&count.to_le_bytes());
         }
         out
     }
@@ -71,10 +85,10 @@ impl Record {
         let rest = bytes.strip_prefix(MAGIC).ok_or(Unreadable::Damaged)?;
         let mut input = Input(rest);
         let format = input.word().ok_or(Unreadable::Damaged)?;
-        if format != FORMAT_VERSION {
+        if !(FORMAT_WITHOUT_WINDOWS..=FORMAT_VERSION).contains(&format) {
             return Err(Unreadable::Format(format));
         }
-        input.record().ok_or(Unreadable::Damaged)
+        input.record(format).ok_or(Unreadable::Damaged)
     }
 
     /// What must never be done, for a planted mistake: the last keyspace gets the least number that is free.
@@ -103,7 +117,7 @@ impl Record {
 struct Input<'a>(&'a [u8]);
 
 impl Input<'_> {
-    fn record(&mut self) -> Option<Record> {
+    fn record(&mut self, format: u32) -> Option<Record> {
         let (sequence, next) = (self.long()?, self.word()?);
         let mut entries = Vec::new();
         for _ in 0..self.word()? {
@@ -112,7 +126,12 @@ impl Input<'_> {
             let (name, rest) = self.0.split_at_checked(length.into())?;
             self.0 = rest;
             let name = String::from_utf8(name.to_vec()).ok()?;
-            entries.push(Entry { id, stay, name });
+            let retention = match format {
+                FORMAT_WITHOUT_WINDOWS => None,
+                _ => self.window()?,
+            };
+            let kept = Kept { stay, retention };
+            entries.push(Entry { id, kept, name });
         }
         let record = Record {
             sequence,
@@ -120,6 +139,17 @@ impl Input<'_> {
             entries,
         };
         (self.0.is_empty() && record.is_sound()).then_some(record)
+    }
+
+    fn window(&mut self) -> Option<Option<Retention>> {
+        let [what] = self.take()?;
+        Some(match (what, self.long()?) {
+            (0, 0) => None,
+            (1, 0) => Some(Retention::None),
+            (2, count) => Some(Retention::Versions(count)),
+            (3, millis) => Some(Retention::For(Duration::from_millis(millis))),
+            _ => return None,
+        })
     }
 
     fn take<const N: usize>(&mut self) -> Option<[u8; N]> {
@@ -142,15 +172,21 @@ mod tests {
     use super::*;
 
     fn sample() -> Record {
-        let entry = |number, stay, name: &str| Entry {
+        let entry = |number, stay, retention, name: &str| Entry {
             id: KeyspaceId(number),
-            stay,
+            kept: Kept { stay, retention },
             name: name.into(),
         };
+        let hour = Retention::For(Duration::from_secs(3600));
         Record {
             sequence: 7,
             next: 5,
-            entries: vec![entry(1, 0, "a"), entry(4, 60_000, "bc")],
+            entries: vec![
+                entry(1, 0, None, "a"),
+                entry(2, 0, Some(Retention::None), "n"),
+                entry(3, 0, Some(Retention::Versions(100)), "v"),
+                entry(4, 60_000, Some(hour), "bc"),
+            ],
         }
     }
 
@@ -161,8 +197,11 @@ mod tests {
             .iter()
             .map(|byte| format!("{byte:02x}"))
             .collect();
-        let expected = "524b535041434553 01000000 0700000000000000 05000000 02000000 \
-             01000000 0000000000000000 0100 61 04000000 60ea000000000000 0200 6263";
+        let expected = "524b535041434553 02000000 0700000000000000 05000000 04000000 \
+             01000000 0000000000000000 0100 61 00 0000000000000000 \
+             02000000 0000000000000000 0100 6e 01 0000000000000000 \
+             03000000 0000000000000000 0100 76 02 6400000000000000 \
+             04000000 60ea000000000000 0200 6263 03 80ee360000000000";
         let expected: String = expected.split_whitespace().collect();
         assert_eq!(hex, expected);
         assert_eq!(Record::decode(&sample().encode()), Ok(sample()));
@@ -180,7 +219,24 @@ mod tests {
             let _ = Record::decode(&bent);
         }
         let mut newer = bytes;
-        newer[8] = 2;
-        assert_eq!(Record::decode(&newer), Err(Unreadable::Format(2)));
+        newer[8] = 3;
+        assert_eq!(Record::decode(&newer), Err(Unreadable::Format(3)));
+    }
+
+    #[test]
+    fn one_from_before_keyspaces_had_windows_is_read() {
+        let older = "524b535041434553 01000000 0700000000000000 05000000 02000000 \
+             01000000 0000000000000000 0100 61 04000000 60ea000000000000 0200 6263";
+        let hex: String = older.split_whitespace().collect();
+        let byte = |at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap();
+        let bytes: Vec<u8> = (0..hex.len()).step_by(2).map(byte).collect();
+        let record = Record::decode(&bytes).unwrap();
+        let kept: Vec<_> = record.entries.iter().map(|entry| entry.kept).collect();
+        let stays = |stay| Kept {
+            stay,
+            retention: None,
+        };
+        assert_eq!(kept, [stays(0), stays(60_000)]);
+        assert_eq!(Record::decode(&record.encode()), Ok(record));
     }
 }

@@ -3,6 +3,7 @@
 //! ```text
 //!   mod.rs      the handle
 //!   calls.rs    what can be asked of it
+//!   past.rs     what it was
 //!   within.rs   batches, snapshots and transactions over several keyspaces
 //!   catalog.rs  which keyspaces there are: making, opening, dropping
 //!   format.rs   the catalog's bytes
@@ -13,12 +14,15 @@ mod calls;
 mod catalog;
 mod format;
 pub(crate) mod fuzz;
+mod past;
 mod space;
 mod within;
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
+
+use ringkeep_shard::Retention;
 
 pub(crate) use catalog::Catalog;
 pub(crate) use space::{Space, default_key, default_range};
@@ -34,22 +38,62 @@ pub struct KeyspaceOptions {
     /// How long values stay that are written without an end of their own, from when they are written; for ever when
     /// absent.
     pub stay: Option<Duration>,
+    /// How much of its past can be read with [`Keyspace::as_of`], beside what snapshots hold; as much as of the database
+    /// ([`Options::retention`](crate::Options::retention)) when absent. More or less than that, as it says: merges keep of each
+    /// keyspace what its own window asks for.
+    ///
+    /// ```
+    /// # fn main() -> ringkeep::Result<()> {
+    /// use ringkeep::{KeyspaceOptions, Retention};
+    /// # let db = ringkeep::Database::in_memory(ringkeep::Options::small())?;
+    /// let options = KeyspaceOptions { retention: Some(Retention::Versions(1_000)), ..KeyspaceOptions::default() };
+    /// let prices = db.create_keyspace("prices", options)?;
+    /// let then = prices.put("plum", "10")?;
+    /// prices.put("plum", "12")?;
+    /// db.compact()?;
+    /// assert_eq!(prices.as_of(then)?.get_in(&prices, "plum")?.as_deref(), Some(&b"10"[..]));
+    /// assert!(db.as_of(then).is_err(), "the database keeps nothing");
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub retention: Option<Retention>,
 }
 
 impl KeyspaceOptions {
-    /// In milliseconds; 0 for ever.
-    fn validated(&self) -> Result<u64> {
-        let Some(stay) = self.stay else {
-            return Ok(0);
+    /// As they are kept.
+    fn validated(&self) -> Result<Kept> {
+        let stay = match self.stay.map(|stay| (stay, stay.as_millis().try_into())) {
+            None => 0,
+            Some((_, Ok(millis @ 1..))) => millis,
+            Some((stay, _)) => {
+                return Err(Error::Option {
+                    name: "stay",
+                    detail: format!("{stay:?} is not between a millisecond and the end of time"),
+                });
+            }
         };
-        match u64::try_from(stay.as_millis()) {
-            Ok(millis @ 1..) => Ok(millis),
-            _ => Err(Error::Option {
-                name: "stay",
-                detail: format!("{stay:?} is not between a millisecond and the end of time"),
-            }),
+        if let Some(Retention::For(time)) = self.retention
+            && u64::try_from(time.as_millis()).is_err()
+        {
+            return Err(Error::Option {
+                name: "retention",
+                detail: format!("{time:?} is beyond the end of time"),
+            });
         }
+        Ok(Kept {
+            stay,
+            retention: self.retention,
+        })
     }
+}
+
+/// The options of a keyspace as the catalog has them.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Kept {
+    /// How long values stay, in milliseconds; 0 is for ever.
+    pub(crate) stay: u64,
+    /// Its own window; that of the database when absent.
+    pub(crate) retention: Option<Retention>,
 }
 
 /// A keyspace of a database. Clones are handles to the same one; they keep the database open, and are refused once it is

@@ -9,6 +9,7 @@ use ringkeep_io::planted::{Defect, planted};
 use ringkeep_shard::Pins;
 use ringkeep_shard::keyspace::{self, DEFAULT_END, KeyspaceId};
 
+use super::Kept;
 use crate::batch::check_key;
 use crate::scan::Keys;
 use crate::{Error, Result};
@@ -18,8 +19,7 @@ use crate::{Error, Result};
 pub(crate) struct Space {
     pub(crate) id: KeyspaceId,
     pub(crate) name: String,
-    /// How long values stay, in milliseconds; 0 is for ever.
-    pub(crate) stay: u64,
+    pub(crate) kept: Kept,
     prefix: Vec<u8>,
     /// Of the database that it belongs to, which they tell from all others.
     pins: Arc<Pins>,
@@ -27,12 +27,12 @@ pub(crate) struct Space {
 }
 
 impl Space {
-    pub(crate) fn new(id: KeyspaceId, name: String, stay: u64, pins: Arc<Pins>) -> Space {
+    pub(crate) fn new(id: KeyspaceId, name: String, kept: Kept, pins: Arc<Pins>) -> Space {
         Space {
             prefix: keyspace::prefix(id),
             id,
             name,
-            stay,
+            kept,
             pins,
             dropped: AtomicBool::new(false),
         }
@@ -96,7 +96,7 @@ impl Space {
 
     /// When a value that is written now ends, unless it says otherwise; `u64::MAX` when it does not.
     pub(crate) fn until(&self) -> u64 {
-        match self.stay {
+        match self.kept.stay {
             0 => u64::MAX,
             stay => self.pins.now().saturating_add(stay),
         }

@@ -50,7 +50,7 @@ impl Snapshot {
     pub fn get_in(&self, keyspace: &Keyspace, key: impl AsRef<[u8]>) -> Result<Option<Vec<u8>>> {
         let stored = self.key_in(keyspace, key.as_ref())?;
         let mut value = Vec::new();
-        let at = Some(self.pin.moment());
+        let at = Some(self.moment_in(keyspace.space.id)?);
         let (shard, call) = self.inner.get(&stored, at, &mut value);
         let reply = self.inner.shards.ask(shard, call)?;
         keyspace.still(take_value(reply, &mut value).then_some(value))
@@ -63,7 +63,8 @@ impl Snapshot {
         key: impl AsRef<[u8]>,
     ) -> Result<Option<Vec<u8>>> {
         let stored = self.key_in(keyspace, key.as_ref())?;
-        keyspace.still(self.get_stored(&stored).await?)
+        let at = self.moment_in(keyspace.space.id)?;
+        keyspace.still(self.get_stored(&stored, at).await?)
     }
 
     /// The values that several keys of a keyspace had, in their order.
@@ -77,7 +78,8 @@ impl Snapshot {
                 .map(Vec::into_boxed_slice)
         };
         let keys = keys.into_iter().map(stored).collect::<Result<Vec<_>>>()?;
-        keyspace.still(desk::block_on(self.multi_get_stored(keys))?)
+        let at = self.moment_in(keyspace.space.id)?;
+        keyspace.still(desk::block_on(self.multi_get_stored(keys, at))?)
     }
 
     /// The entries of a range of keys of a keyspace.
@@ -86,7 +88,8 @@ impl Snapshot {
             return keyspace.scan(range);
         }
         let keys = keyspace.space.range(range.keys());
-        self.scan_stored(keys).of(&keyspace.space)
+        let at = self.moment_in(keyspace.space.id);
+        self.scan_stored(keys, at).of(&keyspace.space)
     }
 
     fn key_in(&self, keyspace: &Keyspace, key: &[u8]) -> Result<Vec<u8>> {

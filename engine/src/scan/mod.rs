@@ -19,7 +19,7 @@ use crate::keyspace::Space;
 use crate::limits::{
     SCAN_BYTES, SCAN_FIRST_BYTES, SCAN_FIRST_PAGE_BYTES_MIN, SCAN_PAGE_BYTES, SCAN_PAGE_BYTES_MIN,
 };
-use crate::{Result, desk};
+use crate::{Error, Result, desk};
 use cursor::Reading;
 use merge::Merge;
 pub use range::{KeyRange, Keys};
@@ -42,6 +42,8 @@ pub struct Scan {
 
 enum Stage {
     New,
+    /// There is nothing to scan.
+    Refused(Option<Error>),
     Merging(Merge),
     Ended,
 }
@@ -78,6 +80,15 @@ impl Scan {
         self
     }
 
+    /// Judged by this moment, or not at all.
+    pub(crate) fn by(mut self, moment: Result<Moment>) -> Scan {
+        match moment {
+            Ok(at) => self.reading.at = at,
+            Err(error) => self.stage = Stage::Refused(Some(error)),
+        }
+        self
+    }
+
     pub(crate) fn moment(&self) -> Moment {
         self.reading.at
     }
@@ -108,7 +119,7 @@ impl Scan {
 
     pub(crate) fn turn_around(&mut self) {
         assert!(
-            matches!(self.stage, Stage::New),
+            matches!(self.stage, Stage::New | Stage::Refused(_)),
             "a scan cannot turn around once it has begun"
         );
         self.reading.reverse = !self.reading.reverse;
@@ -116,7 +127,7 @@ impl Scan {
 
     pub(crate) fn leave_values(&mut self) {
         assert!(
-            matches!(self.stage, Stage::New),
+            matches!(self.stage, Stage::New | Stage::Refused(_)),
             "a scan cannot change once it has begun"
         );
         self.reading.keys_only = true;
@@ -175,7 +186,7 @@ impl Scan {
     fn entry(&self) -> Option<(&[u8], &[u8])> {
         match &self.stage {
             Stage::Merging(merge) => merge.entry(),
-            Stage::New | Stage::Ended => None,
+            Stage::New | Stage::Refused(_) | Stage::Ended => None,
         }
     }
 
@@ -192,6 +203,11 @@ impl Scan {
         let merge = match &mut self.stage {
             Stage::Merging(merge) => merge,
             Stage::Ended => return Poll::Ready(None),
+            Stage::Refused(error) => {
+                let error = error.take();
+                self.end();
+                return Poll::Ready(error.map(Err));
+            }
             Stage::New => {
                 if let Err(error) = self.inner.shards.check_open() {
                     self.end();

@@ -176,7 +176,7 @@ impl Transaction {
         if self.removed.contains(&key) {
             return Ok(None);
         }
-        let value = self.snapshot.get_stored(&key).await?;
+        let value = self.snapshot.get_stored(&key, self.moment()).await?;
         self.note(key)?;
         Ok(value)
     }
@@ -197,7 +197,10 @@ impl Transaction {
         let keys = default_keys(keys);
         async move {
             self.check()?;
-            let mut values = self.snapshot.multi_get_stored(keys.clone()).await?;
+            let mut values = self
+                .snapshot
+                .multi_get_stored(keys.clone(), self.moment())
+                .await?;
             for (key, value) in keys.into_iter().zip(&mut values) {
                 match self.writes.get(&key) {
                     Some(own) => *value = own.seen(self.moment().millis).map(<[u8]>::to_vec),
@@ -220,7 +223,7 @@ impl Transaction {
         space: Option<&Arc<Space>>,
     ) -> Result<TransactionScan<'_>> {
         self.check()?;
-        let mut scan = self.snapshot.scan_stored(keys.clone());
+        let mut scan = self.snapshot.scan_stored(keys.clone(), Ok(self.moment()));
         if let Some(space) = space {
             scan = scan.of(space);
         }

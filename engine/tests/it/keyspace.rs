@@ -264,7 +264,10 @@ fn batches_and_transactions_span_keyspaces() {
 fn values_of_a_keyspace_stay_for_as_long_as_it_says() {
     let folder = Folder::new();
     let db = folder.open(tiny(1));
-    let stay = |time| KeyspaceOptions { stay: Some(time) };
+    let stay = |time| KeyspaceOptions {
+        stay: Some(time),
+        ..KeyspaceOptions::default()
+    };
     for wrong in [Duration::ZERO, Duration::MAX] {
         let error = db.create_keyspace("wrong", stay(wrong)).unwrap_err();
         assert!(

@@ -34,3 +34,4 @@ mod size;
 mod snapshot;
 mod transaction;
 mod update;
+mod windows;

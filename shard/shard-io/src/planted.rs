@@ -139,6 +139,10 @@ defects! {
     NewKeyspaceDropped,
     /// A scan of everything in the default keyspace goes on into the others.
     ScanPastKeyspace,
+    /// Merges keep of each keyspace what the window of the database asks for, whatever its own.
+    WindowOfKeyspaceIgnored,
+    /// A keyspace is read at any version of the past that the database still has.
+    WindowOfKeyspaceUnchecked,
 
     // Pages of a scan.
     /// A page that is full counts as the last of its range.

@@ -10,6 +10,7 @@ mod piece;
 use std::cell::{Cell, RefCell};
 use std::ops::Range;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use ringkeep_io::Nanos;
 use ringkeep_io::planted::{Defect, planted};
@@ -20,13 +21,13 @@ use crate::error::Result;
 use crate::full_disk::{Starved, Survived};
 use crate::keyspace::{Dead, Living};
 use crate::manifest::Manifest;
+use crate::needs::Needs;
 use crate::ranges::{ASK_TO_MERGE_FROM, Ranges, hides_some, is_wholly_under};
 use crate::stats::{ROOM_UNLIMITED, ShardStats};
 use crate::table::Table;
 use crate::table_set::{TableRun, TableSet};
 use crate::tasks::yield_now;
 use crate::token::Token;
-use crate::version::Needs;
 use pace::{MERGE_REST, Pace};
 use pick::RunFacts;
 
@@ -67,7 +68,7 @@ impl Compaction {
 impl TableRun {
     fn facts(
         &self,
-        needs: Needs,
+        needs: &Needs,
         living: &Living,
         ranges: &Ranges,
         table_bytes: u64,
@@ -82,6 +83,7 @@ impl TableRun {
         for table in &self.tables {
             facts.replaces += table.replaces();
             let table = table.summary();
+            let need = needs.over(&table.first_key, &table.last_key);
             facts.entries += table.entries;
             facts.tombstones += table.tombstones;
             let dead = living.dead_in(&table.first_key, &table.last_key);
@@ -92,16 +94,20 @@ impl TableRun {
             };
             facts.may_be_dead |= dead != Dead::No;
             if !ranges.is_empty() {
-                let whole = is_wholly_under(ranges, table, needs.watermark);
+                let whole = is_wholly_under(ranges, table, needs);
                 facts.droppable += if whole { table.entries } else { 0 };
-                facts.may_be_dead |= hides_some(ranges, table, needs.watermark);
+                facts.may_be_dead |= hides_some(ranges, table, needs);
             }
-            if table.newest <= needs.watermark {
+            if table.newest <= need.watermark {
                 facts.droppable += table.entries - table.keys + table.tombstones;
-                if table.last_end <= needs.ended_by {
+                if table.last_end <= need.ended_by {
                     facts.droppable += table.ending;
                 }
             }
+            // Nobody knows of whose keys there are older versions.
+            let most = needs.most_over(&table.first_key, &table.last_key);
+            let is_bare = table.entries == table.keys && table.tombstones + table.ending == 0;
+            facts.may_be_dead |= most != need && !is_bare && table.oldest <= most.watermark;
         }
         facts
     }
@@ -114,7 +120,7 @@ impl<T: Token> Core<T> {
         let ranges = &self.table_ranges.borrow().ranges;
         let table_bytes = self.options.table_bytes;
         let runs = tables.runs.iter();
-        runs.map(|run| run.facts(needs, &living, ranges, table_bytes))
+        runs.map(|run| run.facts(&needs, &living, ranges, table_bytes))
             .collect()
     }
 
@@ -203,7 +209,7 @@ impl<T: Token> Core<T> {
     /// Puts what a piece gave in the place of what it took. The tables that are not needed any more.
     async fn install_piece(&self, inputs: &[Rc<TableRun>], piece: Piece) -> Result<Vec<Rc<Table>>> {
         let next_table = self.next_table.get();
-        let let_go = self.pins.let_go_so_far();
+        let pins = Arc::clone(&self.pins);
         let edit = {
             // Flushes only put runs in front, here and in the manifest, and may have done so there
             // already: what is behind is the same.
@@ -212,11 +218,12 @@ impl<T: Token> Core<T> {
             let records: Vec<_> = after.runs.iter().map(|run| run.record()).collect();
             move |manifest: &mut Manifest| {
                 manifest.next_table = manifest.next_table.max(next_table);
-                manifest.let_go(let_go);
+                let gone = pins.let_go_so_far();
+                manifest.let_go(&gone);
                 let flushed = manifest.runs.len() - before.runs.len();
                 manifest.runs.truncate(flushed);
                 manifest.runs.extend(records);
-                Core::<T>::keep_ranges(manifest, Vec::new());
+                Core::<T>::keep_ranges(manifest, Vec::new(), &gone);
             }
         };
         self.commit_manifest(edit).await?;
@@ -314,8 +321,8 @@ impl<T: Token> Core<T> {
     /// Merges everything where so many range deletes are kept that reads and manifests would feel it, unless somebody
     /// reads below them.
     pub fn ask_to_merge_ranges(&self) {
-        let (watermark, requested) = (self.pins.needs().watermark, &self.compaction.requested);
-        let is_due = self.table_ranges.borrow().count_up_to(watermark) >= ASK_TO_MERGE_FROM;
+        let (needs, requested) = (self.pins.needs(), &self.compaction.requested);
+        let is_due = self.table_ranges.borrow().count_up_to(&needs) >= ASK_TO_MERGE_FROM;
         if is_due && requested.get() == Request::None {
             requested.set(Request::Asked);
             self.work.raise();

@@ -27,7 +27,7 @@ pub(super) struct RunFacts<'a> {
     pub tombstones: u64,
     /// Of its entries, those that nobody needs any more once the run is rewritten at the bottom.
     pub droppable: u64,
-    /// Some of it may belong to keyspaces that are gone.
+    /// Some of it may be needed by nobody: of keyspaces that are gone, under range deletes, or beside what has a longer window.
     pub may_be_dead: bool,
     /// Neighbouring tables of it could be one.
     pub in_splinters: bool,

@@ -16,13 +16,14 @@ use crate::core::Core;
 use crate::error::Result;
 use crate::keyspace::{Dead, Living};
 use crate::merge::{MergeCursor, Source};
+use crate::needs::Needs;
 use crate::ranges::{Ranges, hides_some};
 use crate::run_writer::{Errand, RunWriter, out_of_order};
 use crate::table::{BlockReader, Table};
 use crate::table_set::{TableRun, TableSet};
 use crate::timeline::Moment;
 use crate::token::Token;
-use crate::version::{Needs, Version};
+use crate::version::Version;
 
 /// Tables that are smaller than one in so many parts of all there is are merged also where nothing falls between their
 /// keys, or there would be ever more of them.
@@ -50,13 +51,12 @@ pub(super) struct Standing<'a> {
     appends: bool,
     /// What a table must have to be worth a file of its own.
     worth_bytes: u64,
-    /// Values that ended by then can be dropped.
-    ended_by: u64,
+    /// What is not needed can be dropped.
+    needs: Needs,
     /// And what belongs to other keyspaces.
     living: Arc<Living>,
     /// And what these hide from all who read at the watermark.
     ranges: Rc<Ranges>,
-    watermark: Version,
 }
 
 impl<'a> Standing<'a> {
@@ -81,8 +81,7 @@ impl<'a> Standing<'a> {
             last: older.len() == usize::from(appends) || planted(Defect::RemovalDroppedEarly),
             appends,
             worth_bytes,
-            ended_by: needs.ended_by,
-            watermark: needs.watermark,
+            needs,
             living,
             ranges,
         }
@@ -103,14 +102,15 @@ impl<'a> Standing<'a> {
     fn is_movable(&self, run: &Rc<TableRun>, table: &Table) -> bool {
         let summary = table.summary();
         let is_whole = *run.from <= *table.first_key();
-        let ended = summary.ending > 0 && summary.last_end <= self.ended_by;
+        let most = self.needs.most_over(table.first_key(), table.last_key());
+        let ended = summary.ending > 0 && summary.last_end <= most.ended_by;
         let droppable =
             summary.entries - summary.keys + if self.last { summary.tombstones } else { 0 };
         let others = self.inputs.iter().filter(|other| !Rc::ptr_eq(other, run));
         is_whole
             && droppable == 0
             && !ended
-            && !hides_some(&self.ranges, summary, self.watermark)
+            && !hides_some(&self.ranges, summary, &self.needs)
             && self.living.dead_in(table.first_key(), table.last_key()) == Dead::No
             && summary.file_bytes >= self.worth_bytes
             && others.into_iter().all(|other| !other.overlaps(table))
@@ -158,11 +158,11 @@ impl<T: Token> Core<T> {
         let sources = inputs.iter().map(source).collect();
         let needs = self.pins.let_go();
         let mut merge = match planted(Defect::OldVersionKept) {
-            false => MergeCursor::needed(sources, needs, standing.last)
+            false => MergeCursor::needed(sources, &needs, standing.last)
                 .under(ranges)
                 .among(self.pins.living()),
             true => {
-                let version = Version(needs.watermark.0.saturating_sub(1));
+                let version = Version(needs.common.watermark.0.saturating_sub(1));
                 MergeCursor::visible(sources, Moment { millis: 0, version })
             }
         };
@@ -170,7 +170,7 @@ impl<T: Token> Core<T> {
             self,
             Errand::Merge,
             self.make(standing.last),
-            self.cleared_to(needs.watermark, None),
+            (needs, self.cleared_to(None)),
             standing.older,
         );
         let copy = async {

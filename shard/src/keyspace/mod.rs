@@ -2,12 +2,14 @@
 
 mod format;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 pub(crate) use format::keyspace_of;
 pub use format::{
     DEFAULT_END, KeyspaceId, PREFIX_BYTES_MAX, default_prefix, prefix, system, user_key,
 };
+
+use crate::version::Retention;
 
 /// Which keyspaces are there. What is not known yet counts as there.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -16,6 +18,8 @@ pub struct Living {
     pub next: u32,
     /// The numbers of those that are there.
     pub numbers: BTreeSet<u32>,
+    /// How much of the past is kept of those that have a window of their own.
+    pub windows: BTreeMap<u32, Retention>,
 }
 
 /// How much of a range of keys belongs to keyspaces that are gone.
@@ -73,6 +77,7 @@ mod tests {
         let living = Living {
             next: 6,
             numbers: [1, 4].into(),
+            ..Living::default()
         };
         let key = |number: u32| [&prefix(KeyspaceId(number))[..], b"k"].concat();
         let gone: Vec<u32> = (0..9).filter(|n| living.is_gone(&key(*n))).collect();

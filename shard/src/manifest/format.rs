@@ -10,25 +10,33 @@
 //! runs u32, then each, newest first: from (u16 length, bytes), tables u32, then each table:
 //!     id, file bytes, entries, tombstones, keys, values that end, the last end in milliseconds since 1970,
 //!     oldest version, newest version, cleared of range deletes up to version (u64; the last not in format 5),
-//!     footer checksum u32, first key (u16 length, bytes), last key (u16 length, bytes)
+//!     footer checksum u32, first key (u16 length, bytes), last key (u16 length, bytes), keyspaces that are cleared up to
+//!     later versions u32, then each: number u32, version u64 (these not in formats 5 and 6)
 //! ```
 //! moments u32, then each: milliseconds since 1970, version (u64)
 //! range deletes u32, then each: version u64, first key (u16 length, bytes), first key behind it (u16 length, bytes);
 //!     not in format 5
+//! keyspaces with a window of their own u32, then each, by number: number u32, history from u64, ended by u64; not in
+//!     formats 5 and 6
 //! Little-endian, padded with zeroes to whole 4 KiB pages. Its length and checksum stand in the
 //! superblock that refers to it, so it has none of its own.
+
+use std::collections::BTreeMap;
 
 use ringkeep_io::PAGE;
 
 use crate::limits::{COUNTER_MAX, KEY_BYTES_MAX, RANGE_END_BYTES_MAX};
+use crate::needs::{Need, Needs};
 use crate::ranges::RangeDelete;
 use crate::table::{TableId, TableSummary};
 use crate::timeline::Moment;
-use crate::version::{Needs, Version};
+use crate::version::Version;
 
 pub(crate) const MAGIC: [u8; 8] = *b"RKMANIF\0";
-pub(crate) const FORMAT_VERSION: u32 = 6;
-/// Without range deletes, and otherwise the same.
+pub(crate) const FORMAT_VERSION: u32 = 7;
+/// Without keyspaces that have a window of their own, and otherwise the same.
+const FORMAT_WITHOUT_WINDOWS: u32 = 6;
+/// Without range deletes as well.
 const FORMAT_WITHOUT_RANGES: u32 = 5;
 const OPEN_END: u64 = u64::MAX;
 
@@ -61,6 +69,8 @@ pub(crate) struct Manifest {
     pub moments: Vec<Moment>,
     /// Range deletes that still hide something in tables.
     pub ranges: Vec<RangeDelete>,
+    /// As `history_from` and `ended_by`, of keyspaces that have a window of their own: those are for all others.
+    pub own: BTreeMap<u32, Need>,
 }
 
 /// The frames that one incarnation of the shard wrote.
@@ -88,10 +98,24 @@ pub(crate) struct Run {
 }
 
 impl Manifest {
-    /// From here on this may be missing.
-    pub fn let_go(&mut self, needs: Needs) {
-        self.history_from = self.history_from.max(needs.watermark);
-        self.ended_by = self.ended_by.max(needs.ended_by);
+    /// From here on this may be missing: all that is let go so far.
+    pub fn let_go(&mut self, gone: &Needs) {
+        self.history_from = self.history_from.max(gone.common.watermark);
+        self.ended_by = self.ended_by.max(gone.common.ended_by);
+        // It has what is here already, but for keyspaces that are gone.
+        self.own.clone_from(&gone.own);
+    }
+
+    /// What may be missing.
+    pub fn gone(&self) -> Needs {
+        Needs {
+            common: Need {
+                watermark: self.history_from,
+                ended_by: self.ended_by,
+            },
+            own: self.own.clone(),
+            unread: true,
+        }
     }
 
     pub fn encode(&self) -> Vec<u8> {
@@ -140,6 +164,12 @@ impl Manifest {
             put_key(&mut out, &range.from);
             put_key(&mut out, &range.to);
         }
+        put_u32(&mut out, self.own.len() as u32);
+        for (number, gone) in &self.own {
+            put_u32(&mut out, *number);
+            put_u64(&mut out, gone.watermark.0);
+            put_u64(&mut out, gone.ended_by);
+        }
         out
     }
 
@@ -151,7 +181,7 @@ impl Manifest {
             return Err(Unreadable::Damaged);
         }
         let format = input.u32()?;
-        if !matches!(format, FORMAT_WITHOUT_RANGES | FORMAT_VERSION) {
+        if !(FORMAT_WITHOUT_RANGES..=FORMAT_VERSION).contains(&format) {
             return Err(Unreadable::Format(format));
         }
         input.u32()?;
@@ -202,6 +232,18 @@ impl Manifest {
                 to: input.bytes(RANGE_END_BYTES_MAX)?,
             });
         }
+        let own = match format {
+            ..=FORMAT_WITHOUT_WINDOWS => 0,
+            _ => input.u32()?,
+        };
+        for _ in 0..own {
+            let number = input.u32()?;
+            let gone = Need {
+                watermark: Version(input.u64()?),
+                ended_by: input.u64()?,
+            };
+            manifest.own.insert(number, gone);
+        }
         if input.rest.iter().any(|byte| *byte != 0) || !manifest.is_sound() {
             return Err(Unreadable::Damaged);
         }
@@ -226,7 +268,9 @@ impl Manifest {
         });
         let table = |table: &TableSummary| {
             let bounded = [table.id.0, table.oldest.0, table.newest.0, table.cleared.0];
+            let of_keyspaces = table.cleared_of.iter();
             bounded.into_iter().all(counts)
+                && of_keyspaces.map(|(_, version)| version.0).all(counts)
                 && table.id.0 < self.next_table
                 && table.file_bytes.is_multiple_of(PAGE as u64)
                 && table.file_bytes / (PAGE as u64) <= u64::from(u32::MAX)
@@ -242,9 +286,11 @@ impl Manifest {
         };
         let moment = |moment: &Moment| counts(moment.millis) && counts(moment.version.0);
         let range = |range: &RangeDelete| counts(range.version.0) && range.from < range.to;
+        let own = |gone: &Need| counts(gone.watermark.0) && counts(gone.ended_by);
         numbers.into_iter().all(counts)
             && self.moments.iter().all(moment)
             && self.ranges.iter().all(range)
+            && self.own.values().all(own)
             && pieces
             && self.runs.iter().all(run)
     }
@@ -283,6 +329,11 @@ fn put_table(out: &mut Vec<u8>, table: &TableSummary) {
     put_u32(out, table.footer_crc);
     put_key(out, &table.first_key);
     put_key(out, &table.last_key);
+    put_u32(out, table.cleared_of.len() as u32);
+    for (number, version) in &table.cleared_of {
+        put_u32(out, *number);
+        put_u64(out, version.0);
+    }
 }
 
 fn put_key(out: &mut Vec<u8>, key: &[u8]) {
@@ -353,7 +404,20 @@ impl<'a> Input<'a> {
             footer_crc: self.u32()?,
             first_key: self.table_key()?,
             last_key: self.table_key()?,
+            cleared_of: match format {
+                ..=FORMAT_WITHOUT_WINDOWS => Vec::new(),
+                _ => self.cleared_of()?,
+            },
         })
+    }
+
+    fn cleared_of(&mut self) -> Result<Vec<(u32, Version)>, Unreadable> {
+        // No more memory than there are bytes, whatever the count says.
+        let mut all = Vec::new();
+        for _ in 0..self.u32()? {
+            all.push((self.u32()?, Version(self.u64()?)));
+        }
+        Ok(all)
     }
 }
 
@@ -401,6 +465,7 @@ mod tests {
                     oldest: Version(3),
                     newest: Version(9),
                     cleared: Version(7),
+                    cleared_of: vec![(2, Version(8))],
                     footer_crc: 0x0102_0304,
                     first_key: (*b"a").into(),
                     last_key: (*b"zz").into(),
@@ -415,6 +480,14 @@ mod tests {
                 to: (*b"m").into(),
                 version: Version(499),
             }],
+            own: [(
+                2,
+                Need {
+                    watermark: Version(498),
+                    ended_by: 0x0001_9000_0000_0000,
+                },
+            )]
+            .into(),
         }
     }
 
@@ -425,15 +498,17 @@ mod tests {
             .iter()
             .map(|b| format!("{b:02x}"))
             .collect();
-        let expected = "524b4d414e494600 06000000 00000000 0900000000000000 4d00000000000000 \
+        let expected = "524b4d414e494600 07000000 00000000 0900000000000000 4d00000000000000 \
              4f00000000000000 f401000000000000 9001000000000000 00000000ff8f0100 03000000 00000000 0000100000000000 02000000 \
              0100000000000000 0100000000000000 0100000000000000 5000000000000000 ddccbbaa \
              0200000000000000 0500000000000000 5100000000000000 ffffffffffffffff 00000000 \
              01000000 0100 6b 01000000 0800000000000000 0020000000000000 0a00000000000000 \
              0100000000000000 0600000000000000 0200000000000000 0000000000910100 \
              0300000000000000 0900000000000000 0700000000000000 04030201 0100 61 0200 7a7a \
+             01000000 02000000 0800000000000000 \
              01000000 0000000000900100 c201000000000000 \
-             01000000 f301000000000000 0000 0100 6d";
+             01000000 f301000000000000 0000 0100 6d \
+             01000000 02000000 f201000000000000 0000000000900100";
         let expected: String = expected.split_whitespace().collect();
         assert_eq!(hex, expected);
     }
@@ -451,12 +526,25 @@ mod tests {
         assert_eq!(Manifest::decode(&bytes), Err(Unreadable::Format(1)));
     }
 
+    /// The bytes that format 6 has for it, but for the number of that format.
+    fn without_windows(manifest: &mut Manifest) -> Vec<u8> {
+        manifest.own.clear();
+        manifest.runs[0].tables[0].cleared_of.clear();
+        let mut bytes = manifest.encode();
+        bytes.truncate(bytes.len() - 4);
+        // The count behind the last key.
+        let last_key = bytes.windows(4).rposition(|window| window == b"\x02\0zz");
+        let count = last_key.expect("it is there") + 4;
+        bytes.drain(count..count + 4);
+        bytes
+    }
+
     #[test]
     fn one_from_before_there_were_range_deletes_is_read() {
         let mut older = sample();
         older.ranges.clear();
         older.runs[0].tables[0].cleared = Version(0);
-        let mut bytes = older.encode();
+        let mut bytes = without_windows(&mut older);
         // No count of range deletes in the end, and no version behind those of the table, which is behind its newest.
         bytes.truncate(bytes.len() - 4);
         let newest = [9, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
@@ -464,6 +552,14 @@ mod tests {
         let cleared = at.expect("it is there") + 8;
         bytes.drain(cleared..cleared + 8);
         bytes[8] = 5;
+        assert_eq!(Manifest::decode(&bytes), Ok(older));
+    }
+
+    #[test]
+    fn one_from_before_keyspaces_had_windows_is_read() {
+        let mut older = sample();
+        let mut bytes = without_windows(&mut older);
+        bytes[8] = 6;
         assert_eq!(Manifest::decode(&bytes), Ok(older));
     }
 
@@ -485,9 +581,13 @@ mod tests {
             (Version(600), 1, (Version(600), before.1)),
             (Version(1), before.1 + 5, (Version(600), before.1 + 5)),
         ] {
-            manifest.let_go(Needs {
+            let common = Need {
                 watermark,
                 ended_by,
+            };
+            manifest.let_go(&Needs {
+                common,
+                ..Needs::default()
             });
             assert_eq!((manifest.history_from, manifest.ended_by), expected);
         }
@@ -501,12 +601,15 @@ mod tests {
         fn table(manifest: &mut Manifest) -> &mut TableSummary {
             &mut manifest.runs[0].tables[0]
         }
+        fn own(manifest: &mut Manifest) -> &mut Need {
+            manifest.own.get_mut(&2).unwrap()
+        }
         fn add_table(manifest: &mut Manifest, first_key: &[u8]) {
             let mut next = table(manifest).clone();
             (next.first_key, next.last_key) = (first_key.into(), (*b"zzzz").into());
             manifest.runs[0].tables.push(next);
         }
-        let cases: [(Set, u64); 23] = [
+        let cases: [(Set, u64); 25] = [
             (|m, n| m.next_table = n, COUNTER_MAX),
             (|m, n| m.replay_after = n, COUNTER_MAX),
             (|m, n| m.flushed = n, COUNTER_MAX),
@@ -528,8 +631,10 @@ mod tests {
             (|m, n| m.moments[0].millis = n, COUNTER_MAX),
             (|m, n| m.moments[0].version = Version(n), COUNTER_MAX),
             (|m, n| m.ranges[0].version = Version(n), COUNTER_MAX),
+            (|m, n| own(m).watermark = Version(n), COUNTER_MAX),
             (|m, n| table(m).newest = Version(n), COUNTER_MAX),
             (|m, n| table(m).cleared = Version(n), COUNTER_MAX),
+            (|m, n| table(m).cleared_of[0].1 = Version(n), COUNTER_MAX),
             (|m, n| table(m).id = TableId(n), 9),
             (|m, n| table(m).file_bytes = n * PAGE as u64, 1 << 32),
             (|m, n| table(m).entries = n, 8193),

@@ -21,10 +21,10 @@ use ringkeep_io::planted::{Defect, planted};
 
 use crate::content::Content;
 use crate::keyspace::Living;
+use crate::needs::{Need, Needs, is_of_named};
 use crate::ranges::{Ranges, hides};
 use crate::tasks::yield_now;
 use crate::timeline::Moment;
-use crate::version::Needs;
 use crate::{Result, Version};
 use source::Held;
 
@@ -58,6 +58,8 @@ pub(crate) struct MergeCursor {
     living: Option<Arc<Living>>,
     /// What these hide is, too.
     ranges: Option<Rc<Ranges>>,
+    /// Keys of keyspaces are kept by these, and not all by the same.
+    needs: Option<Box<Needs>>,
 }
 
 /// Entries passed over between two looks at what else there is to do.
@@ -72,7 +74,27 @@ enum Keep {
     Visible { at: Moment },
     /// All versions above the watermark, and each key's newest one up to it; of that, deletions only
     /// where something older may lie below. What has ended for everybody is a deletion.
-    Needed { needs: Needs, last: bool },
+    Needed {
+        need: Need,
+        last: bool,
+        /// Nobody has read yet which windows keyspaces have,
+        unread: bool,
+        /// and the key at hand is of one: all of it is kept.
+        all: bool,
+    },
+}
+
+impl Keep {
+    /// Of the key at hand.
+    #[inline]
+    fn need(self) -> Need {
+        match self {
+            Keep::Needed {
+                need, all: false, ..
+            } => need,
+            _ => Need::default(),
+        }
+    }
 }
 
 /// What a step cannot do at once. What it can is no future: those are moved about, which costs more than the step.
@@ -96,11 +118,20 @@ impl MergeCursor {
     }
 
     /// What has to be kept when nobody will ever read below a watermark: all versions above it, and
-    /// the newest one of each key up to it. A value that has ended for everybody still hides what is older, and
+    /// the newest one of each key up to it, by the watermark of its keyspace. A value that has ended for everybody still hides what is older, and
     /// becomes a deletion. With `last`, nothing older lies below the sources, so a
     /// deletion up to the watermark has nothing left to hide and goes as well. Forward only.
-    pub fn needed(sources: Vec<Source>, needs: Needs, last: bool) -> MergeCursor {
-        MergeCursor::new(sources, Keep::Needed { needs, last })
+    pub fn needed(sources: Vec<Source>, needs: &Needs, last: bool) -> MergeCursor {
+        let need = needs.common;
+        let keep = Keep::Needed {
+            need,
+            last,
+            unread: needs.unread,
+            all: false,
+        };
+        let mut cursor = MergeCursor::new(sources, keep);
+        cursor.needs = (!needs.own.is_empty()).then(|| Box::new(needs.clone()));
+        cursor
     }
 
     /// Without what belongs to keyspaces that are gone, at whatever version.
@@ -142,6 +173,7 @@ impl MergeCursor {
             expired: 0,
             living: None,
             ranges: None,
+            needs: None,
         }
     }
 
@@ -289,8 +321,9 @@ impl MergeCursor {
                 Keep::Visible { at } => !same_key && version <= at.version,
                 // Of one key, what follows a version up to the watermark is hidden by it; and the same
                 // version once more is an older source's.
-                Keep::Needed { needs, .. } => {
-                    !same_key || (version < self.version && self.version > needs.watermark)
+                Keep::Needed { .. } => {
+                    let watermark = self.keep.need().watermark;
+                    !same_key || (version < self.version && self.version > watermark)
                 }
             };
             let is_gone = |living: &Arc<Living>| living.is_gone(key);
@@ -303,6 +336,13 @@ impl MergeCursor {
             if !same_key {
                 self.key.clear();
                 self.key.extend_from_slice(key);
+                match (&self.needs, &mut self.keep) {
+                    (Some(needs), Keep::Needed { need, .. }) => *need = needs.of(&self.key),
+                    (None, Keep::Needed { unread, all, .. }) => {
+                        *all = *unread && is_of_named(&self.key);
+                    }
+                    _ => {}
+                }
             }
             self.version = version;
             self.met = true;
@@ -315,8 +355,9 @@ impl MergeCursor {
             let (mut held, ends) = self.sources[top].hold(top);
             let (gone, time) = match self.keep {
                 Keep::Visible { at } => (true, at.millis),
-                Keep::Needed { needs, last } => {
-                    (last && version <= needs.watermark, needs.ended_by)
+                Keep::Needed { last, .. } => {
+                    let need = self.keep.need();
+                    (last && version <= need.watermark, need.ended_by)
                 }
             };
             if ends <= time && !matches!(held, Held::Deleted) {
@@ -338,7 +379,7 @@ impl MergeCursor {
     fn is_hidden(&self) -> bool {
         let at = match self.keep {
             Keep::Visible { at } => at.version,
-            Keep::Needed { needs, .. } => needs.watermark,
+            Keep::Needed { .. } => self.keep.need().watermark,
         };
         let ranges = self.ranges.as_ref();
         ranges.is_some_and(|ranges| hides(ranges.hidden_below(&self.key, at), self.version))
@@ -357,7 +398,7 @@ impl MergeCursor {
         };
         let at = match self.keep {
             Keep::Visible { at } => at.version,
-            Keep::Needed { needs, .. } => needs.watermark,
+            Keep::Needed { .. } => self.keep.need().watermark,
         };
         let leaped = match fragment {
             Some(fragment) => {

@@ -8,6 +8,7 @@ use std::rc::Rc;
 use super::seeded::{Seeded, with_seeds};
 use super::*;
 use crate::content::of_test;
+use crate::keyspace::{KeyspaceId, keyspace_of, prefix};
 use crate::memtable::Memtable;
 use crate::table::tests::fixture::{Fixture, Model, any_codec, expected};
 use crate::table::{BlockReader, Table};
@@ -213,12 +214,16 @@ fn what_is_needed_is_kept_and_nothing_else() {
     with_seeds(150, |random| {
         let stack = Stack::new(random);
         let Moment { millis, version } = moment(random, &stack);
-        let needs = Needs {
+        let need = Need {
             watermark: version,
             ended_by: millis,
         };
+        let needs = Needs {
+            common: need,
+            ..Needs::default()
+        };
         let last = random.one_in(2);
-        let mut cursor = MergeCursor::needed(stack.sources(random), needs, last);
+        let mut cursor = MergeCursor::needed(stack.sources(random), &needs, last);
         let mut kept = Model::new();
         stack.fixture.run(async {
             cursor.seek(Bound::Unbounded).await.unwrap();
@@ -234,11 +239,11 @@ fn what_is_needed_is_kept_and_nothing_else() {
         });
         let mut needed = Model::new();
         for ((key, Reverse(version)), value) in &stack.all {
-            let newest = expected(&stack.all, key, needs.watermark).map(|(version, _)| version);
-            let lasts = of_test(value.as_deref()).ends() > needs.ended_by;
+            let newest = expected(&stack.all, key, need.watermark).map(|(version, _)| version);
+            let lasts = of_test(value.as_deref()).ends() > need.ended_by;
             let value = value.clone().filter(|_| lasts);
             let hides = !(last && value.is_none());
-            if *version > needs.watermark || (Some(*version) == newest && hides) {
+            if *version > need.watermark || (Some(*version) == newest && hides) {
                 needed.insert((key.clone(), Reverse(*version)), value);
             }
         }
@@ -276,7 +281,7 @@ fn a_newer_source_wins_where_two_have_the_very_same_entry() {
         assert_eq!(seen(&scan), None);
         for watermark in [0, 9] {
             let needs = Needs::above(Version(watermark));
-            let mut merge = MergeCursor::needed(sources(), needs, false);
+            let mut merge = MergeCursor::needed(sources(), &needs, false);
             merge.seek(Bound::Unbounded).await.unwrap();
             assert_eq!(seen(&merge), expected);
             merge.next().await.unwrap();
@@ -354,4 +359,44 @@ fn a_failed_read_ends_the_scan_with_its_error() {
 /// A page in the middle of the data.
 fn fixture_page(table: &Table) -> u32 {
     (table.summary().file_bytes / 4096 / 2) as u32
+}
+
+#[test]
+fn each_key_is_kept_by_the_need_of_its_keyspace() {
+    let fixture = Fixture::new(1 << 20);
+    let key = |number| [&prefix(KeyspaceId(number))[..], b"k"].concat();
+    let mut model = Model::new();
+    for number in 0..4 {
+        for version in 1..=3 {
+            let entry = (key(number), Reverse(Version(version)));
+            model.insert(entry, Some(b"value".to_vec()));
+        }
+    }
+    let need = |watermark| Need {
+        watermark: Version(watermark),
+        ended_by: 0,
+    };
+    let mut needs = Needs {
+        common: need(9),
+        own: [(1, need(0)), (3, need(2))].into(),
+        unread: false,
+    };
+    let kept = |needs: &Needs| {
+        let mut kept = [0; 4];
+        let sources = vec![Source::memtable(memtable(&model))];
+        let mut merge = MergeCursor::needed(sources, needs, true);
+        fixture.run(async {
+            merge.seek(Bound::Unbounded).await.unwrap();
+            while let Some(stored) = merge.key() {
+                kept[keyspace_of(stored).unwrap().0 as usize] += 1;
+                merge.next().await.unwrap();
+            }
+        });
+        kept
+    };
+    assert_eq!(kept(&needs), [1, 3, 1, 2]);
+    needs.unread = true;
+    assert_eq!(kept(&needs), [1, 3, 3, 2]);
+    needs.own.clear();
+    assert_eq!(kept(&needs), [1, 3, 3, 3]);
 }

@@ -6,6 +6,7 @@ use super::{
 use crate::Version;
 use crate::call::Op;
 use crate::merge::seeded::with_seeds;
+use crate::needs::Needs;
 use crate::table::TableSummary;
 
 fn range(from: &str, to: &str, version: u64) -> RangeDelete {
@@ -63,7 +64,7 @@ fn one_is_kept_while_a_table_has_something_older_under_it() {
     let needed = |version, watermark, tables: &[TableSummary]| {
         let all = vec![range("b", "d", version)];
         let hides = |range: &RangeDelete| hides_in(range, tables, |table| table);
-        !still_needed(all, Version(watermark), hides).is_empty()
+        !still_needed(all, &Needs::above(Version(watermark)), hides).is_empty()
     };
     assert!(needed(5, 9, &[table("a", "c", 1, 2)]));
     assert!(
@@ -91,7 +92,7 @@ fn one_behind_newer_ones_goes_when_nobody_reads_between() {
     let all = || vec![range("b", "d", 5), range("a", "c", 6), range("c", "e", 7)];
     let kept = |watermark| -> Vec<u64> {
         let hides = |range: &RangeDelete| hides_in(range, &tables, |table| table);
-        let kept = still_needed(all(), Version(watermark), hides);
+        let kept = still_needed(all(), &Needs::above(Version(watermark)), hides);
         kept.iter().map(|range| range.version.0).collect()
     };
     assert_eq!(kept(4), [5, 6, 7]);
@@ -102,8 +103,13 @@ fn one_behind_newer_ones_goes_when_nobody_reads_between() {
 #[test]
 fn a_table_is_wholly_under_ranges_that_leave_no_gap() {
     let ranges = Ranges::of(&[range("a", "c", 5), range("c", "e", 6)]);
-    let whole =
-        |first, last, newest| is_wholly_under(&ranges, &table(first, last, 1, newest), Version(9));
+    let whole = |first, last, newest| {
+        is_wholly_under(
+            &ranges,
+            &table(first, last, 1, newest),
+            &Needs::above(Version(9)),
+        )
+    };
     assert!(whole("a", "d", 4) && whole("c", "cc", 5));
     assert!(!whole("a", "d", 5), "its newest may be in the first range");
     assert!(
@@ -111,11 +117,19 @@ fn a_table_is_wholly_under_ranges_that_leave_no_gap() {
         "an end lies outside"
     );
     assert!(
-        !is_wholly_under(&ranges, &table("a", "b", 1, 4), Version(4)),
+        !is_wholly_under(&ranges, &table("a", "b", 1, 4), &Needs::above(Version(4))),
         "somebody reads below"
     );
-    assert!(hides_some(&ranges, &table("d", "z", 1, 9), Version(9)));
-    assert!(!hides_some(&ranges, &table("d", "z", 6, 9), Version(9)));
+    assert!(hides_some(
+        &ranges,
+        &table("d", "z", 1, 9),
+        &Needs::above(Version(9))
+    ));
+    assert!(!hides_some(
+        &ranges,
+        &table("d", "z", 6, 9),
+        &Needs::above(Version(9))
+    ));
 }
 
 #[test]

@@ -151,6 +151,7 @@ pub fn table(input: &[u8]) {
         oldest: Version(0),
         newest: Version(u64::MAX),
         cleared: Version(0),
+        cleared_of: Vec::new(),
         footer_crc: u32::from_le_bytes([footer[0], footer[1], footer[2], footer[3]]),
     };
     let opened = Table::open(&io, file, "t".into(), &expected, STORE, SHARD);

@@ -26,6 +26,7 @@ mod writer;
 use std::rc::Rc;
 
 use crate::Version;
+use crate::keyspace::keyspace_of;
 
 pub(crate) use block::Block;
 pub(crate) use block_reader::BlockReader;
@@ -82,8 +83,21 @@ pub(crate) struct TableSummary {
     pub newest: Version,
     /// Nothing in it is hidden by range deletes up to this version.
     pub cleared: Version,
+    /// Nor by those of these keyspaces, of which less was needed than of others in it, up to later ones. By number.
+    pub cleared_of: Vec<(u32, Version)>,
     /// Ties the file to this summary: another table's footer, or an older one's, has another.
     pub footer_crc: u32,
+}
+
+impl TableSummary {
+    /// A range delete that begins at `from` hides something in it only if it is above this version.
+    pub fn cleared_for(&self, from: &[u8]) -> Version {
+        let of_all = self.oldest.max(self.cleared);
+        let number = keyspace_of(from).unwrap_or_default().0;
+        let mut own = self.cleared_of.iter();
+        let own = own.find(|(other, _)| *other == number);
+        own.map_or(of_all, |(_, version)| of_all.max(*version))
+    }
 }
 
 /// Blocks that are in memory.

@@ -210,6 +210,7 @@ impl TableWriter {
             oldest: self.oldest,
             newest: self.newest,
             cleared: Version(0),
+            cleared_of: Vec::new(),
             footer_crc,
         };
         (self.out.finish(), summary)

@@ -9,6 +9,7 @@ mod held_letters;
 mod log_space;
 mod model;
 mod random;
+mod range_deletes;
 mod reads;
 mod rows;
 mod salvage;

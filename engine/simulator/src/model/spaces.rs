@@ -26,6 +26,20 @@ struct Space {
     writes: u64,
     keys: BTreeMap<Vec<u8>, Under>,
     is_busy: bool,
+    /// What this life began with.
+    base: BTreeMap<Vec<u8>, Vec<u8>>,
+    /// And what was done since, in the order in which it was.
+    events: Vec<Event>,
+}
+
+/// A change of some keys.
+#[derive(Clone)]
+struct Event {
+    /// Nobody knows whether it happened when there is none.
+    version: Option<u64>,
+    keys: Vec<Vec<u8>>,
+    /// What is under all of them from then on.
+    leaves: Option<Vec<u8>>,
 }
 
 /// What may be under a key.
@@ -143,12 +157,14 @@ impl Spaces {
             let under = space.keys.entry(key.clone()).or_default();
             under.perhaps.push(value.clone());
         }
+        space.begin(vec![key.clone()], Some(value.clone()));
         (key, value)
     }
 
     /// It was stored.
-    pub fn written(&mut self, space: u32, key: &[u8], value: &[u8]) -> Verdict {
+    pub fn written(&mut self, space: u32, key: &[u8], value: &[u8], version: u64) -> Verdict {
         let space = self.leave(space);
+        space.happened(version);
         if space.state != State::There {
             return failed(Check::Content, "a keyspace that is gone takes a write");
         }
@@ -163,6 +179,7 @@ impl Spaces {
     /// It was refused untouched: because there is no such keyspace, or for another reason.
     pub fn not_written(&mut self, space: u32, value: &[u8], is_missing: bool) -> Verdict {
         let space = self.leave(space);
+        space.events.pop();
         for under in space.keys.values_mut() {
             under.perhaps.retain(|other| other != value);
         }
@@ -172,6 +189,7 @@ impl Spaces {
     /// These keys may be gone from here on.
     pub fn begin_removal(&mut self, space: u32, keys: std::ops::Range<u32>) {
         let space = &mut self.0[space as usize];
+        space.begin(keys.clone().map(space_key).collect(), None);
         for key in keys {
             if let Some(under) = space.keys.get_mut(&space_key(key)) {
                 under.is_going = true;
@@ -180,8 +198,9 @@ impl Spaces {
     }
 
     /// They are.
-    pub fn removed(&mut self, space: u32) -> Verdict {
+    pub fn removed(&mut self, space: u32, version: u64) -> Verdict {
         let space = self.leave(space);
+        space.happened(version);
         if space.state != State::There {
             return failed(Check::Content, "a keyspace that is gone takes a removal");
         }
@@ -193,6 +212,7 @@ impl Spaces {
     /// stays in doubt.
     pub fn not_removed(&mut self, space: u32, is_missing: bool) -> Verdict {
         let space = self.leave(space);
+        space.events.pop();
         let all = space.keys.values_mut();
         all.for_each(|under| under.is_going = false);
         space.missing(is_missing)
@@ -205,6 +225,30 @@ impl Spaces {
             Some(found) => space.check(found),
             None => space.missing(true),
         }
+    }
+
+    /// It was read as it was at a version of this life.
+    pub fn read_past(&mut self, space: u32, at: u64, found: &Entries) -> Verdict {
+        let space = self.leave(space);
+        if space.state != State::There {
+            return failed(Check::Content, "a keyspace that is gone is read");
+        }
+        for key in (0..SPACE_KEYS).map(space_key) {
+            let found = found.iter().find(|(other, _)| *other == key);
+            let found = found.map(|(_, value)| value);
+            let may = space.may_have_been(&key, at);
+            if !may.contains(&found) {
+                let length = |value: &Option<&Vec<u8>>| value.map(|value| value.len());
+                let may: Vec<_> = may.iter().map(length).collect();
+                let story = format!(
+                    "{:?} of a keyspace has a value of {:?} bytes at version {at}, and had one of {may:?}",
+                    String::from_utf8_lossy(&key),
+                    length(&found)
+                );
+                return failed(Check::Snapshot, story);
+            }
+        }
+        Ok(())
     }
 
     /// After a stop: whether it is there, and with what.
@@ -235,6 +279,8 @@ impl Spaces {
             known: Some(value),
             ..Under::default()
         };
+        space.base = found.iter().flatten().cloned().collect();
+        space.events.clear();
         let found = found.unwrap_or_default().into_iter();
         space.keys = found.map(|(key, value)| (key, under(value))).collect();
     }
@@ -251,6 +297,37 @@ impl Space {
         self.state = State::There;
         self.generation += 1;
         self.keys.clear();
+        self.base.clear();
+        self.events.clear();
+    }
+
+    fn begin(&mut self, keys: Vec<Vec<u8>>, leaves: Option<Vec<u8>>) {
+        self.events.push(Event {
+            version: None,
+            keys,
+            leaves,
+        });
+    }
+
+    /// What was begun last did.
+    fn happened(&mut self, version: u64) {
+        if let Some(event) = self.events.last_mut() {
+            event.version = Some(version);
+        }
+    }
+
+    /// What may have been under a key at a version.
+    fn may_have_been(&self, key: &Vec<u8>, at: u64) -> Vec<Option<&Vec<u8>>> {
+        let mut may = vec![self.base.get(key)];
+        for event in &self.events {
+            match event.version {
+                Some(version) if version > at => break,
+                Some(_) if event.keys.contains(key) => may = vec![event.leaves.as_ref()],
+                None if event.keys.contains(key) => may.push(event.leaves.as_ref()),
+                _ => {}
+            }
+        }
+        may
     }
 
     fn missing(&self, is_missing: bool) -> Verdict {

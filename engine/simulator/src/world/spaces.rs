@@ -1,7 +1,7 @@
 //! Keyspaces made, dropped, written and read, beside all else.
 
 use ringkeep::simulation::ByHand;
-use ringkeep::{Database, Durability, Error, Keyspace, KeyspaceOptions, Snapshot};
+use ringkeep::{Database, Durability, Error, Keyspace, Snapshot, Version};
 
 use super::clients::{Answer, Asked, Call};
 use super::steps::entries;
@@ -30,11 +30,20 @@ pub(super) struct Kept {
 /// Snapshots kept at a time: each holds what merges could drop.
 const KEPT_MAX: usize = 3;
 
+/// A read of the past.
+pub(super) struct Past {
+    now: Version,
+    at: Version,
+    found: ringkeep::Result<SpaceEntries>,
+}
+
 /// What came of it.
 pub(super) enum Spaced {
     Kept(ringkeep::Result<(Snapshot, Keyspace, SpaceEntries)>),
     ReadKept(Box<Kept>, ringkeep::Result<SpaceEntries>),
-    Done(ringkeep::Result<()>),
+    /// With the version of a write.
+    Done(ringkeep::Result<u64>),
+    Past(ringkeep::Result<Past>),
     Read(ringkeep::Result<SpaceEntries>),
     /// It was dropped, and a handle to it was let in afterwards.
     StillThere,
@@ -56,9 +65,10 @@ impl World<'_> {
         let call: Call = match action {
             SpaceAction::Make => {
                 self.spaces.begin_change(space, true);
+                let options = self.plan.setting.keyspace(space);
                 Box::pin(async move {
-                    let made = db.create_keyspace_async(&name, KeyspaceOptions::default());
-                    Answer::Spaced(Spaced::Done(made.await.map(drop)))
+                    let made = db.create_keyspace_async(&name, options);
+                    Answer::Spaced(Spaced::Done(made.await.map(|_| 0)))
                 })
             }
             SpaceAction::Drop => {
@@ -72,7 +82,7 @@ impl World<'_> {
                     {
                         return Answer::Spaced(Spaced::StillThere);
                     }
-                    Answer::Spaced(Spaced::Done(dropped))
+                    Answer::Spaced(Spaced::Done(dropped.map(|()| 0)))
                 })
             }
             SpaceAction::Put(key, bytes) => {
@@ -84,7 +94,9 @@ impl World<'_> {
                             let mut batch = ringkeep::Batch::new();
                             batch.put_in(&handle, key, value);
                             let durability = Durability::Sync;
-                            db.write_with_async(batch, durability).await.map(drop)
+                            db.write_with_async(batch, durability)
+                                .await
+                                .map(|version| version.0)
                         }
                         Err(error) => Err(error),
                     };
@@ -96,7 +108,10 @@ impl World<'_> {
                 let keys = space_key(from)..space_key(to);
                 Box::pin(async move {
                     let removed = match db.keyspace_async(&name).await {
-                        Ok(handle) => handle.delete_range_async(keys).await.map(drop),
+                        Ok(handle) => handle
+                            .delete_range_async(keys)
+                            .await
+                            .map(|version| version.0),
                         Err(error) => Err(error),
                     };
                     Answer::Spaced(Spaced::Done(removed))
@@ -120,6 +135,26 @@ impl World<'_> {
                 Box::pin(async move {
                     let found = entries(kept.snapshot.scan_in(&kept.handle, ..), reverse).await;
                     Answer::Spaced(Spaced::ReadKept(kept, found))
+                })
+            }
+            SpaceAction::AsOf { back, by_database } => {
+                let began = open.began;
+                Box::pin(async move {
+                    let past = async {
+                        let handle = db.keyspace_async(&name).await?;
+                        let now = db.snapshot()?.version();
+                        let at = Version(now.0.saturating_sub(back).max(began.0));
+                        let then = match by_database {
+                            true => db.as_of(at),
+                            false => handle.as_of(at),
+                        };
+                        let found = match then {
+                            Ok(then) => entries(then.scan_in(&handle, ..), false).await,
+                            Err(error) => Err(error),
+                        };
+                        Ok(Past { now, at, found })
+                    };
+                    Answer::Spaced(Spaced::Past(past.await))
                 })
             }
             SpaceAction::Read { reverse } => Box::pin(async move {
@@ -152,15 +187,45 @@ impl World<'_> {
                 self.see(found.len() as u64);
                 return self.spaces.read(space, Some(&found));
             }
-            Spaced::Done(Ok(())) => {
+            Spaced::Done(Ok(version)) => {
                 return match action {
-                    SpaceAction::Put(..) => self.spaces.written(space, &entry.0, &entry.1),
-                    SpaceAction::DeleteRange(..) => self.spaces.removed(space),
+                    SpaceAction::Put(..) => self.spaces.written(space, &entry.0, &entry.1, version),
+                    SpaceAction::DeleteRange(..) => self.spaces.removed(space, version),
                     action => {
                         let makes = action == SpaceAction::Make;
                         self.spaces.changed(space, makes, true)
                     }
                 };
+            }
+            Spaced::Past(Ok(Past { now, at, found })) => {
+                let of_space = self.plan.setting.kept_of(space);
+                // The database refuses by its own window first.
+                let kept = match action {
+                    SpaceAction::AsOf {
+                        by_database: true, ..
+                    } => of_space.min(self.plan.setting.retention),
+                    _ => of_space,
+                };
+                match found {
+                    Ok(found) => {
+                        self.totals.past += 1;
+                        self.see(found.len() as u64);
+                        return self.spaces.read_past(space, at.0, &found);
+                    }
+                    Err(Error::HistoryGone { oldest, .. })
+                        if at.0 + kept < now.0 && oldest > at =>
+                    {
+                        self.spaces.refused(space);
+                        return Ok(());
+                    }
+                    Err(error @ Error::HistoryGone { .. }) => {
+                        let story = format!(
+                            "version {at} of {now} of a keyspace, of which {kept} are kept: {error}"
+                        );
+                        return failed(Check::Snapshot, story);
+                    }
+                    Err(error) => error,
+                }
             }
             Spaced::Kept(Ok((snapshot, handle, shows))) => {
                 self.see(shows.len() as u64);
@@ -205,7 +270,10 @@ impl World<'_> {
                     }
                 }
             }
-            Spaced::Read(Err(error)) | Spaced::Done(Err(error)) | Spaced::Kept(Err(error)) => error,
+            Spaced::Read(Err(error))
+            | Spaced::Done(Err(error))
+            | Spaced::Past(Err(error))
+            | Spaced::Kept(Err(error)) => error,
         };
         self.say(|| format!("client {number}: {action:?} of keyspace {space}: {error}"));
         let is_missing = matches!(error, Error::NoKeyspace { .. });
@@ -231,7 +299,9 @@ impl World<'_> {
             }
             SpaceAction::Put(..) => self.spaces.not_written(space, &entry.1, is_missing),
             SpaceAction::DeleteRange(..) => self.spaces.not_removed(space, is_missing),
-            SpaceAction::Read { .. } | SpaceAction::Keep => self.spaces.read(space, None),
+            SpaceAction::Read { .. } | SpaceAction::Keep | SpaceAction::AsOf { .. } => {
+                self.spaces.read(space, None)
+            }
             SpaceAction::ReadKept { .. } => Ok(()),
         }
     }
