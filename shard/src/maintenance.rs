@@ -116,7 +116,7 @@ impl<T: Token> Core<T> {
         self.memtables.borrow_mut().drop_oldest();
         self.tables_changed(flushed.ranges.take());
         self.ask_to_merge_ranges();
-        let replay_after = self.manifest.with(|manifest| manifest.replay_after);
+        // Not what the manifest says by now: another edit of it may be on its way, and not durable yet.
         self.log.borrow_mut().release(replay_after);
         let mut stats = self.stats.borrow_mut();
         stats.flushes += 1;
