@@ -56,7 +56,8 @@ pub struct Options {
     /// When a write that does not say otherwise may be acknowledged.
     pub durability: Durability,
     /// How the tables of each shard are compressed, but for the last level, where most of the data is. Not at
-    /// all by default: it costs time at each read that finds its block on the device.
+    /// all by default: it costs time at each read that finds its block on the device. A keyspace may have a codec of its own:
+    /// [`KeyspaceOptions::codec`](crate::KeyspaceOptions::codec).
     pub codec: Codec,
     /// How the last level is compressed.
     pub last_level_codec: Codec,

@@ -2,13 +2,14 @@
 
 use std::collections::VecDeque;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use ringkeep_io::planted::{Defect, planted};
 use ringkeep_io::{Buffer, File, OpenMode, Ticket, WriteDurability};
 
 use crate::core::Core;
 use crate::error::{Error, Result};
-use crate::keyspace::keyspace_of;
+use crate::keyspace::{Living, keyspace_of};
 use crate::merge::MergeCursor;
 use crate::needs::Needs;
 use crate::table::{Make, Table, TableId, TableSummary, TableWriter};
@@ -39,6 +40,8 @@ pub(crate) struct RunWriter<'a, T> {
     core: &'a Core<T>,
     errand: Errand,
     make: Make,
+    /// Keyspaces may have codecs of their own.
+    living: Arc<Living>,
     /// For whom it is written. What range deletes up to this version hide from them is not among what comes.
     cleared: (Needs, Version),
     /// The runs behind the one that is written.
@@ -101,6 +104,7 @@ impl<'a, T: Token> RunWriter<'a, T> {
             core,
             errand,
             make,
+            living: core.pins.living(),
             cleared,
             older: older.to_vec(),
             current: None,
@@ -133,6 +137,8 @@ impl<'a, T: Token> RunWriter<'a, T> {
                 Some(output) => output,
                 none => none.insert(start_table(self.core, self.make, &mut self.names)?),
             };
+            let codec = self.living.codec_of(key).unwrap_or(self.make.codec);
+            output.writer.set_codec(codec);
             output.overlap.add(key, &self.older);
             let mut in_order = true;
             merge.visit(|key, version, content| {
@@ -151,7 +157,7 @@ impl<'a, T: Token> RunWriter<'a, T> {
                 merge.next().await?;
             }
             entries += 1;
-            if entries == ENTRIES_PER_SLICE || bytes >= self.make.codec.slice_bytes() {
+            if entries == ENTRIES_PER_SLICE || bytes >= codec.slice_bytes() {
                 self.end_slice(bytes as u64).await;
                 (entries, bytes) = (0, 0);
             }

@@ -551,6 +551,7 @@ mod tests {
             next: 3,
             numbers: [1, 2].into(),
             windows: windows.into(),
+            ..Living::default()
         });
         let past = |keyspace, version| pins.pin_past(keyspace, Version(version), None);
         let refused = |keyspace, version| past(keyspace, version).map(drop).unwrap_err();

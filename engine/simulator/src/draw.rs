@@ -29,6 +29,11 @@ pub fn plan(seed: u64) -> Plan {
     if has_spaces && random.chance(50) {
         add_windows(&mut plan, &mut random);
     }
+    let mut random = Random::new(seed ^ CODECS);
+    if has_spaces && random.chance(50) {
+        let codecs = [None, Some(0), Some(1), Some(2)];
+        plan.setting.codecs = (0..SPACES).map(|_| *random.pick(&codecs)).collect();
+    }
     plan
 }
 
@@ -72,6 +77,9 @@ fn disturb(plan: &mut Plan) {
 
 /// Sets the numbers for windows of keyspaces apart from those for all else.
 const WINDOWS: u64 = 0x77_69_6e_64_6f_77;
+
+/// The same for codecs of keyspaces.
+const CODECS: u64 = 0x63_6f_64_65_63;
 
 /// Keyspaces that keep more of the past than the database, or less, are written again, and read as they were.
 fn add_windows(plan: &mut Plan, random: &mut Random) {
@@ -187,6 +195,7 @@ fn setting(random: &mut Random) -> Setting {
         runs_max: random.between(1, 5) as usize,
         retention: *random.pick(&[0, 0, 10, 100, 1000]),
         windows: Vec::new(),
+        codecs: Vec::new(),
         idle_close_after: *random.pick(&[100_000, 1_000_000, 20_000_000]),
         latency_least,
         latency_most,

@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use ringkeep::{Durability, KeyspaceOptions, Options, Retention, ShardOptions};
+use ringkeep::{Codec, Durability, KeyspaceOptions, Options, Retention, ShardOptions};
 use ringkeep_io::{Crash, Doing, Latency, Probabilities, SimulatedOptions};
 use serde::{Deserialize, Serialize};
 
@@ -43,6 +43,9 @@ pub struct Setting {
     /// The same of each named keyspace, where it is not that of the database.
     #[serde(default)]
     pub windows: Vec<Option<u64>>,
+    /// How each named keyspace is compressed, where it is not as the database: by the codec's number.
+    #[serde(default)]
+    pub codecs: Vec<Option<u8>>,
     pub latency_least: u64,
     pub latency_most: u64,
     pub tail_per_mille: u64,
@@ -289,12 +292,18 @@ impl Setting {
     pub fn keyspace(&self, space: u32) -> KeyspaceOptions {
         KeyspaceOptions {
             retention: self.window(space).map(retention),
+            codec: self.codec(space),
             ..KeyspaceOptions::default()
         }
     }
 
     fn window(&self, space: u32) -> Option<u64> {
         self.windows.get(space as usize).copied().flatten()
+    }
+
+    fn codec(&self, space: u32) -> Option<Codec> {
+        let number = self.codecs.get(space as usize).copied().flatten();
+        number.and_then(Codec::from_byte)
     }
 
     /// How many versions of a named keyspace are kept.

@@ -64,7 +64,10 @@ impl Catalog {
         }
         let numbers = record.entries.iter().map(|entry| entry.id.0);
         let entries = record.entries.iter();
-        let windows = entries.filter_map(|entry| Some((entry.id.0, entry.kept.retention?)));
+        let windows = entries
+            .clone()
+            .filter_map(|entry| Some((entry.id.0, entry.kept.retention?)));
+        let codecs = entries.filter_map(|entry| Some((entry.id.0, entry.kept.codec?)));
         // No call is let in from here on, so merges may drop what is left.
         self.pins.set_living(Living {
             next: record.next,
@@ -73,6 +76,7 @@ impl Catalog {
                 true => numbers.rev().skip(1).collect(),
             },
             windows: windows.collect(),
+            codecs: codecs.collect(),
         });
     }
 

@@ -6,21 +6,24 @@
 //! next number u32, keyspaces u32, then each: number u32, time that values stay u64 (milliseconds; 0: for ever),
 //!     name (u16 length, bytes),
 //!     what its window is u8 (0: the database's, 1: nothing, 2: versions, 3: milliseconds), how many of them u64; these two
-//!     not in format 1
+//!     not in format 1,
+//!     codec u8 (0: the database's, else one more than the number that blocks have for it); not in formats 1 and 2
 //! ```
 //!
 //! Little-endian.
 
 use std::time::Duration;
 
-use ringkeep_shard::Retention;
 use ringkeep_shard::keyspace::KeyspaceId;
+use ringkeep_shard::{Codec, Retention};
 
 use super::{Kept, NAME_BYTES_MAX};
 
 const MAGIC: &[u8] = b"RKSPACES";
-pub(super) const FORMAT_VERSION: u32 = 2;
-/// Without windows, and otherwise the same.
+pub(super) const FORMAT_VERSION: u32 = 3;
+/// Without codecs, and otherwise the same.
+const FORMAT_WITHOUT_CODECS: u32 = 2;
+/// Without windows either.
 const FORMAT_WITHOUT_WINDOWS: u32 = 1;
 
 /// What the catalog says.
@@ -77,6 +80,7 @@ impl Record {
             };
             out.push(what);
             out.extend_from_slice(&count.to_le_bytes());
+            out.push(entry.kept.codec.map_or(0, |codec| 1 + codec as u8));
         }
         out
     }
@@ -130,7 +134,15 @@ impl Input<'_> {
                 FORMAT_WITHOUT_WINDOWS => None,
                 _ => self.window()?,
             };
-            let kept = Kept { stay, retention };
+            let codec = match format {
+                FORMAT_WITHOUT_WINDOWS | FORMAT_WITHOUT_CODECS => None,
+                _ => self.codec()?,
+            };
+            let kept = Kept {
+                stay,
+                retention,
+                codec,
+            };
             entries.push(Entry { id, kept, name });
         }
         let record = Record {
@@ -150,6 +162,14 @@ impl Input<'_> {
             (3, millis) => Some(Retention::For(Duration::from_millis(millis))),
             _ => return None,
         })
+    }
+
+    fn codec(&mut self) -> Option<Option<Codec>> {
+        let [byte] = self.take()?;
+        match byte.checked_sub(1) {
+            None => Some(None),
+            Some(number) => Codec::from_byte(number).map(Some),
+        }
     }
 
     fn take<const N: usize>(&mut self) -> Option<[u8; N]> {
@@ -172,20 +192,25 @@ mod tests {
     use super::*;
 
     fn sample() -> Record {
-        let entry = |number, stay, retention, name: &str| Entry {
+        let entry = |number, stay, retention, codec, name: &str| Entry {
             id: KeyspaceId(number),
-            kept: Kept { stay, retention },
+            kept: Kept {
+                stay,
+                retention,
+                codec,
+            },
             name: name.into(),
         };
         let hour = Retention::For(Duration::from_secs(3600));
+        let (raw, lz4, zstd) = (Some(Codec::Raw), Some(Codec::Lz4), Some(Codec::Zstd));
         Record {
             sequence: 7,
             next: 5,
             entries: vec![
-                entry(1, 0, None, "a"),
-                entry(2, 0, Some(Retention::None), "n"),
-                entry(3, 0, Some(Retention::Versions(100)), "v"),
-                entry(4, 60_000, Some(hour), "bc"),
+                entry(1, 0, None, None, "a"),
+                entry(2, 0, Some(Retention::None), raw, "n"),
+                entry(3, 0, Some(Retention::Versions(100)), lz4, "v"),
+                entry(4, 60_000, Some(hour), zstd, "bc"),
             ],
         }
     }
@@ -197,11 +222,11 @@ mod tests {
             .iter()
             .map(|byte| format!("{byte:02x}"))
             .collect();
-        let expected = "524b535041434553 02000000 0700000000000000 05000000 04000000 \
-             01000000 0000000000000000 0100 61 00 0000000000000000 \
-             02000000 0000000000000000 0100 6e 01 0000000000000000 \
-             03000000 0000000000000000 0100 76 02 6400000000000000 \
-             04000000 60ea000000000000 0200 6263 03 80ee360000000000";
+        let expected = "524b535041434553 03000000 0700000000000000 05000000 04000000 \
+             01000000 0000000000000000 0100 61 00 0000000000000000 00 \
+             02000000 0000000000000000 0100 6e 01 0000000000000000 01 \
+             03000000 0000000000000000 0100 76 02 6400000000000000 02 \
+             04000000 60ea000000000000 0200 6263 03 80ee360000000000 03";
         let expected: String = expected.split_whitespace().collect();
         assert_eq!(hex, expected);
         assert_eq!(Record::decode(&sample().encode()), Ok(sample()));
@@ -219,24 +244,40 @@ mod tests {
             let _ = Record::decode(&bent);
         }
         let mut newer = bytes;
-        newer[8] = 3;
-        assert_eq!(Record::decode(&newer), Err(Unreadable::Format(3)));
+        newer[8] = 4;
+        assert_eq!(Record::decode(&newer), Err(Unreadable::Format(4)));
+        let mut foreign = sample().encode();
+        *foreign.last_mut().unwrap() = 4;
+        assert_eq!(Record::decode(&foreign), Err(Unreadable::Damaged));
     }
 
     #[test]
-    fn one_from_before_keyspaces_had_windows_is_read() {
-        let older = "524b535041434553 01000000 0700000000000000 05000000 02000000 \
+    fn those_from_before_keyspaces_had_windows_and_codecs_are_read() {
+        let without_windows = "524b535041434553 01000000 0700000000000000 05000000 02000000 \
              01000000 0000000000000000 0100 61 04000000 60ea000000000000 0200 6263";
-        let hex: String = older.split_whitespace().collect();
-        let byte = |at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap();
-        let bytes: Vec<u8> = (0..hex.len()).step_by(2).map(byte).collect();
-        let record = Record::decode(&bytes).unwrap();
-        let kept: Vec<_> = record.entries.iter().map(|entry| entry.kept).collect();
-        let stays = |stay| Kept {
-            stay,
-            retention: None,
-        };
-        assert_eq!(kept, [stays(0), stays(60_000)]);
-        assert_eq!(Record::decode(&record.encode()), Ok(record));
+        let without_codecs = "524b535041434553 02000000 0700000000000000 05000000 02000000 \
+             01000000 0000000000000000 0100 61 01 0000000000000000 \
+             04000000 60ea000000000000 0200 6263 02 6400000000000000";
+        for (older, windows) in [
+            (without_windows, [None; 2]),
+            (
+                without_codecs,
+                [Retention::None, Retention::Versions(100)].map(Some),
+            ),
+        ] {
+            let hex: String = older.split_whitespace().collect();
+            let byte = |at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap();
+            let bytes: Vec<u8> = (0..hex.len()).step_by(2).map(byte).collect();
+            let record = Record::decode(&bytes).unwrap();
+            let kept: Vec<_> = record.entries.iter().map(|entry| entry.kept).collect();
+            let [first, second] = windows;
+            let of = |stay, retention| Kept {
+                stay,
+                retention,
+                codec: None,
+            };
+            assert_eq!(kept, [of(0, first), of(60_000, second)]);
+            assert_eq!(Record::decode(&record.encode()), Ok(record));
+        }
     }
 }

@@ -22,7 +22,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ringkeep_shard::Retention;
+use ringkeep_shard::{Codec, Retention};
 
 pub(crate) use catalog::Catalog;
 pub(crate) use space::{Space, default_key, default_range};
@@ -57,6 +57,25 @@ pub struct KeyspaceOptions {
     /// # }
     /// ```
     pub retention: Option<Retention>,
+    /// How its blocks are compressed, on every level; as those of the database ([`Options::codec`](crate::Options::codec) and
+    /// [`Options::last_level_codec`](crate::Options::last_level_codec)) when absent. In the log nothing is compressed, and
+    /// after an opening merges know of it from the first call that names a keyspace.
+    ///
+    /// ```
+    /// # fn main() -> ringkeep::Result<()> {
+    /// use ringkeep::{Codec, KeyspaceOptions};
+    /// # let db = ringkeep::Database::in_memory(ringkeep::Options::small())?;
+    /// let options = KeyspaceOptions { codec: Some(Codec::Zstd), ..KeyspaceOptions::default() };
+    /// let logs = db.create_keyspace("logs", options)?;
+    /// for second in 0..1_000 {
+    ///     logs.put(format!("{second:06}"), "GET /index.html 200 ".repeat(10))?;
+    /// }
+    /// db.compact()?;
+    /// assert!(db.stats()?.total.table_bytes < 100_000, "200,000 were written");
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub codec: Option<Codec>,
 }
 
 impl KeyspaceOptions {
@@ -83,6 +102,7 @@ impl KeyspaceOptions {
         Ok(Kept {
             stay,
             retention: self.retention,
+            codec: self.codec,
         })
     }
 }
@@ -94,6 +114,8 @@ pub(crate) struct Kept {
     pub(crate) stay: u64,
     /// Its own window; that of the database when absent.
     pub(crate) retention: Option<Retention>,
+    /// Its own codec; that of each level when absent.
+    pub(crate) codec: Option<Codec>,
 }
 
 /// A keyspace of a database. Clones are handles to the same one; they keep the database open, and are refused once it is

@@ -256,6 +256,7 @@ fn values_that_have_ended_are_read_where_their_past_is_kept() {
         let options = KeyspaceOptions {
             stay: Some(HOUR / 6),
             retention,
+            ..KeyspaceOptions::default()
         };
         hosts.run(db.create_keyspace_async(name, options)).unwrap()
     };

@@ -1,4 +1,4 @@
-//! Keyspaces, as far as shards know of them: how their keys are told apart, and which of them are gone.
+//! Keyspaces, as far as shards know of them: how their keys are told apart, which of them are gone, and what the others ask for.
 
 mod format;
 
@@ -9,6 +9,7 @@ pub use format::{
     DEFAULT_END, KeyspaceId, PREFIX_BYTES_MAX, default_prefix, prefix, system, user_key,
 };
 
+use crate::table::Codec;
 use crate::version::Retention;
 
 /// Which keyspaces are there. What is not known yet counts as there.
@@ -20,6 +21,8 @@ pub struct Living {
     pub numbers: BTreeSet<u32>,
     /// How much of the past is kept of those that have a window of their own.
     pub windows: BTreeMap<u32, Retention>,
+    /// How the blocks of those are compressed that do not leave it to the level.
+    pub codecs: BTreeMap<u32, Codec>,
 }
 
 /// How much of a range of keys belongs to keyspaces that are gone.
@@ -44,6 +47,15 @@ impl Living {
     fn is_gone_from(&self, keyspace: Option<KeyspaceId>) -> bool {
         let number = keyspace.map_or(0, |keyspace| keyspace.0);
         number > 0 && number < self.next && !self.numbers.contains(&number)
+    }
+
+    /// How the block of a key is compressed, if its keyspace has a say.
+    #[inline]
+    pub(crate) fn codec_of(&self, stored: &[u8]) -> Option<Codec> {
+        match stored.first() {
+            Some(&u8::MAX) => self.codecs.get(&keyspace_of(stored)?.0).copied(),
+            _ => None,
+        }
     }
 
     /// What a merge could drop of the keys from `first` to `last`.
@@ -77,12 +89,16 @@ mod tests {
         let living = Living {
             next: 6,
             numbers: [1, 4].into(),
+            codecs: [(4, Codec::Zstd)].into(),
             ..Living::default()
         };
         let key = |number: u32| [&prefix(KeyspaceId(number))[..], b"k"].concat();
         let gone: Vec<u32> = (0..9).filter(|n| living.is_gone(&key(*n))).collect();
         assert_eq!(gone, [2, 3, 5]);
         assert!(!living.is_gone(&system("catalog")));
+        let codecs = [0, 1, 4].map(|number| living.codec_of(&key(number)));
+        assert_eq!(codecs, [None, None, Some(Codec::Zstd)]);
+        assert_eq!(living.codec_of(&system("catalog")), None);
         let dead = |from, to| living.dead_in(&key(from), &key(to));
         assert_eq!([dead(2, 2), dead(5, 5)], [Dead::Wholly; 2]);
         assert_eq!([dead(0, 2), dead(3, 4), dead(2, 3)], [Dead::InPart; 3]);

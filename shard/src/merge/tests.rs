@@ -10,7 +10,7 @@ use super::*;
 use crate::content::of_test;
 use crate::keyspace::{KeyspaceId, keyspace_of, prefix};
 use crate::memtable::Memtable;
-use crate::table::tests::fixture::{Fixture, Model, any_codec, expected};
+use crate::table::tests::fixture::{Fixture, Model, expected};
 use crate::table::{BlockReader, Table};
 
 /// What a shard has: memtables, newest first, then runs of tables, newest first.
@@ -45,7 +45,7 @@ impl Stack {
             }
             newest += 1;
             if layer < tables {
-                fixture.codec.set(any_codec(random));
+                fixture.any_codecs(random);
                 runs.insert(0, run(&fixture, layer as u64, &model, random));
             } else {
                 memtables.insert(0, memtable(&model));

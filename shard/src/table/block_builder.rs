@@ -129,6 +129,12 @@ impl BlockBuilder {
         }
     }
 
+    /// For a block that has no entries yet.
+    pub fn set_pages(&mut self, pages_least: usize) {
+        debug_assert!(self.is_empty());
+        self.pages_least = pages_least;
+    }
+
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }

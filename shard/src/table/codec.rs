@@ -28,7 +28,8 @@ const ZSTD_LEVEL: i32 = 3;
 const PLAIN_PAGES: usize = 4;
 
 impl Codec {
-    fn from_byte(byte: u8) -> Option<Codec> {
+    /// What a persisted number stands for.
+    pub fn from_byte(byte: u8) -> Option<Codec> {
         [Codec::Raw, Codec::Lz4, Codec::Zstd]
             .into_iter()
             .find(|codec| *codec as u8 == byte)
@@ -53,22 +54,30 @@ impl Codec {
 }
 
 /// Compresses the blocks of one table.
+#[derive(Default)]
 pub(super) struct Compressor {
     codec: Codec,
+    /// Made when it is first needed.
     zstd: Option<zstd::bulk::Compressor<'static>>,
     out: Vec<u8>,
 }
 
 impl Compressor {
     pub fn new(codec: Codec) -> Compressor {
-        let zstd = match codec {
-            Codec::Zstd => zstd::bulk::Compressor::new(ZSTD_LEVEL).ok(),
-            Codec::Raw | Codec::Lz4 => None,
-        };
-        Compressor {
-            codec,
-            zstd,
-            out: Vec::new(),
+        let mut compressor = Compressor::default();
+        compressor.set_codec(codec);
+        compressor
+    }
+
+    pub fn codec(&self) -> Codec {
+        self.codec
+    }
+
+    /// For the blocks from here on.
+    pub fn set_codec(&mut self, codec: Codec) {
+        self.codec = codec;
+        if codec == Codec::Zstd && self.zstd.is_none() {
+            self.zstd = zstd::bulk::Compressor::new(ZSTD_LEVEL).ok();
         }
     }
 

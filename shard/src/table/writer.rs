@@ -20,6 +20,7 @@ const CHUNK_BYTES: usize = 256 << 10;
 /// How a table is made, which depends on where it goes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Make {
+    /// Of blocks until the writer is told another one.
     pub codec: Codec,
     pub filter: FilterSize,
 }
@@ -30,7 +31,10 @@ pub(crate) struct TableWriter {
     store: [u8; 16],
     shard: ShardId,
     data: BlockBuilder,
+    /// Of the data block in the making.
     compressor: Compressor,
+    /// Of the entries that come.
+    codec: Codec,
     /// A data block before it is compressed.
     plain: Vec<u8>,
     partition: BlockBuilder,
@@ -68,6 +72,7 @@ impl TableWriter {
             shard,
             data: BlockBuilder::with_pages(make.codec.plain_pages()),
             compressor: Compressor::new(make.codec),
+            codec: make.codec,
             plain: Vec::new(),
             partition: BlockBuilder::default(),
             top: Vec::new(),
@@ -86,6 +91,11 @@ impl TableWriter {
             newest: Version(0),
             out: Output::default(),
         }
+    }
+
+    /// From the next entry on. No block holds entries of two codecs.
+    pub fn set_codec(&mut self, codec: Codec) {
+        self.codec = codec;
     }
 
     /// Adds the next entry in the order of (key ascending, version descending).
@@ -110,9 +120,8 @@ impl TableWriter {
         if !first && !order.is_lt() {
             return false;
         }
-        if !self.data.push(key, version, content) {
-            self.close_data();
-            self.index_closed(Some(key));
+        if self.codec != self.compressor.codec() || !self.data.push(key, version, content) {
+            self.begin_block(key);
             self.data.push(key, version, content);
         }
         if first {
@@ -214,6 +223,18 @@ impl TableWriter {
             footer_crc,
         };
         (self.out.finish(), summary)
+    }
+
+    /// Ends the block before this key, if there is one.
+    fn begin_block(&mut self, key: &[u8]) {
+        if !self.data.is_empty() {
+            self.close_data();
+            self.index_closed(Some(key));
+        }
+        if self.codec != self.compressor.codec() {
+            self.compressor.set_codec(self.codec);
+            self.data.set_pages(self.codec.plain_pages());
+        }
     }
 
     fn close_data(&mut self) {

@@ -32,6 +32,7 @@ fn two() -> Living {
         next: 3,
         numbers: BTreeSet::from([SHORT, LONG]),
         windows: [(LONG, Retention::Versions(1 << 40))].into(),
+        ..Living::default()
     }
 }
 

@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use ringkeep_io::{Buffer, Doing, PAGE, Times};
 
-use super::fixture::{Fixture, Model, SHARD, STORE, any_codec, expected, name, random_model};
+use super::fixture::{Fixture, Model, SHARD, STORE, expected, name, random_model};
 use crate::content::of_test;
 use crate::merge::seeded::{Seeded, with_seeds};
 use crate::table::block::Block;
@@ -245,7 +245,7 @@ fn a_read_that_fails_once_is_tried_again_and_one_that_goes_on_failing_is_an_erro
 fn sealed_nonsense_is_refused_or_harmless() {
     with_seeds(100, |random| {
         let fixture = Fixture::new(0);
-        fixture.codec.set(any_codec(random));
+        fixture.any_codecs(random);
         let entries = 1 + random.below(60);
         let model = random_model(random, entries);
         let summary = fixture.write(5, &model);

@@ -30,6 +30,8 @@ pub(crate) struct Fixture {
     pub cache: Rc<RefCell<PageCache>>,
     /// Of tables written from now on.
     pub codec: Cell<Codec>,
+    /// The same where a key's first byte is odd, if that is another one.
+    pub codec_of_odd: Cell<Option<Codec>>,
 }
 
 impl Fixture {
@@ -43,7 +45,15 @@ impl Fixture {
             directory,
             cache: Rc::new(RefCell::new(PageCache::new(cache_bytes))),
             codec: Cell::default(),
+            codec_of_odd: Cell::default(),
         }
+    }
+
+    /// One for all keys, or two.
+    pub fn any_codecs(&self, random: &mut Seeded) {
+        self.codec.set(any_codec(random));
+        let odd = random.one_in(2).then(|| any_codec(random));
+        self.codec_of_odd.set(odd);
     }
 
     /// Runs one future, and the disk under it.
@@ -71,6 +81,9 @@ impl Fixture {
             assert_eq!(done.result, Ok(length));
         };
         for ((key, Reverse(version)), value) in model {
+            let is_odd = key.first().is_some_and(|byte| byte % 2 == 1);
+            let odd = self.codec_of_odd.get().filter(|_| is_odd);
+            writer.set_codec(odd.unwrap_or(self.codec.get()));
             writer.add(key, *version, of_test(value.as_deref()));
             while let Some(chunk) = writer.pending() {
                 write(chunk);
@@ -164,7 +177,7 @@ impl crate::table::BlockSource for Blocks<'_> {
     }
 }
 
-pub(crate) fn any_codec(random: &mut Seeded) -> Codec {
+fn any_codec(random: &mut Seeded) -> Codec {
     [Codec::Raw, Codec::Lz4, Codec::Zstd][random.below(3)]
 }
 

@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::ops::Bound;
 use std::rc::Rc;
 
-use super::fixture::{Fixture, Model, any_codec, expected, random_model};
+use super::fixture::{Fixture, Model, expected, random_model};
 use crate::Version;
 use crate::content::of_test;
 use crate::limits::KEY_BYTES_MAX;
@@ -15,7 +15,7 @@ use crate::table::{BlockReader, Table, TableCursor};
 fn finds_every_version_like_a_map() {
     with_seeds(24, |random| {
         let fixture = Fixture::new(64 << random.below(12));
-        fixture.codec.set(any_codec(random));
+        fixture.any_codecs(random);
         let entries = 1 + random.below(1500);
         let model = random_model(random, entries);
         let table = fixture.table(7, &model);
@@ -45,7 +45,7 @@ fn finds_every_version_like_a_map() {
 fn cursors_walk_both_ways_like_a_map() {
     with_seeds(24, |random| {
         let fixture = Fixture::new(64 << random.below(12));
-        fixture.codec.set(any_codec(random));
+        fixture.any_codecs(random);
         let entries = 1 + random.below(1200);
         let model = random_model(random, entries);
         let table = fixture.table(7, &model);
