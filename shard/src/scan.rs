@@ -33,7 +33,12 @@ impl<T: Token> Core<T> {
                 watch.rests_in(Phase::Io);
             }
             let mut page = std::mem::take(&mut scan.room);
-            match core.fill_page(&scan, &mut page).await {
+            let misses = core.cache.borrow().misses();
+            let filled = core.fill_page(&scan, &mut page).await;
+            if core.cache.borrow().misses() != misses {
+                core.make_room_for_blocks();
+            }
+            match filled {
                 Ok(()) => {
                     core.stats.borrow_mut().scan_pages += 1;
                     core.reply(token, Reply::Page(page));

@@ -1,7 +1,7 @@
 //! Rows of a shard that was just opened, or flushed on request, as at the end of a load. What fits into the memory for
 //! rows is read once, from one end to the other, beside the calls that come: large reads in order, against one read of
-//! the device for each block of the first gets. Nothing is read when not all of it fits, since nobody knows yet what will
-//! be wanted.
+//! the device for each block of the first gets. What rows leave of the memory gets the blocks that they are in, for scans. Nothing is
+//! read when not all rows fit, since nobody knows yet what will be wanted.
 
 use std::ops::Bound;
 use std::rc::Rc;
@@ -45,22 +45,25 @@ impl<T: Token> Core<T> {
         if self.options.warm && missing && wanted <= room && !self.split.borrow().warming {
             self.split.borrow_mut().warming = true;
             let core = Rc::clone(self);
-            self.tasks.spawn(async move { core.warm().await });
+            let left = self.options.caches_bytes - (wanted as usize).min(self.options.caches_bytes);
+            self.tasks.spawn(async move { core.warm(left).await });
         }
     }
 
-    async fn warm(self: Rc<Self>) {
+    /// Blocks that are read get what is `left` beside the rows.
+    async fn warm(self: Rc<Self>, left: usize) {
         let mut last = None;
         // What cannot be read is for a get to say.
-        while let Ok(End::Changed) = self.walk_behind(&mut last).await {}
+        while let Ok(End::Changed) = self.walk_behind(&mut last, left).await {}
         self.split.borrow_mut().warming = false;
     }
 
     /// Goes on behind the last key that was offered.
-    async fn walk_behind(&self, last: &mut Option<Vec<u8>>) -> Result<End> {
+    async fn walk_behind(&self, last: &mut Option<Vec<u8>>, left: usize) -> Result<End> {
         let set = Rc::clone(&*self.tables.borrow());
         let version = self.visible.get();
-        let mut cursor = MergeCursor::visible(self.tables_of(&set), Moment { millis: 0, version });
+        let mut cursor =
+            MergeCursor::visible(self.tables_of(&set, left), Moment { millis: 0, version });
         let ranges = Rc::clone(&self.ranges.borrow());
         cursor = cursor.under(ranges);
         let behind = last.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
@@ -94,8 +97,8 @@ impl<T: Token> Core<T> {
         }
     }
 
-    fn tables_of(&self, set: &TableSet) -> Vec<Source> {
-        let reader = || BlockReader::sequential(self.io.clone());
+    fn tables_of(&self, set: &TableSet, left: usize) -> Vec<Source> {
+        let reader = || BlockReader::filling(self.io.clone(), Rc::clone(&self.cache), left);
         let runs = set.runs.iter();
         runs.map(|run| Source::run(run.tables.clone(), run.from.clone(), reader()))
             .collect()

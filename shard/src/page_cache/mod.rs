@@ -145,6 +145,13 @@ impl PageCache {
         self.evict();
     }
 
+    /// A block that was asked for and shall drive out no other: remembered as if it had been here for a moment.
+    pub fn pass_by(&mut self, table: TableId, block: &Block) {
+        let hash = hash(table, block.handle().page);
+        self.came_back += u64::from(self.ghosts.forget(hash));
+        self.ghosts.remember(hash, self.map.len());
+    }
+
     /// Drops all blocks of a table that is no more.
     pub fn forget(&mut self, table: TableId) {
         while let Some(of_table) = self.tables.get(&table) {

@@ -3,7 +3,8 @@
 //! A scan starts with the cache and single reads. When it misses data blocks one behind the other it
 //! reads windows: first as much as its page is expected to take, and if that was too little, twice as much each time, up to
 //! `WINDOW_BYTES` at a time with the next window in flight. What comes by windows drives nothing out of the cache: it goes
-//! there only while there is room. Compaction reads windows from the start, and no cache.
+//! there only while there is room, and if there is none the cache takes note of it. Compaction reads windows from the start, and
+//! no cache.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -27,6 +28,8 @@ pub(crate) struct BlockReader {
     /// The page behind the last data block that was missed, and for how many misses that was so.
     expected_page: u32,
     misses: u32,
+    /// Asks the cache for nothing, and leaves there what is read while it has less than so many bytes.
+    fills_up_to: Option<usize>,
     /// Of data blocks, what is still expected to be asked for.
     expected_bytes: usize,
     /// The next window, should more be asked for than was expected.
@@ -61,6 +64,15 @@ impl BlockReader {
         }
     }
 
+    /// For reading a table once from one end to the other, while blocks take less than so many bytes into the cache.
+    pub fn filling(io: Io, cache: Rc<RefCell<PageCache>>, bytes: usize) -> BlockReader {
+        BlockReader {
+            cache: Some(cache),
+            fills_up_to: Some(bytes),
+            ..BlockReader::sequential(io)
+        }
+    }
+
     /// For reading a table once from one end to the other.
     pub fn sequential(io: Io) -> BlockReader {
         BlockReader {
@@ -68,6 +80,7 @@ impl BlockReader {
             cache: None,
             expected_page: 0,
             misses: MISSES_BEFORE_WINDOW,
+            fills_up_to: None,
             expected_bytes: usize::MAX,
             further_bytes: WINDOW_BYTES,
             window: None,
@@ -77,9 +90,10 @@ impl BlockReader {
 
     /// The same reader without what it has read.
     pub(super) fn for_another_table(self) -> BlockReader {
-        match self.cache {
-            Some(cache) => BlockReader::cached(self.io, cache, self.expected_bytes),
-            None => BlockReader::sequential(self.io),
+        match (self.cache, self.fills_up_to) {
+            (Some(cache), None) => BlockReader::cached(self.io, cache, self.expected_bytes),
+            (Some(cache), Some(bytes)) => BlockReader::filling(self.io, cache, bytes),
+            (None, _) => BlockReader::sequential(self.io),
         }
     }
 
@@ -88,7 +102,7 @@ impl BlockReader {
             Some(block) => block,
             None => self.read(table, handle).await?,
         };
-        if handle.kind == BlockKind::Data && self.cache.is_some() {
+        if handle.kind == BlockKind::Data && self.is_scan() {
             let bytes = handle.pages as usize * PAGE;
             self.expected_bytes = self.expected_bytes.saturating_sub(bytes);
         }
@@ -105,20 +119,29 @@ impl BlockReader {
         let block = Rc::new(table.decode_block(handle, buffer)?);
         if let Some(cache) = &self.cache {
             let mut cache = cache.borrow_mut();
-            if !windowed || cache.has_room_for(&block) {
-                cache.insert(table.id(), Rc::clone(&block));
+            let fits = cache.has_room_for(&block);
+            match self.fills_up_to {
+                Some(bytes) if cache.bytes() >= bytes || !fits => {}
+                None if windowed && !fits => cache.pass_by(table.id(), &block),
+                _ => cache.insert(table.id(), Rc::clone(&block)),
             }
         }
         Ok(block)
     }
 
     fn cached_block(&self, table: &Table, handle: BlockHandle) -> Option<Rc<Block>> {
-        let block = self.cache.as_ref()?.borrow().get(table.id(), handle)?;
+        let cache = self.cache.as_ref().filter(|_| self.is_scan())?;
+        let block = cache.borrow().get(table.id(), handle)?;
         (block.handle() == handle).then_some(block)
     }
 
+    /// It starts with the cache, and knows how much its page takes.
+    fn is_scan(&self) -> bool {
+        self.cache.is_some() && self.fills_up_to.is_none()
+    }
+
     fn is_long_scan(&mut self, handle: BlockHandle) -> bool {
-        if self.cache.is_some() {
+        if self.is_scan() {
             // A partition may lie between two data blocks.
             let behind = handle.page.wrapping_sub(self.expected_page) <= 1;
             self.misses = if behind { self.misses + 1 } else { 0 };

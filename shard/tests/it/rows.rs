@@ -174,3 +174,53 @@ fn what_is_written_is_shown_while_there_is_memory_that_nobody_uses() {
     assert_eq!(missing, 0, "all came in");
     assert!(left.count() >= 1490, "and stayed");
 }
+
+/// Device reads of a scan over everything.
+fn reads_of_a_scan(world: &mut World) -> u64 {
+    let before = world.disk.counters().reads;
+    world.all();
+    world.disk.counters().reads - before
+}
+
+fn half_a_mebibyte(warm: bool) -> World {
+    let options = ShardOptions {
+        memtable_bytes: 1 << 20,
+        caches_bytes: 1 << 20,
+        cache_bytes: 1 << 20,
+        rows_bytes: 768 << 10,
+        table_bytes: 1 << 20,
+        warm,
+        ..tiny_options()
+    };
+    let mut world = World::new(5, options, SimulatedOptions::default());
+    for number in 0..4000_u64 {
+        let token = world.put(&number.to_be_bytes(), &[7; 100], Durability::Buffered);
+        world.wait(token);
+    }
+    world.done(Call::Compact).expect("compacts");
+    world
+}
+
+#[test]
+fn blocks_whose_rows_are_read_in_at_opening_are_there_for_scans() {
+    for (warm, few) in [(false, false), (true, true)] {
+        let mut world = half_a_mebibyte(warm);
+        world.kill();
+        world.open().expect("opens");
+        world.run(2000);
+        let reads = reads_of_a_scan(&mut world);
+        assert_eq!(reads < 40, few, "{reads} reads");
+    }
+}
+
+#[test]
+fn scans_take_the_memory_of_rows_that_nobody_asks_for() {
+    // While they are written all rows are shown, and leave blocks a quarter.
+    let mut world = half_a_mebibyte(false);
+    let at_first = reads_of_a_scan(&mut world);
+    for _ in 0..40 {
+        world.all();
+    }
+    let reads = reads_of_a_scan(&mut world);
+    assert_eq!(reads, 0, "after {at_first} at first");
+}
