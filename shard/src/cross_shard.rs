@@ -64,7 +64,7 @@ pub(crate) struct Transactions {
 
 struct Prepared {
     coordinator: ShardId,
-    ops: Vec<Op>,
+    ops: Arc<Vec<Op>>,
     /// Every version handed out before the part was locked.
     since: Version,
     /// Of the prepare frame; `u64::MAX` until it is written.
@@ -235,7 +235,7 @@ impl Transactions {
         since: Version,
     ) {
         let part = Part {
-            ops,
+            ops: ops.into(),
             ..Part::default()
         };
         let locked = self.locks.take(transaction, &part);
@@ -256,7 +256,7 @@ impl Transactions {
     }
 
     /// A part leaves the undecided ones; its changes and the sequence of its prepare frame.
-    pub fn take_prepared(&mut self, transaction: TransactionId) -> Option<(Vec<Op>, u64)> {
+    pub fn take_prepared(&mut self, transaction: TransactionId) -> Option<(Arc<Vec<Op>>, u64)> {
         let part = self.prepared.remove(&transaction)?;
         self.unlock(transaction);
         Some((part.ops, part.sequence))
@@ -274,9 +274,9 @@ impl Transactions {
 impl<T: Token> Core<T> {
     /// A batch over several shards, coordinated here.
     pub fn accept_commit(self: &Rc<Self>, token: T, parts: Vec<(ShardId, Vec<Op>)>) {
-        let part = |(shard, ops)| Part {
+        let part = |(shard, ops): (_, Vec<_>)| Part {
             shard,
-            ops,
+            ops: ops.into(),
             ..Part::default()
         };
         let parts = parts.into_iter().map(part).collect();
@@ -300,7 +300,7 @@ impl<T: Token> Core<T> {
         snapshot: Option<Arc<Pin>>,
         durability: Durability,
     ) {
-        let mut ops = parts.iter().flat_map(|part| &part.ops);
+        let mut ops = parts.iter().flat_map(|part| &*part.ops);
         let adds = ops.any(|op| op.value().is_some());
         let me = self.identity.shard;
         let mut own = parts.iter().filter(|part| part.shard == me);
@@ -309,9 +309,10 @@ impl<T: Token> Core<T> {
         if let Some(error) = refusal {
             return self.reply(token, Reply::Failed(error));
         }
-        parts
-            .iter_mut()
-            .for_each(|part| ranges::settle_order(&mut part.ops));
+        for part in parts.iter_mut().filter(|part| ranges::any(&part.ops)) {
+            let ops: &mut Vec<Op> = Arc::make_mut(&mut part.ops);
+            ranges::settle_order(ops);
+        }
         let (core, watch) = (Rc::clone(self), token.watch().cloned());
         if let Some(watch) = watch.as_ref().filter(|_| parts.len() > 1) {
             // For what the others prepare, which they answer when it is durable.
@@ -360,7 +361,7 @@ impl<T: Token> Core<T> {
                 Ok(()) => {
                     let decision = Decision {
                         transaction,
-                        ops: own.ops,
+                        ops: Arc::unwrap_or_clone(own.ops),
                         readers: shards_where(&others, |part| part.ops.is_empty()),
                         writers: shards_where(&others, |part| !part.ops.is_empty()),
                         durability,

@@ -112,7 +112,7 @@ fn owned(read: &Read<'_>) -> Result<Record, Op> {
         } => Record::Prepare {
             transaction: *transaction,
             coordinator: *coordinator,
-            ops: ops(changes),
+            ops: ops(changes).into(),
         },
         Read::Decide {
             transaction,
@@ -160,7 +160,7 @@ pub fn log_seeds() -> Vec<Vec<u8>> {
         Record::Prepare {
             transaction: TransactionId(7),
             coordinator: ShardId(1),
-            ops: vec![put.clone(), delete],
+            ops: vec![put.clone(), delete].into(),
         },
         Record::Decide {
             transaction: TransactionId(7),

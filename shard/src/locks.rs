@@ -3,10 +3,13 @@
 //!
 //! Locks are held from the validation of a part to its outcome, never while a client thinks.
 
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
+use hashbrown::HashTable;
 use ringkeep_io::planted::{Defect, planted};
+use xxhash_rust::xxh3::xxh3_64;
 
 use crate::call::Op;
 use crate::shard::TransactionId;
@@ -14,17 +17,90 @@ use crate::transaction::{Part, Span};
 
 #[derive(Default)]
 pub(crate) struct Locks {
-    keys: BTreeMap<Box<[u8]>, Lock>,
+    /// By hash alone: two keys of one hash are one lock, at the price of a wait for nothing.
+    keys: HashTable<Lock>,
     /// Ranges that are read, and those that are removed.
     ranges: Vec<(TransactionId, Span)>,
     removed: Vec<(TransactionId, Span)>,
-    held: BTreeMap<TransactionId, Vec<Box<[u8]>>>,
+    held: BTreeMap<TransactionId, Held>,
 }
 
-#[derive(Default)]
 struct Lock {
+    hash: u64,
     writer: Option<TransactionId>,
     readers: Vec<TransactionId>,
+}
+
+/// The keys of one transaction: first those that it changes, then those that it has read.
+struct Held {
+    keys: Vec<HeldKey>,
+    changed: usize,
+    /// The keys themselves, one behind the other.
+    bytes: Vec<u8>,
+    /// Their places by key, once somebody asked for a range: most transactions end before.
+    order: OnceCell<Box<[usize]>>,
+}
+
+struct HeldKey {
+    hash: u64,
+    start: usize,
+    end: usize,
+}
+
+impl Held {
+    fn of(part: &Part) -> Held {
+        let changes = part.ops.iter().filter(|op| op.range().is_none());
+        let changes = changes.map(Op::key);
+        let reads = part.reads.keys.iter().map(|key| &**key);
+        let all = changes.clone().chain(reads.clone());
+        let mut held = Held {
+            keys: Vec::with_capacity(part.ops.len() + part.reads.keys.len()),
+            changed: 0,
+            bytes: Vec::with_capacity(all.map(<[u8]>::len).sum()),
+            order: OnceCell::new(),
+        };
+        changes.for_each(|key| held.add(key));
+        held.changed = held.keys.len();
+        reads.for_each(|key| held.add(key));
+        held
+    }
+
+    fn add(&mut self, key: &[u8]) {
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(key);
+        self.keys.push(HeldKey {
+            hash: xxh3_64(key),
+            start,
+            end: self.bytes.len(),
+        });
+    }
+
+    fn forget_reads(&mut self) {
+        self.keys.truncate(self.changed);
+    }
+
+    fn key(&self, place: usize) -> &[u8] {
+        let key = &self.keys[place];
+        &self.bytes[key.start..key.end]
+    }
+
+    /// One of the keys lies in the range, and is wanted.
+    fn has_in(&self, span: &Span, wanted: impl Fn(usize) -> bool) -> bool {
+        let order = self.order.get_or_init(|| {
+            let mut order: Box<[usize]> = (0..self.keys.len()).collect();
+            order.sort_unstable_by_key(|place| self.key(*place));
+            order
+        });
+        let below = |place: &usize| match &span.from {
+            Bound::Included(from) => self.key(*place) < &**from,
+            Bound::Excluded(from) => self.key(*place) <= &**from,
+            Bound::Unbounded => false,
+        };
+        let mut inside = order[order.partition_point(below)..]
+            .iter()
+            .take_while(|place| !span.ends_before(self.key(**place)));
+        inside.any(|place| wanted(*place))
+    }
 }
 
 impl Locks {
@@ -40,8 +116,7 @@ impl Locks {
     /// Somebody is about to change the key.
     pub fn is_changing(&self, key: &[u8]) -> bool {
         !self.is_empty()
-            && (self.keys.get(key).is_some_and(|lock| lock.writer.is_some())
-                || self.removers(key).next().is_some())
+            && (self.writer(xxh3_64(key)).is_some() || self.removers(key).next().is_some())
     }
 
     /// Somebody holds one of these keys, so that they may not be changed.
@@ -57,63 +132,96 @@ impl Locks {
 
     /// Takes all that a part needs or nothing; the error is the oldest in the way.
     pub fn take(&mut self, transaction: TransactionId, part: &Part) -> Result<(), TransactionId> {
-        let changes = part.ops.iter().flat_map(|op| self.in_the_way(op));
-        let reads = part.reads.keys.iter();
-        let reads = reads.flat_map(|key| self.writer(key).into_iter().chain(self.removers(key)));
-        let ranges = part.reads.ranges.iter();
-        let ranges = ranges.flat_map(|span| self.writers_in(span));
-        let in_the_way = changes.chain(reads).chain(ranges);
-        if let Some(oldest) = in_the_way.filter(|holder| *holder != transaction).min() {
+        let mut held = Held::of(part);
+        let removed: Vec<Span> = part.ops.iter().filter_map(span_of).collect();
+        if !self.is_empty()
+            && let Some(oldest) = self.oldest_in_the_way(transaction, part, &held, &removed)
+        {
             return Err(oldest);
         }
-        let mut held = Vec::with_capacity(part.ops.len() + part.reads.keys.len());
-        for op in &part.ops {
-            if let Some(span) = span_of(op) {
-                if !planted(Defect::RangeNotLocked) {
-                    self.removed.push((transaction, span));
-                }
-                continue;
-            }
-            self.keys.entry(op.key().into()).or_default().writer = Some(transaction);
-            held.push(op.key().into());
-        }
-        if !planted(Defect::ReadsNotLocked) {
-            for key in &part.reads.keys {
-                let lock = self.keys.entry(key.clone()).or_default();
-                lock.readers.push(transaction);
-                held.push(key.clone());
-            }
+        if planted(Defect::ReadsNotLocked) {
+            held.forget_reads();
+        } else {
             let ranges = part.reads.ranges.iter().cloned();
             self.ranges.extend(ranges.map(|span| (transaction, span)));
+        }
+        if !planted(Defect::RangeNotLocked) {
+            let removed = removed.into_iter();
+            self.removed.extend(removed.map(|span| (transaction, span)));
+        }
+        for (place, key) in held.keys.iter().enumerate() {
+            let lock = self
+                .keys
+                .entry(key.hash, |lock| lock.hash == key.hash, hash_of);
+            let mut lock = lock.or_insert_with(|| Lock {
+                hash: key.hash,
+                writer: None,
+                readers: Vec::new(),
+            });
+            match place < held.changed {
+                true => lock.get_mut().writer = Some(transaction),
+                false => lock.get_mut().readers.push(transaction),
+            }
         }
         self.held.insert(transaction, held);
         Ok(())
     }
 
+    fn oldest_in_the_way(
+        &self,
+        transaction: TransactionId,
+        part: &Part,
+        held: &Held,
+        removed: &[Span],
+    ) -> Option<TransactionId> {
+        let (changed, read) = held.keys.split_at(held.changed);
+        let key = |key: &HeldKey| &held.bytes[key.start..key.end];
+        let changes = changed.iter();
+        let changes = changes.flat_map(|change| self.holders(change.hash, key(change)));
+        let removals = removed.iter().flat_map(|span| self.holders_in(span));
+        let reads = read.iter().flat_map(|read| {
+            let writer = self.writer(read.hash).into_iter();
+            writer.chain(self.removers(key(read)))
+        });
+        let ranges = part.reads.ranges.iter();
+        let ranges = ranges.flat_map(|span| self.writers_in(span));
+        let all = changes.chain(removals).chain(reads).chain(ranges);
+        all.filter(|holder| *holder != transaction).min()
+    }
+
     pub fn release(&mut self, transaction: TransactionId) {
-        for key in self.held.remove(&transaction).unwrap_or_default() {
-            let Some(lock) = self.keys.get_mut(&key) else {
+        let Some(held) = self.held.remove(&transaction) else {
+            return;
+        };
+        for HeldKey { hash, .. } in held.keys {
+            // Of two keys of one hash the first has freed it.
+            let Ok(mut found) = self.keys.find_entry(hash, |lock| lock.hash == hash) else {
                 continue;
             };
+            let lock = found.get_mut();
             lock.writer.take_if(|writer| *writer == transaction);
             lock.readers.retain(|reader| *reader != transaction);
             if lock.writer.is_none() && lock.readers.is_empty() {
-                self.keys.remove(&key);
+                found.remove();
             }
         }
         self.ranges.retain(|(holder, _)| *holder != transaction);
         self.removed.retain(|(holder, _)| *holder != transaction);
     }
 
-    fn writer(&self, key: &[u8]) -> Option<TransactionId> {
-        self.keys.get(key)?.writer
+    fn lock(&self, hash: u64) -> Option<&Lock> {
+        self.keys.find(hash, |lock| lock.hash == hash)
+    }
+
+    fn writer(&self, hash: u64) -> Option<TransactionId> {
+        self.lock(hash)?.writer
     }
 
     /// Everybody because of whom a change may not be made.
     fn in_the_way<'a>(&'a self, op: &'a Op) -> impl Iterator<Item = TransactionId> + 'a {
         let span = span_of(op);
         let of_key = match span {
-            None => Some(self.holders(op.key())),
+            None => Some(self.holders(xxh3_64(op.key()), op.key())),
             Some(_) => None,
         };
         let of_range = span.into_iter().flat_map(|span| self.holders_in(&span));
@@ -122,11 +230,11 @@ impl Locks {
 
     /// Everybody because of whom a range may not be removed.
     fn holders_in(&self, span: &Span) -> Vec<TransactionId> {
-        let locks = self.locks_in(span);
-        let keys = locks.flat_map(|lock| lock.writer.iter().chain(&lock.readers));
+        let keys = self.held.iter();
+        let keys = keys.filter(|(_, held)| held.has_in(span, |_| true));
         let ranges = self.ranges.iter().chain(&self.removed);
         let ranges = ranges.filter(|(_, other)| other.overlaps(span));
-        keys.copied()
+        keys.map(|(holder, _)| *holder)
             .chain(ranges.map(|(holder, _)| *holder))
             .collect()
     }
@@ -139,8 +247,8 @@ impl Locks {
     }
 
     /// Everybody because of whom a key may not be changed.
-    fn holders(&self, key: &[u8]) -> impl Iterator<Item = TransactionId> {
-        let lock = self.keys.get(key).into_iter();
+    fn holders(&self, hash: u64, key: &[u8]) -> impl Iterator<Item = TransactionId> {
+        let lock = self.lock(hash).into_iter();
         let holders = lock.flat_map(|lock| lock.writer.iter().chain(&lock.readers).copied());
         let ranges = self.ranges.iter().chain(&self.removed);
         let ranges = ranges.filter(move |(_, span)| span.contains(key));
@@ -154,16 +262,14 @@ impl Locks {
             .iter()
             .filter(|(_, other)| other.overlaps(span));
         let removed = removed.map(|(holder, _)| *holder);
-        removed.chain(self.locks_in(span).filter_map(|lock| lock.writer))
+        let keys = self.held.iter();
+        let keys = keys.filter(|(_, held)| held.has_in(span, |place| place < held.changed));
+        removed.chain(keys.map(|(holder, _)| *holder))
     }
+}
 
-    fn locks_in(&self, span: &Span) -> impl Iterator<Item = &Lock> {
-        let from: (Bound<&[u8]>, Bound<&[u8]>) =
-            (span.from.as_ref().map(|key| &**key), Bound::Unbounded);
-        let above = self.keys.range::<[u8], _>(from);
-        let inside = above.take_while(|(key, _)| !span.ends_before(key));
-        inside.map(|(_, lock)| lock)
-    }
+fn hash_of(lock: &Lock) -> u64 {
+    lock.hash
 }
 
 fn span_of(op: &Op) -> Option<Span> {
@@ -189,7 +295,7 @@ mod tests {
 
     fn part(changes: &[&str], reads: &[&str], ranges: &[(&str, &str)]) -> Part {
         let mut part = Part {
-            ops: changes.iter().map(|key| put(key)).collect(),
+            ops: Vec::from_iter(changes.iter().map(|key| put(key))).into(),
             ..Part::default()
         };
         part.reads.keys = reads.iter().map(|key| key.as_bytes().into()).collect();
@@ -210,7 +316,8 @@ mod tests {
             ops: vec![Op::DeleteRange {
                 from: from.into(),
                 to: to.into(),
-            }],
+            }]
+            .into(),
             ..Part::default()
         };
         let (removes, not_this) = (removal("a", "c"), removal("c", "d"));
@@ -274,6 +381,35 @@ mod tests {
         assert!(locks.blocks(&[put("k")]));
         locks.release(YOUNG);
         assert!(!locks.blocks(&[put("k")]));
+    }
+
+    #[test]
+    fn a_range_meets_each_key_in_it_in_whatever_order_they_were_taken() {
+        let mut locks = Locks::default();
+        let holds = part(&["m", "b", "x", "b"], &["g", "a"], &[]);
+        assert_eq!(locks.take(OLD, &holds), Ok(()));
+        let cases = [
+            ("a", "b", false, true),
+            ("a", "c", true, true),
+            ("c", "m", false, true),
+            ("g", "h", false, true),
+            ("h", "m", false, false),
+            ("m", "n", true, true),
+            ("n", "z", true, true),
+            ("y", "z", false, false),
+        ];
+        for (from, to, reading_waits, removing_waits) in cases {
+            let reads = part(&[], &[], &[(from, to)]);
+            assert_eq!(locks.take(YOUNG, &reads).is_err(), reading_waits, "{from}");
+            locks.release(YOUNG);
+            let removes = Op::DeleteRange {
+                from: from.into(),
+                to: to.into(),
+            };
+            assert_eq!(locks.blocks(&[removes]), removing_waits, "{from}");
+        }
+        locks.release(OLD);
+        assert!(locks.is_empty() && locks.keys.is_empty());
     }
 
     #[test]

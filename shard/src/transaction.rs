@@ -23,8 +23,9 @@ pub struct Transact {
 pub struct Part {
     /// Whose.
     pub shard: ShardId,
-    /// What it changes. A key that has changed since the snapshot is a conflict.
-    pub ops: Vec<Op>,
+    /// What it changes, shared with the letter and the frame that it goes into. A key that has changed since the snapshot
+    /// is a conflict.
+    pub ops: Arc<Vec<Op>>,
     /// What has to be as it was at the snapshot, besides.
     pub reads: Reads,
 }

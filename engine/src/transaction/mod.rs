@@ -392,7 +392,7 @@ fn parts(
     };
     let mut parts: Vec<Part> = Vec::new();
     for (shard, ops) in dealt {
-        part_of(&mut parts, shard).ops = ops;
+        part_of(&mut parts, shard).ops = ops.into();
     }
     for (shard, keys) in grouped(routing, keys, |key| key) {
         part_of(&mut parts, shard).reads.keys = keys;

@@ -10,6 +10,7 @@ mod tests;
 
 use std::collections::VecDeque;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use ringkeep_io::Nanos;
 use ringkeep_io::planted::{Defect, planted};
@@ -227,7 +228,7 @@ impl<T: Token> Core<T> {
     }
 
     /// Puts a prepared part in the log.
-    pub fn log_prepare(&self, transaction: TransactionId, coordinator: ShardId, ops: Vec<Op>) {
+    pub fn log_prepare(&self, transaction: TransactionId, coordinator: ShardId, ops: Arc<Vec<Op>>) {
         let record = Record::Prepare {
             transaction,
             coordinator,
@@ -649,7 +650,8 @@ impl<T: Token> Core<T> {
                 unlocked = true;
             }
             let ops = match write.body {
-                Body::Ops(ops) => ops,
+                // The caller's memory goes back to the caller.
+                Body::Ops(ops) | Body::Record(Record::Decide { ops, .. }) => ops,
                 Body::Record(_) => Vec::new(),
             };
             acks.push((write.ack, ops));

@@ -30,6 +30,8 @@
 //! Where puts and deletes are named, 6 and 7 are meant as well.
 
 use ringkeep_io::PAGE;
+use std::sync::Arc;
+
 use zerocopy::little_endian::{U16, U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
@@ -193,7 +195,7 @@ pub(crate) enum Record {
     Prepare {
         transaction: TransactionId,
         coordinator: ShardId,
-        ops: Vec<Op>,
+        ops: Arc<Vec<Op>>,
     },
     Decide {
         transaction: TransactionId,
@@ -586,7 +588,7 @@ mod tests {
             } => Record::Prepare {
                 transaction,
                 coordinator,
-                ops: owned(changes),
+                ops: owned(changes).into(),
             },
             Read::Decide {
                 transaction,
@@ -642,7 +644,8 @@ mod tests {
                             from: Vec::new(),
                             to: (*b"b").into(),
                         },
-                    ],
+                    ]
+                    .into(),
                 }),
                 "03 0900000000000000 0100 02 01 01 00 61 07 00 01 62",
             ),
@@ -650,7 +653,7 @@ mod tests {
                 Ok(Record::Prepare {
                     transaction: TransactionId(9),
                     coordinator: ShardId(1),
-                    ops: vec![put(b"a", b"")],
+                    ops: vec![put(b"a", b"")].into(),
                 }),
                 "03 0900000000000000 0100 01 01 01 00 61",
             ),

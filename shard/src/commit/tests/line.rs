@@ -13,7 +13,7 @@ fn prepare(ops: Vec<Op>) -> Body {
     Body::Record(Record::Prepare {
         transaction: TransactionId(1),
         coordinator: ShardId(0),
-        ops,
+        ops: ops.into(),
     })
 }
 

@@ -80,7 +80,7 @@ fn a_prepared_part_knows_the_frame_that_it_is_in() {
     desk.lock(5);
     let (transaction, coordinator) = (TransactionId(5), ShardId(1));
     desk.core
-        .log_prepare(transaction, coordinator, vec![put(1)]);
+        .log_prepare(transaction, coordinator, vec![put(1)].into());
     desk.settle();
     let part = desk
         .core
