@@ -19,6 +19,9 @@ const SHOWN_OF_A_WRITE: usize = 64;
 /// Rows looked at between two looks at what else there is to do: well under 100 us.
 const ROWS_PER_SLICE: usize = 256;
 
+/// As many cache misses as a core can wait for at once, and some more.
+const ROWS_AHEAD: usize = 16;
+
 /// Rows that wait to be shown until all that was said before them is on its way. Keeps its memory.
 #[derive(Default)]
 pub(crate) struct ToShow {
@@ -36,10 +39,12 @@ struct Waiting {
     value_bytes: usize,
     /// Its key has changed since.
     stale: bool,
+    /// Nobody asked for it: if it is here by now, it stays as it is.
+    resting: bool,
 }
 
 impl ToShow {
-    fn push(&mut self, hash: u64, key: &[u8], value: &[u8]) {
+    fn push(&mut self, hash: u64, key: &[u8], value: &[u8], resting: bool) {
         self.drop(hash);
         let (place, rows) = (self.rows.len(), &self.rows);
         self.places
@@ -50,6 +55,7 @@ impl ToShow {
             key_bytes: key.len(),
             value_bytes: value.len(),
             stale: false,
+            resting,
         });
         self.bytes.extend_from_slice(key);
         self.bytes.extend_from_slice(value);
@@ -84,7 +90,7 @@ impl<T: Token> Core<T> {
             self.split.borrow_mut().missed_row();
         }
         if admitted && self.is_newest(key) {
-            self.to_show.borrow_mut().push(hash, key, value);
+            self.to_show.borrow_mut().push(hash, key, value, false);
         }
     }
 
@@ -109,7 +115,7 @@ impl<T: Token> Core<T> {
             for generation in memtables.newest_first() {
                 match generation.table.borrow().get_above(floor, key, visible) {
                     Some(Content::Value(value)) => {
-                        self.to_show.borrow_mut().push(hash, key, value);
+                        self.to_show.borrow_mut().push(hash, key, value, false);
                     }
                     Some(Content::Until(..) | Content::Removed) => {}
                     None => continue,
@@ -125,16 +131,13 @@ impl<T: Token> Core<T> {
         if !self.rows.borrow().has_room() {
             return false;
         }
-        let hash = xxh3_64(key);
-        if self.rows.borrow().has(hash) {
-            return true;
-        }
         let memtables = self.memtables.borrow();
         let mut newest = memtables.newest_first();
         let is_known = self.ranges.borrow().newest_over(key) > version
             || newest.any(|generation| generation.table.borrow().newest_of(key).is_some());
         if !is_known && self.is_newest(key) {
-            self.to_show.borrow_mut().push(hash, key, value);
+            let hash = xxh3_64(key);
+            self.to_show.borrow_mut().push(hash, key, value, true);
         }
         true
     }
@@ -181,12 +184,21 @@ impl<T: Token> Core<T> {
         if to_show.rows.is_empty() {
             return;
         }
-        for row in to_show.rows.drain(..).filter(|row| !row.stale) {
-            self.make_room_for_rows();
-            let (key, rest) = to_show.bytes[row.start..].split_at(row.key_bytes);
-            let mut rows = self.rows.borrow_mut();
-            rows.show(row.hash, key, &rest[..row.value_bytes]);
+        for few in to_show.rows.chunks(ROWS_AHEAD) {
+            let few = few.iter().filter(|row| !row.stale);
+            for row in few.clone() {
+                self.rows.borrow().approach(row.hash);
+            }
+            for row in few {
+                self.make_room_for_rows();
+                let (key, rest) = to_show.bytes[row.start..].split_at(row.key_bytes);
+                let mut rows = self.rows.borrow_mut();
+                if !row.resting || !rows.has(row.hash) {
+                    rows.show(row.hash, key, &rest[..row.value_bytes]);
+                }
+            }
         }
+        to_show.rows.clear();
         to_show.bytes.clear();
         to_show.places.clear();
     }
