@@ -341,6 +341,11 @@ impl Database {
         shards.panic_host(shards.routing.shard(key));
     }
 
+    pub(crate) fn panic_visitor(&self, key: &[u8]) {
+        let shards = &self.0.shards;
+        shards.panic_visitor(shards.routing.shard(key));
+    }
+
     pub(crate) async fn written(&self, call: Result<(ShardId, Call)>) -> Result<Version> {
         let (shard, call) = call?;
         self.0.shards.ask_async(shard, call).await.map(written)

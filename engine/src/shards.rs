@@ -9,9 +9,9 @@ use std::time::Instant;
 use crossbeam_utils::{Backoff, CachePadded};
 use ringkeep_shard::{Call, Reply, Rows, ShardId};
 
-use crate::host::{Answer, Obituaries, Outcome, Post, Start, host_of};
+use crate::host::{Answer, Helm, Obituaries, Outcome, Post, Start, host_of};
 use crate::latency::{Clock, Issued};
-use crate::limits::{OBITUARY_WAIT, SPIN};
+use crate::limits::{OBITUARY_WAIT, SPIN, VISIT_KEYS_MAX, VISIT_PAGE_BYTES_MAX};
 use crate::mailbox::{Inbox, Lost, Refused, Waiting};
 use crate::routing::Routing;
 use crate::{Error, Result, desk, error};
@@ -20,6 +20,8 @@ use crate::{Error, Result, desk, error};
 pub(crate) struct Shards {
     pub(crate) routing: Routing,
     inboxes: Arc<[Arc<Inbox<Post>>]>,
+    /// Of each host; none where nobody but their threads may drive them.
+    helms: Box<[Arc<Helm>]>,
     /// Of each shard.
     rows: Box<[Arc<Rows>]>,
     clock: Clock,
@@ -33,6 +35,9 @@ pub(crate) struct Shards {
 
 /// An outcome, or none.
 pub(crate) type Answered = std::result::Result<Outcome, Lost>;
+
+/// Nothing to send any more, or what is still to be sent.
+type Visit = std::result::Result<(), Post>;
 
 /// A question, sent when it is first polled. Dropping it before that asks nothing; dropping it later
 /// leaves the call to run its course unheard.
@@ -48,6 +53,7 @@ impl Shards {
     pub(crate) fn new(
         routing: Routing,
         inboxes: Arc<[Arc<Inbox<Post>>]>,
+        helms: Box<[Arc<Helm>]>,
         rows: Box<[Arc<Rows>]>,
         clock: Clock,
         obituaries: Obituaries,
@@ -56,6 +62,7 @@ impl Shards {
         Shards {
             routing,
             inboxes,
+            helms,
             rows,
             clock,
             obituaries,
@@ -90,31 +97,49 @@ impl Shards {
         let (mut waiting, answer) = desk::slot().ask();
         let host = host_of(shard, self.inboxes.len());
         let may_be_quick = self.spinning_max > 0 && matches!(call, Call::Get { .. });
+        let is_short = is_short(&call);
         let issued = Issued::now(&call, &self.clock);
-        let mut post = Post::Ask {
+        let post = Post::Ask {
             shard,
             call,
             issued,
             answer,
         };
-        let backoff = Backoff::new();
-        loop {
-            match self.inboxes[host].send(desk::lane(), post) {
-                Ok(()) => break,
-                // What comes back is dropped, answer and all: the waiting below ends at once.
-                Err(Refused::Closed(_)) => break,
-                Err(Refused::Full(refused)) => post = refused,
+        let _caller = self.helms.get(host).map(|helm| helm.caller());
+        let unserved = match is_short {
+            true => self.visit(host, shard, post, true),
+            false => Err(post),
+        };
+        if let Err(post) = unserved {
+            self.send(host, post);
+            if may_be_quick {
+                self.spin(&waiting);
             }
-            backoff.snooze();
-        }
-        if may_be_quick {
-            self.spin(&waiting);
         }
         let outcome = desk::block_on_poll(|context| waiting.poll(context));
         if let Some(slot) = waiting.into_idle() {
             desk::keep(slot);
         }
         self.reply(shard, outcome)
+    }
+
+    /// Serves a call on this thread if its host sleeps.
+    fn visit(&self, host: usize, shard: ShardId, post: Post, may_block: bool) -> Visit {
+        match self.helms.get(host) {
+            Some(helm) if !desk::is_hosts() => {
+                helm.visit(&self.inboxes[host], shard, post, may_block)
+            }
+            _ => Err(post),
+        }
+    }
+
+    fn send(&self, host: usize, mut post: Post) {
+        let backoff = Backoff::new();
+        // What comes back from a host that is gone is dropped, answer and all: the waiting for it ends at once.
+        while let Err(Refused::Full(refused)) = self.inboxes[host].send(desk::lane(), post) {
+            post = refused;
+            backoff.snooze();
+        }
     }
 
     /// The same as a future.
@@ -257,6 +282,14 @@ impl Shards {
         drop(self.inboxes[host].send(desk::lane(), Post::Panic));
     }
 
+    /// Ends a host by a panic on this thread, while it drives it; for tests.
+    pub(crate) fn panic_visitor(&self, shard: ShardId) {
+        let host = host_of(shard, self.inboxes.len());
+        while self.visit(host, shard, Post::Panic, true).is_err() {
+            std::thread::yield_now();
+        }
+    }
+
     /// Polls for a moment, if a core is free for it and the answer may come without the device.
     fn spin(&self, waiting: &Waiting<Outcome>) {
         if self.spinning.fetch_add(1, Ordering::Relaxed) < self.spinning_max {
@@ -284,9 +317,18 @@ impl Question {
 
     /// Sends it if it is not sent yet and there is room.
     pub(crate) fn send(&mut self, shards: &Shards) {
-        if let Some(post) = self.unsent.take()
-            && let Err(Refused::Full(post)) = shards.inboxes[self.host].send(desk::lane(), post)
+        let Some(mut post) = self.unsent.take() else {
+            return;
+        };
+        if let Post::Ask { call, shard, .. } = &post
+            && is_short_read(call)
         {
+            match shards.visit(self.host, *shard, post, false) {
+                Ok(()) => return,
+                Err(unserved) => post = unserved,
+            }
+        }
+        if let Err(Refused::Full(post)) = shards.inboxes[self.host].send(desk::lane(), post) {
             self.unsent = Some(post);
         }
     }
@@ -301,4 +343,19 @@ impl Question {
         }
         self.waiting.poll(context)
     }
+}
+
+/// What one shard reads for one caller, and not much: what takes longer goes on beside the caller.
+fn is_short_read(call: &Call) -> bool {
+    match call {
+        Call::Get { .. } => true,
+        Call::MultiGet { keys, .. } => keys.len() <= VISIT_KEYS_MAX,
+        Call::Scan(scan) => scan.page_bytes <= VISIT_PAGE_BYTES_MAX,
+        _ => false,
+    }
+}
+
+/// What one shard does for one caller and is done with soon.
+fn is_short(call: &Call) -> bool {
+    is_short_read(call) || matches!(call, Call::Write { .. })
 }

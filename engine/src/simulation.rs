@@ -61,6 +61,7 @@ pub fn open(
     let shards = Shards::new(
         opened.routing.clone(),
         opened.inboxes.clone(),
+        Box::default(),
         std::mem::take(&mut opened.rows),
         Clock::Told(Arc::clone(&clock)),
         Obituaries::default(),
@@ -109,6 +110,11 @@ pub fn now(database: &Database) -> u64 {
 /// Makes the host of a key's shard panic, as a fault of this program would; for tests.
 pub fn panic_host(database: &Database, key: &[u8]) {
     database.panic_host(key);
+}
+
+/// Drives the host of a key's shard on this thread, as a caller does while the host sleeps, and panics in it; for tests.
+pub fn panic_visitor(database: &Database, key: &[u8]) {
+    database.panic_visitor(key);
 }
 
 impl Hosts for Simulated<'_> {

@@ -128,10 +128,11 @@ impl fmt::Display for Stats {
             let io = &host.io;
             write!(
                 f,
-                "\n\nhost {index}: {} shards, {} calls, {} letters, {} turns, {} sleeps\n\
+                "\n\nhost {index}: {} shards, {} calls ({} served by their callers), {} letters, {} turns, {} sleeps\n\
                  reads {} ({} bytes), writes {} ({} bytes), syncs {}, system calls {}\n{}",
                 host.shards.len(),
                 host.calls,
+                host.visits,
                 host.letters,
                 host.turns,
                 host.parks,

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime};
 
@@ -13,7 +13,7 @@ use ringkeep_shard::ShardOptions;
 
 use crate::Result;
 use crate::expiry::since_1970;
-use crate::host::{Door, Driver, HostThread, Obituaries, Setup};
+use crate::host::{Door, Driver, Helm, HostThread, Obituaries, Setup};
 use crate::latency::Clock;
 use crate::limits::SPIN;
 use crate::lock::Lock;
@@ -88,9 +88,15 @@ impl<'a> Threads<'a> {
     pub(crate) fn go(self, mut opened: Opened) -> (Opened, Shards, Running) {
         let hosts = std::mem::take(&mut opened.hosts);
         let free = cores().saturating_sub(hosts.len());
+        let helms = match self.options.executor {
+            Executor::Own => hosts.iter().filter_map(Driver::helm).collect(),
+            #[cfg(feature = "glommio")]
+            Executor::Glommio => Box::default(),
+        };
         let shards = Shards::new(
             opened.routing.clone(),
             opened.inboxes.clone(),
+            helms,
             std::mem::take(&mut opened.rows),
             Clock::Machine,
             self.obituaries,
@@ -155,6 +161,7 @@ impl Threads<'_> {
             core,
             spin,
             executor,
+            helm: Arc::new(Helm::new(cores())),
             obituaries: self.obituaries.clone(),
         };
         HostThread::start(setup).map(Driver::Thread)

@@ -1,6 +1,6 @@
 //! The parts of a shard, shared by its turn and its tasks, and what all of them need.
 //!
-//! Everything is single-threaded: a borrow never outlives the statement or block that took it, and
+//! Everything is used by one thread at a time: a borrow never outlives the statement or block that took it, and
 //! none is held across an `await`.
 
 use std::cell::{Cell, RefCell};

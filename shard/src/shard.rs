@@ -291,6 +291,23 @@ impl<T: Token> Shard<T> {
         core.tasks.has_ready()
     }
 
+    /// What calls just taken need of a turn, for a caller who drives the shard for a moment: at most one task runs. True when
+    /// the same again may bring an answer.
+    pub fn short_turn(&mut self) -> bool {
+        let core = &self.core;
+        core.turn_commits();
+        if core.tasks.has_ready() {
+            core.tasks.run(1);
+            core.turn_commits();
+        }
+        core.replies.borrow().is_empty() && core.tasks.has_ready()
+    }
+
+    /// Tasks wait for a turn.
+    pub fn is_ready(&self) -> bool {
+        self.core.tasks.has_ready()
+    }
+
     /// Park no longer than this.
     pub fn next_deadline(&self) -> Option<Nanos> {
         let commits = self.core.commits.borrow().next_deadline();

@@ -220,6 +220,7 @@ impl Host {
             io: self.io.counters(),
             turns: self.turns,
             calls: self.calls_taken,
+            visits: self.visits,
             letters: self.letters_sent,
             parks: self.parks,
             closures_overran: self.jobs.overran(),

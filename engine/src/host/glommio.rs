@@ -176,7 +176,7 @@ async fn serve(host: &mut Host, sleeper: &Sleeper) {
         if host.is_finished() {
             return;
         }
-        if more || !host.lie_down() {
+        if more || !host.lie_down_elsewhere() {
             turns += 1;
             match turns % TURNS_PER_LOOK {
                 0 => drop(Timer::new(Duration::ZERO).await),
@@ -185,7 +185,7 @@ async fn serve(host: &mut Host, sleeper: &Sleeper) {
             continue;
         }
         sleep(host, sleeper).await;
-        host.get_up();
+        host.get_up_elsewhere();
     }
 }
 

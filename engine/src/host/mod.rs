@@ -6,16 +6,18 @@ mod carrying;
 mod commits;
 #[cfg(feature = "glommio")]
 mod glommio;
+mod helm;
 mod jobs;
 mod opening;
 mod post;
 mod threads;
+mod visit;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 use ringkeep_io::planted::{Defect, planted};
-use ringkeep_io::{Io, Nanos};
+use ringkeep_io::{Io, Nanos, Sleep};
 use ringkeep_shard::{Call, Durability, Letter, Shard, ShardId};
 
 use crate::hits::Marks;
@@ -24,6 +26,7 @@ use crate::limits::{CALLS_MAX, LANE_ITEMS, LANES_PER_CORE, MAIL_PER_LANE};
 use crate::mailbox::{self, Inbox, LANES_MAX, Mail};
 use crate::options;
 use commits::{Asker, Commits};
+pub(crate) use helm::Helm;
 use jobs::Jobs;
 pub(crate) use jobs::{Ran, Running, Start};
 pub(crate) use opening::{ReadLogs, Site, folder, root};
@@ -57,7 +60,12 @@ pub(crate) struct Host {
     /// Mail on its way from the inbox to the shards; empty between turns.
     taken: Vec<Post>,
     taken_urgent: Vec<Post>,
+    /// When it gets up by itself, while it sleeps.
+    sleeps_until: Option<Nanos>,
+    /// A caller who drove it has panicked, and why.
+    broken: Option<String>,
     turns: u64,
+    visits: u64,
     calls_taken: u64,
     letters_sent: u64,
     parks: u64,
@@ -118,7 +126,10 @@ impl Host {
             busy: false,
             taken: Vec::new(),
             taken_urgent: Vec::new(),
+            sleeps_until: None,
+            broken: None,
             turns: 0,
+            visits: 0,
             calls_taken: 0,
             letters_sent: 0,
             parks: 0,
@@ -141,6 +152,9 @@ impl Host {
     /// Take mail, let the shards work, carry their answers and letters. True: there is more to do at once.
     pub(crate) fn turn(&mut self) -> bool {
         self.turns += 1;
+        if let Some(reason) = self.broken.take() {
+            panic!("while a caller drove it: {reason}");
+        }
         let mut more = self.take_mail();
         // What the shards could answer at once goes out before anything waits for the kernel.
         more |= self.carry();
@@ -151,35 +165,45 @@ impl Host {
         more | self.carry() | self.jobs.run(|| self.io.now()) | self.step_down()
     }
 
-    /// Sleeps until there is something to do.
-    pub(crate) fn park(&mut self) {
+    /// A sleep while which others may have this, unless there is something to do. `get_up` comes next in any case.
+    fn lie_down(&mut self) -> Option<Sleep> {
         self.parks += 1;
         let deadline = self.next_deadline();
-        let io = &self.io;
-        if self.calls >= CALLS_MAX {
-            // Calls wait their turn; letters, without which those in hand might never end, do not.
-            return self.mail.park_but_for_urgent(|| io.park(deadline));
+        self.sleeps_until = deadline;
+        match self.lies_down() {
+            true => self.io.lie_down(deadline),
+            false => None,
         }
-        self.mail
-            .park(self.stopping != Stopping::No, || io.park(deadline));
     }
 
-    /// As `park`, for a host that sleeps elsewhere until its doorbell rings or the time of `next_deadline` has come, and
-    /// gets up then. False, and nothing to wait for, when there is something to do.
+    /// It has slept.
+    fn get_up(&mut self) {
+        self.io.get_up();
+        self.mail.get_up();
+    }
+
+    /// As `lie_down`, for a host that sleeps elsewhere until its doorbell rings or the time of `next_deadline`
+    /// has come, and gets up then. False, and nothing to wait for, when there is something to do.
     #[cfg(feature = "glommio")]
-    fn lie_down(&mut self) -> bool {
+    fn lie_down_elsewhere(&mut self) -> bool {
         // What the shards have started since the kernel was last asked.
         if self.io.submit() {
             return false;
         }
-        let full = self.calls >= CALLS_MAX;
-        let sleeps = self.mail.lie_down(full, self.stopping != Stopping::No);
+        let sleeps = self.lies_down();
         self.parks += u64::from(sleeps);
         sleeps
     }
 
+    /// Says that it sleeps, unless there is mail. Calls wait their turn while there are too many; letters, without which
+    /// those in hand might never end, do not.
+    fn lies_down(&mut self) -> bool {
+        let full = self.calls >= CALLS_MAX;
+        self.mail.lie_down(full, self.stopping != Stopping::No)
+    }
+
     #[cfg(feature = "glommio")]
-    fn get_up(&mut self) {
+    fn get_up_elsewhere(&mut self) {
         self.mail.get_up();
     }
 
@@ -207,6 +231,7 @@ impl Host {
     /// Waits until the kernel has done everything that it was given.
     pub(crate) fn finish_writes(&mut self) {
         self.residents.clear();
+        self.io.wait_for_errands();
         while self.io.in_flight() > 0 {
             self.io.park(None);
             self.io.turn();

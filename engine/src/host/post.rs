@@ -78,6 +78,8 @@ pub struct HostReport {
     pub turns: u64,
     /// Calls taken.
     pub calls: u64,
+    /// Of these, calls that callers served themselves, because the host slept.
+    pub visits: u64,
     /// Letters to shards on other hosts.
     pub letters: u64,
     /// Times that it slept.

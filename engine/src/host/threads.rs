@@ -10,10 +10,10 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use core_affinity::CoreId;
-use ringkeep_io::{Io, IoOptions, MemoryDisk};
+use ringkeep_io::{Io, IoOptions, MemoryDisk, Sleep};
 use ringkeep_shard::ShardId;
 
-use super::{Host, Post};
+use super::{Helm, Host, Post};
 use crate::mailbox::{Inbox, Refused};
 use crate::options::Executor;
 use crate::patience::Patience;
@@ -31,6 +31,7 @@ pub(crate) struct HostThread {
     index: usize,
     orders: mpsc::Sender<Order>,
     thread: JoinHandle<()>,
+    helm: Arc<Helm>,
     obituaries: Obituaries,
 }
 
@@ -42,6 +43,8 @@ pub(crate) struct Setup {
     /// How long to look for mail before sleeping.
     pub(crate) spin: Duration,
     pub(crate) executor: Executor,
+    /// For callers, while the thread sleeps.
+    pub(crate) helm: Arc<Helm>,
     pub(crate) obituaries: Obituaries,
 }
 
@@ -113,6 +116,14 @@ impl Driver {
         }
     }
 
+    /// Where callers may drive it.
+    pub(crate) fn helm(&self) -> Option<Arc<Helm>> {
+        match self {
+            Driver::Thread(thread) => Some(Arc::clone(&thread.helm)),
+            Driver::Hand(_) => None,
+        }
+    }
+
     /// Ends a host that was not left to its loop, and waits until its descriptors are closed.
     pub(crate) fn end(self) {
         if let Driver::Thread(thread) = self {
@@ -135,6 +146,7 @@ impl HostThread {
     /// Starts a thread and opens its door to the kernel.
     pub(crate) fn start(setup: Setup) -> Result<HostThread> {
         let (index, obituaries) = (setup.index, setup.obituaries.clone());
+        let helm = Arc::clone(&setup.helm);
         let (orders, received) = mpsc::channel();
         let (sender, opened) = mpsc::channel();
         let thread = std::thread::Builder::new()
@@ -149,6 +161,7 @@ impl HostThread {
             index,
             orders,
             thread,
+            helm,
             obituaries,
         };
         let step = Step {
@@ -194,23 +207,28 @@ fn live(setup: Setup, opened: &mpsc::Sender<Result<()>>, orders: &mpsc::Receiver
         Err(error) => return drop(opened.send(Err(error))),
     };
     desk::never_blocks();
-    let mut host = Host::new(io, setup.index);
+    let mut own = Some(Box::new(Host::new(io, setup.index)));
     drop(opened.send(Ok(())));
     let ended = catch_unwind(AssertUnwindSafe(|| {
         for order in orders {
             match order {
-                Order::Run(step) => step(&mut host),
+                Order::Run(step) => step(owned(&mut own)),
                 Order::Go(peers) => {
-                    host.meet(peers);
-                    host_loop.serve(&mut host);
+                    owned(&mut own).meet(peers);
+                    host_loop.serve(&mut own, &setup.helm);
                 }
             }
         }
-        host.finish_writes();
+        owned(&mut own).finish_writes();
     }));
-    if let Err(panic) = ended {
+    if let (Err(panic), Some(host)) = (ended, own.or_else(|| setup.helm.take_back())) {
         bury(host, &reason(&*panic), &setup.obituaries);
     }
+}
+
+/// A host that is not at a helm.
+fn owned(own: &mut Option<Box<Host>>) -> &mut Host {
+    own.as_mut().expect("a host that was lent is taken back")
 }
 
 /// What runs a host.
@@ -234,22 +252,41 @@ impl Loop {
         })
     }
 
-    fn serve(&self, host: &mut Host) {
+    /// Until the host is finished. In an executor, which sleeps in its own way, nobody else drives it.
+    fn serve(&self, own: &mut Option<Box<Host>>, helm: &Helm) {
         match self {
-            Loop::Own(spin) => serve(host, *spin),
+            Loop::Own(spin) => {
+                own.take().into_iter().for_each(|host| helm.lend(host));
+                serve(helm, *spin);
+                *own = helm.take_back();
+            }
             #[cfg(feature = "glommio")]
-            Loop::Glommio(executor) => executor.serve(host),
+            Loop::Glommio(executor) => executor.serve(owned(own)),
         }
     }
 }
 
-/// The loop of a host thread.
-fn serve(host: &mut Host, spin: Duration) {
+/// The loop of a host thread: at the helm until there is nothing to do.
+fn serve(helm: &Helm, spin: Duration) {
     let mut patience = Patience::default();
+    loop {
+        let mut host = helm.take();
+        host.get_up();
+        let sleep = work(&mut host, spin, &mut patience);
+        drop(host);
+        match sleep {
+            Some(sleep) => sleep.sleep(),
+            None => return,
+        }
+    }
+}
+
+/// Until it may sleep, or is finished.
+fn work(host: &mut Host, spin: Duration, patience: &mut Patience) -> Option<Sleep> {
     loop {
         let more = host.turn();
         if host.is_finished() {
-            return;
+            return None;
         }
         // After work more of it is likely; an idle host sleeps at once.
         let spin = if host.was_busy() {
@@ -258,14 +295,17 @@ fn serve(host: &mut Host, spin: Duration) {
             Duration::ZERO
         };
         if !more && !patience.wait(spin, || host.has_mail()) {
-            host.park();
+            match host.lie_down() {
+                Some(sleep) => return Some(sleep),
+                None => host.get_up(),
+            }
         }
     }
 }
 
 /// Takes a host down after a panic: first the reason, for whoever finds its call unanswered; then the host,
 /// which leaves all its calls unanswered; then the others learn of it.
-fn bury(host: Host, reason: &str, obituaries: &Obituaries) {
+fn bury(host: Box<Host>, reason: &str, obituaries: &Obituaries) {
     let (index, peers) = (host.index, Arc::clone(&host.peers));
     obituaries.write(index, reason.to_owned());
     // A shard that was left half way through something may panic again; the first reason is the one to tell.

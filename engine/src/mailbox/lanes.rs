@@ -144,6 +144,14 @@ impl<T: Send> Inbox<T> {
         }
     }
 
+    /// Ends the host's sleep, if it sleeps.
+    pub(crate) fn wake_up(&self) {
+        fence(Ordering::SeqCst);
+        if self.is_parked() {
+            self.wake();
+        }
+    }
+
     fn wake(&self) {
         let woken =
             self.state
@@ -229,36 +237,13 @@ impl<T: Send> Mail<T> {
         (self.left | self.inbox.dirty.load(Ordering::Relaxed)) & (1 << URGENT) != 0
     }
 
-    /// Runs `sleep`, which the bell ends, unless there is urgent mail: for a host that takes no other
-    /// now.
-    pub(crate) fn park_but_for_urgent(&mut self, sleep: impl FnOnce()) {
-        self.park_unless(sleep, Self::is_urgent);
-    }
-
     /// Somebody asked the host to stop.
     pub(crate) fn is_stopped(&self) -> bool {
         self.inbox.stop.load(Ordering::Acquire) != 0
     }
 
-    /// Runs `sleep`, which the bell ends, unless there is mail. `stopping`: the host knows already that
-    /// it was asked to stop.
-    pub(crate) fn park(&mut self, stopping: bool, sleep: impl FnOnce()) {
-        self.park_unless(sleep, |mail| {
-            mail.is_waiting() || (!stopping && mail.is_stopped())
-        });
-    }
-
-    fn park_unless(&mut self, sleep: impl FnOnce(), awake: impl FnOnce(&Self) -> bool) {
-        self.inbox.state.store(PARKED, Ordering::Relaxed);
-        fence(Ordering::SeqCst);
-        if !awake(self) {
-            sleep();
-        }
-        self.get_up();
-    }
-
-    /// The first half of [`Mail::park`], for a host that sleeps elsewhere: false, and awake, if there is mail.
-    #[cfg(feature = "glommio")]
+    /// The host is about to sleep until the bell rings: false, and awake, if there is mail. `urgent_only`: it takes no other
+    /// now; `stopping`: it knows already that it was asked to stop.
     pub(crate) fn lie_down(&mut self, urgent_only: bool, stopping: bool) -> bool {
         self.inbox.state.store(PARKED, Ordering::Relaxed);
         fence(Ordering::SeqCst);
@@ -272,7 +257,7 @@ impl<T: Send> Mail<T> {
         !awake
     }
 
-    /// The second half.
+    /// It has slept.
     pub(crate) fn get_up(&mut self) {
         self.inbox.state.store(AWAKE, Ordering::Relaxed);
     }

@@ -35,4 +35,5 @@ mod size;
 mod snapshot;
 mod transaction;
 mod update;
+mod visits;
 mod windows;

@@ -136,3 +136,23 @@ fn a_caller_that_panics_harms_nobody() {
     assert!(db.get("a").unwrap().is_some());
     db.close().unwrap();
 }
+
+#[test]
+fn a_caller_that_panics_at_the_helm_takes_the_host_down_and_nobody_else() {
+    let folder = Folder::new();
+    let db = folder.open(tiny(2));
+    db.put("a", "1").unwrap();
+    // Returns: the fault is this program's, and not the caller's.
+    simulation::panic_visitor(&db, b"a");
+    let error = loop {
+        match db.put("a", "2") {
+            Ok(_) => std::thread::yield_now(),
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(error, Error::HostStopped { .. }), "{error}");
+    assert!(error.to_string().contains("this is a drill"), "{error}");
+    drop(db);
+    let db = folder.open(tiny(2));
+    assert!(db.get("a").unwrap().is_some());
+}

@@ -20,10 +20,17 @@ fn take(mail: &mut Mail<u32>, bell: &Notify, count: usize) -> Vec<u32> {
     let mut taken = Vec::new();
     while taken.len() < count {
         if !mail.take(2, |item| taken.push(item), drop) && taken.len() < count {
-            mail.park(false, || bell.wait());
+            sleep(mail, bell);
         }
     }
     taken
+}
+
+fn sleep<T: Send>(mail: &mut Mail<T>, bell: &Notify) {
+    if mail.lie_down(false, false) {
+        bell.wait();
+    }
+    mail.get_up();
 }
 
 #[test]
@@ -80,7 +87,7 @@ fn a_host_that_is_told_to_stop_does_not_sleep_on() {
         let inbox = Arc::clone(mail.inbox());
         let owner = thread::spawn(move || inbox.stop());
         while !mail.is_stopped() {
-            mail.park(false, || bell.wait());
+            sleep(&mut mail, &bell);
         }
         owner.join().unwrap();
     });
@@ -102,5 +109,32 @@ fn mail_to_a_host_that_goes_away_is_dropped_and_its_caller_told() {
             waiting.is_ready(),
             "whoever came last has dropped the answer"
         );
+    });
+}
+
+#[test]
+fn what_is_left_beside_the_mail_is_found_before_a_sleep() {
+    loom::model(|| {
+        let (mut mail, bell) = inbox::<u32>(1);
+        let inbox = Arc::clone(mail.inbox());
+        let left = Arc::new(loom::sync::Mutex::new(0));
+        let there = Arc::clone(&left);
+        let visitor = thread::spawn(move || {
+            *there.lock().unwrap() += 1;
+            inbox.wake_up();
+        });
+        // As a host does: first it says that it sleeps, then it looks.
+        loop {
+            let sleeps = mail.lie_down(false, false);
+            let found = *left.lock().unwrap() == 1;
+            if sleeps && !found {
+                bell.wait();
+            }
+            mail.get_up();
+            if found {
+                break;
+            }
+        }
+        visitor.join().unwrap();
     });
 }

@@ -281,9 +281,14 @@ impl FramePool {
         })
     }
 
+    /// It is not at its ceiling.
+    pub fn may_grow(&self) -> bool {
+        (self.count() + 1) * FramePool::CHUNK_BYTES <= self.bytes_max.get()
+    }
+
     /// Maps one more chunk, unless the pool is at its ceiling or the system has no memory.
     pub fn grow(&self) -> Option<NewChunk> {
-        if (self.count() + 1) * FramePool::CHUNK_BYTES > self.bytes_max.get() {
+        if !self.may_grow() {
             return None;
         }
         let mut chunks = self.chunks.borrow_mut();

@@ -18,10 +18,11 @@ use crate::probe::{self, RingFacts};
 use crate::report::DirectoryFacts;
 use crate::ring::Ring;
 use crate::simulated::Host;
+use crate::visit::Visits;
 use crate::{
     Backend, BackendKind, Buffer, Counters, Direct, Directory, Doing, Doorbell, File, IoError,
-    IoOptions, MemoryDisk, Nanos, PAGE, Report, Result, SimulatedDisk, Ticket, WriteDurability,
-    system,
+    IoOptions, MemoryDisk, Nanos, PAGE, Report, Result, SimulatedDisk, Sleep, Ticket, Visited,
+    WriteDurability, system,
 };
 
 /// One thread's door to the kernel; clones share it. See the crate's front page for its rules.
@@ -46,6 +47,7 @@ pub(crate) struct Inner {
     /// Kept between turns, to allocate nothing in them.
     ready: Cell<Vec<(Token, i32)>>,
     wakers: Cell<Vec<Waker>>,
+    visits: Visits,
 }
 
 // Boxing would cost every operation a pointer chase to save memory in the one `Io` of a thread.
@@ -154,6 +156,7 @@ impl Io {
             parked_completions: Cell::new(0),
             ready: Cell::default(),
             wakers: Cell::default(),
+            visits: Visits::default(),
         }))
     }
 
@@ -170,20 +173,16 @@ impl Io {
     /// One page from the registered frame pool, or plain memory when the pool is exhausted. The contents are
     /// unspecified. Goes back to the pool when dropped.
     pub fn frame(&self) -> Buffer {
-        let pool = &self.0.pool;
-        self.drop_unwanted();
-        if let Some(frame) = pool.take() {
-            return frame;
-        }
-        let Some(chunk) = pool.grow() else {
-            return Buffer::zeroed(PAGE);
-        };
-        let registered = match self.0.door() {
-            Door::Ring(ring) => ring.register_chunk(&chunk),
-            Door::Portable(_) | Door::Simulated(_) | Door::Memory(_) => false,
-        };
-        pool.stock(&chunk, registered);
-        pool.take().expect("the pool was just stocked")
+        let inner = &self.0;
+        inner.drop_unwanted();
+        inner.pool.take().unwrap_or_else(|| {
+            match inner.visits.are_under_way() {
+                // The owner sees to it that the next visitor finds some, if there may be more.
+                true => inner.visits.lack_frames(inner.pool.may_grow()),
+                false => inner.stock_frames(),
+            }
+            inner.pool.take().unwrap_or_else(|| Buffer::zeroed(PAGE))
+        })
     }
 
     /// Moves the ceiling of the frame pool by so many bytes. Of chunks above it, whoever keeps frames is asked to let go:
@@ -191,22 +190,12 @@ impl Io {
     pub fn move_frames_ceiling(&self, bytes: isize) {
         let pool = &self.0.pool;
         pool.set_ceiling(pool.ceiling().saturating_add_signed(bytes));
-        self.drop_unwanted();
+        self.0.drop_unwanted();
     }
 
     /// How often frames were wanted back. When this has changed, those that [`Buffer::is_wanted_back`] are to be dropped.
     pub fn wishes(&self) -> u64 {
         self.0.pool.wishes()
-    }
-
-    fn drop_unwanted(&self) {
-        while let Some((index, chunk)) = self.0.pool.gone() {
-            // Should the ring refuse, it holds the pages until it is closed, and nobody reads into them meanwhile.
-            if let Door::Ring(ring) = self.0.door() {
-                ring.forget_chunk(index);
-            }
-            drop(chunk);
-        }
     }
 
     /// Fills the whole buffer from `offset`, unless the file ends before.
@@ -280,6 +269,7 @@ impl Io {
     /// How many steps of operations have ended, and how many operations with them.
     fn reap(&self) -> (usize, usize) {
         let mut ready = self.0.ready.take();
+        self.0.tidy_up_after_visits(&mut ready);
         match self.0.door() {
             Door::Ring(ring) => ring.turn(&mut ready),
             Door::Portable(portable) => portable.turn(&mut ready),
@@ -292,16 +282,80 @@ impl Io {
     /// Submits, then sleeps until a completion, the doorbell or the deadline (of [`now`](Self::now)'s clock).
     /// May return early. Idle, it is one blocked system call.
     pub fn park(&self, deadline: Option<Nanos>) {
+        if let Some(sleep) = self.lie_down(deadline) {
+            sleep.sleep();
+        }
+        self.get_up();
+    }
+
+    /// The first half of [`park`](Self::park): the sleep itself, while which another thread may [visit](Self::begin_visit),
+    /// unless there is a reason to stay awake. [`get_up`](Self::get_up) comes next in any case.
+    pub fn lie_down(&self, deadline: Option<Nanos>) -> Option<Sleep> {
+        let mut ready = self.0.ready.take();
+        self.0.tidy_up_after_visits(&mut ready);
+        let sleep = match self.0.door() {
+            Door::Ring(ring) => ring.lie_down(deadline, &mut ready),
+            Door::Portable(portable) => portable.lie_down(deadline),
+            Door::Simulated(host) => {
+                host.park(deadline, &self.0.flight, &mut ready);
+                None
+            }
+            Door::Memory(door) => {
+                door.turn(&self.0.flight, &mut ready);
+                ready.is_empty().then(|| door.lie_down(deadline))
+            }
+        };
+        let stays = !ready.is_empty();
+        self.settle_parked(ready);
+        sleep.filter(|_| !stays)
+    }
+
+    /// The second half.
+    pub fn get_up(&self) {
         let mut ready = self.0.ready.take();
         match self.0.door() {
-            Door::Ring(ring) => ring.park(deadline, &mut ready),
-            Door::Portable(portable) => portable.park(deadline, &mut ready),
-            Door::Simulated(host) => host.park(deadline, &self.0.flight, &mut ready),
-            Door::Memory(door) => door.park(deadline, &self.0.flight, &mut ready),
+            Door::Ring(ring) => ring.get_up(&mut ready),
+            Door::Portable(portable) => portable.get_up(&mut ready),
+            Door::Simulated(_) | Door::Memory(_) => {}
         }
+        self.settle_parked(ready);
+    }
+
+    fn settle_parked(&self, ready: Vec<(Token, i32)>) {
         let completed = self.0.settle(ready);
         let parked = &self.0.parked_completions;
         parked.set(parked.get() + completed);
+    }
+
+    /// From here to [`end_visit`](Self::end_visit) this is used by a thread that is not its own, which sleeps or waits
+    /// meanwhile. Nothing that is started goes to the kernel.
+    pub fn begin_visit(&self) {
+        self.0.visits.begin();
+    }
+
+    /// Ends what errands have done, and what takes no kernel, which wakes who waits for it; true if there was any.
+    pub fn settle_visit(&self) -> bool {
+        let mut ready = self.0.ready.take();
+        self.0.visits.take_returned(&mut ready);
+        if let Door::Memory(door) = self.0.door() {
+            door.turn(&self.0.flight, &mut ready);
+        }
+        self.0.settle(ready) > 0
+    }
+
+    /// What the visit has left to do. `may_block`: the visitor may be asked to do it.
+    pub fn end_visit(&self, may_block: bool) -> Visited {
+        let visits = &self.0.visits;
+        let mut visited = visits.end(may_block, &mut self.0.flight.borrow_mut());
+        if let Door::Memory(door) = self.0.door() {
+            visited.left |= door.is_asked();
+        }
+        visited
+    }
+
+    /// Sleeps until visitors have done what they took along.
+    pub fn wait_for_errands(&self) {
+        self.0.visits.wait();
     }
 
     /// What wakes this `Io` from other threads.
@@ -394,7 +448,7 @@ impl Io {
             Door::Simulated(_) => 0,
         };
         Counters {
-            enters,
+            enters: enters + self.0.visits.errands(),
             ..self.0.counters.get()
         }
     }
@@ -426,11 +480,52 @@ impl Inner {
 
     fn enqueue(&self, token: Token, operation: &Operation) {
         match self.door() {
+            // What is in memory is never with the kernel.
+            Door::Memory(door) => door.enqueue(token),
+            _ if self.visits.are_under_way() => self.visits.put_aside(token),
             Door::Ring(ring) => ring.enqueue(token, operation),
             Door::Portable(portable) => portable.enqueue(token, operation),
             Door::Simulated(host) => host.enqueue(token, operation),
-            Door::Memory(door) => door.enqueue(token),
         }
+    }
+
+    fn drop_unwanted(&self) {
+        if self.visits.are_under_way() {
+            return;
+        }
+        while let Some((index, chunk)) = self.pool.gone() {
+            // Should the ring refuse, it holds the pages until it is closed, and nobody reads into them meanwhile.
+            if let Door::Ring(ring) = self.door() {
+                ring.forget_chunk(index);
+            }
+            drop(chunk);
+        }
+    }
+
+    fn stock_frames(&self) {
+        let Some(chunk) = self.pool.grow() else {
+            return;
+        };
+        let registered = match self.door() {
+            Door::Ring(ring) => ring.register_chunk(&chunk),
+            Door::Portable(_) | Door::Simulated(_) | Door::Memory(_) => false,
+        };
+        self.pool.stock(&chunk, registered);
+    }
+
+    /// Tells the kernel what visitors have left to tell it, and collects what they did themselves.
+    fn tidy_up_after_visits(&self, ready: &mut Vec<(Token, i32)>) {
+        if self.visits.lacked_frames() {
+            self.stock_frames();
+        }
+        while let Some(slot) = self.visits.take_slot() {
+            self.release_slot(slot);
+        }
+        while let Some(token) = self.visits.take_aside() {
+            let mut flight = self.flight.borrow_mut();
+            self.enqueue(token, flight.operation(token));
+        }
+        self.visits.take_returned(ready);
     }
 
     /// Acts on completions that were collected: continues what is unfinished, ends the rest, then wakes.
@@ -487,8 +582,8 @@ impl Inner {
 
     pub(crate) fn fix(&self, fd: BorrowedFd<'_>) -> Option<u32> {
         match self.door() {
-            Door::Ring(ring) => ring.fix(fd),
-            Door::Portable(_) | Door::Simulated(_) | Door::Memory(_) => None,
+            Door::Ring(ring) if !self.visits.are_under_way() => ring.fix(fd),
+            Door::Ring(_) | Door::Portable(_) | Door::Simulated(_) | Door::Memory(_) => None,
         }
     }
 
@@ -513,7 +608,10 @@ impl Inner {
 
     pub(crate) fn release_slot(&self, slot: u32) {
         if let Some(Door::Ring(ring)) = &self.door {
-            ring.release_slot(slot);
+            match self.visits.are_under_way() {
+                true => self.visits.leave_slot(slot),
+                false => ring.release_slot(slot),
+            }
         }
     }
 
@@ -542,6 +640,7 @@ impl Inner {
 
 impl Drop for Inner {
     fn drop(&mut self) {
+        self.visits.wait();
         let ring = match self.door.take() {
             Some(Door::Ring(ring)) => ring,
             Some(Door::Portable(portable)) => return portable.close(),

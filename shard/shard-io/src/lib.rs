@@ -2,7 +2,8 @@
 //!
 //! An [`Io`] belongs to one thread and speaks through one of three backends, chosen when it is opened:
 //! the ring (io_uring), the portable one (blocking calls on a few threads, for places that deny io_uring),
-//! or a [`SimulatedDisk`], where time is virtual and every fault comes from a seed.
+//! or a [`SimulatedDisk`], where time is virtual and every fault comes from a seed. While that thread sleeps, another
+//! may [visit](Io::begin_visit), and carry out what it started by a blocking call of its own, an [`Errand`].
 //!
 //! Three rules hold on all of them:
 //!
@@ -51,11 +52,14 @@ mod report;
 mod block;
 mod buffer;
 mod directory;
+mod errand;
 mod file;
 mod flight;
 mod io;
 mod operation;
+mod sleep;
 mod ticket;
+mod visit;
 mod words;
 
 mod entry;
@@ -73,6 +77,7 @@ pub use block::Span;
 pub use buffer::Buffer;
 pub use directory::Directory;
 pub use doorbell::Doorbell;
+pub use errand::Errand;
 pub use error::{Doing, IoError, Result};
 pub use file::{File, OpenMode};
 pub use file_system::FileSystem;
@@ -84,7 +89,9 @@ pub use report::{BackendKind, Counters, DirectoryFacts, Report};
 pub use simulated::{
     Crash, DiskCounters, Latency, Probabilities, SimulatedDisk, SimulatedOptions, Times,
 };
+pub use sleep::Sleep;
 pub use ticket::{Completion, Ticket};
+pub use visit::Visited;
 pub use words::Words;
 
 /// Every offset, length and buffer is a multiple of this.

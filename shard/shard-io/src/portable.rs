@@ -4,24 +4,20 @@
 //! when the owner says that it is parked: the owner sets `parked`, then looks for completions; a worker adds its completion,
 //! then looks at `parked`. One of the two sees the other.
 
-#![allow(
-    unsafe_code,
-    reason = "workers read and write buffers through pointers, because the flight keeps owning them"
-)]
-
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::fs::File;
-use std::io::{Read, Write};
-use std::os::fd::{AsFd, OwnedFd, RawFd};
+use std::io::Write;
+use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
+use crate::errand::Job;
 use crate::flight::Token;
-use crate::operation::{Operation, Step};
-use crate::system::{self, errno};
-use crate::{Doorbell, Nanos};
+use crate::operation::Operation;
+use crate::sleep::Sleep;
+use crate::{Doorbell, Nanos, system};
 
 /// Enough to keep flash busy, few enough not to drown small machines in context switches.
 const WORKERS_MAX: usize = 8;
@@ -58,19 +54,6 @@ struct Line {
     idle: usize,
     closed: bool,
 }
-
-struct Job {
-    token: Token,
-    fd: RawFd,
-    step: Step,
-    start: *mut u8,
-    length: usize,
-    offset: u64,
-}
-
-// SAFETY: the pointer is into a buffer that the flight owns until this job's completion is settled, and nobody else
-// touches the buffer meanwhile; likewise the descriptor is held open by the operation.
-unsafe impl Send for Job {}
 
 impl Portable {
     /// Starts the first worker at once, so that a place without threads is found out when opening.
@@ -127,15 +110,7 @@ impl Portable {
     }
 
     pub fn enqueue(&self, token: Token, operation: &Operation) {
-        let (offset, length) = operation.remaining();
-        self.fresh.borrow_mut().push_back(Job {
-            token,
-            fd: operation.file.descriptor(),
-            step: operation.step(),
-            start: operation.buffer.start().wrapping_add(operation.done),
-            length,
-            offset,
-        });
+        self.fresh.borrow_mut().push_back(Job::of(token, operation));
     }
 
     /// Closes a file on a worker: freeing the space of one whose name is gone takes time.
@@ -155,16 +130,19 @@ impl Portable {
         self.reap(ready);
     }
 
-    pub fn park(&self, deadline: Option<Nanos>, ready: &mut Vec<(Token, i32)>) {
+    /// A sleep until the deadline or news, unless there are some already.
+    pub fn lie_down(&self, deadline: Option<Nanos>) -> Option<Sleep> {
         self.submit();
         self.shared.parked.store(true, Ordering::SeqCst);
-        if self.shared.finished_count.load(Ordering::SeqCst) == 0 {
-            let timeout = deadline.map(|deadline| deadline.saturating_sub(system::monotonic()));
-            self.waits.set(self.waits.get() + 1);
-            if system::wait_readable(self.shared.bell.as_fd(), timeout) {
-                drop((&*self.shared.bell).read(&mut [0; 8]));
-            }
+        if self.shared.finished_count.load(Ordering::SeqCst) > 0 {
+            return None;
         }
+        let timeout = deadline.map(|deadline| deadline.saturating_sub(system::monotonic()));
+        self.waits.set(self.waits.get() + 1);
+        Some(Sleep::by_bell(Arc::clone(&self.shared.bell), timeout))
+    }
+
+    pub fn get_up(&self, ready: &mut Vec<(Token, i32)>) {
         self.shared.parked.store(false, Ordering::SeqCst);
         self.reap(ready);
     }
@@ -259,28 +237,4 @@ impl Shared {
 /// The data behind these locks is consistent after every statement, so a panic elsewhere does not spoil it.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-impl Job {
-    fn run(&self) -> i32 {
-        let (fd, length, offset) = (self.fd, self.length, self.offset as libc::off_t);
-        // SAFETY: `start` is valid for `length` bytes and nobody else uses them until this job's completion is settled.
-        let result = unsafe {
-            match self.step {
-                Step::Read => libc::pread(fd, self.start.cast(), length, offset),
-                Step::Write { dsync: false } => libc::pwrite(fd, self.start.cast(), length, offset),
-                Step::Write { dsync: true } => {
-                    let memory = libc::iovec {
-                        iov_base: self.start.cast(),
-                        iov_len: length,
-                    };
-                    libc::pwritev2(fd, &memory, 1, offset, libc::RWF_DSYNC)
-                }
-                Step::Sync => libc::fdatasync(fd) as isize,
-                Step::SyncNames => libc::fsync(fd) as isize,
-            }
-        };
-        // One call moves less than 2 GiB by the kernel's own limit.
-        if result < 0 { -errno() } else { result as i32 }
-    }
 }

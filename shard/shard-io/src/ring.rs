@@ -25,6 +25,7 @@ use crate::buffer::{FramePool, NewChunk};
 use crate::entry::entry;
 use crate::flight::Token;
 use crate::operation::Operation;
+use crate::sleep::{Enter, Sleep};
 use crate::system::{self, Answer, ENTER_GETEVENTS, ENTER_NO_IOWAIT, ENTER_REGISTERED_RING};
 use crate::{Doorbell, Nanos};
 
@@ -241,8 +242,13 @@ impl Ring {
         }
     }
 
-    /// Submits, then sleeps until a completion, the doorbell or the deadline.
-    pub fn park(&self, deadline: Option<Nanos>, ready: &mut Vec<(Token, i32)>) {
+    /// A sleep until a completion, the doorbell or the deadline, which submits as well; unless there is something to do
+    /// first.
+    pub fn lie_down(
+        &self,
+        deadline: Option<Nanos>,
+        ready: &mut Vec<(Token, i32)>,
+    ) -> Option<Sleep> {
         self.admit();
         let mut wait = !self.reap(ready) && !self.rung.take() && ready.is_empty();
         let timeout = deadline.map(|deadline| deadline.saturating_sub(system::monotonic()));
@@ -251,16 +257,21 @@ impl Ring {
             self.arm_bell();
         }
         let (queued, work) = self.state();
-        if wait {
-            let mut flags = ENTER_GETEVENTS;
-            // Sleeping without disk work outstanding is idleness and must not count as waiting for I/O.
-            if self.no_iowait && self.outstanding.get() == 1 {
-                flags |= ENTER_NO_IOWAIT;
+        if !wait {
+            if queued > 0 || work {
+                self.enter(queued, 0, ENTER_GETEVENTS, None);
             }
-            self.enter(queued, 1, flags, timeout);
-        } else if queued > 0 || work {
-            self.enter(queued, 0, ENTER_GETEVENTS, None);
+            return None;
         }
+        let mut flags = ENTER_GETEVENTS;
+        // Sleeping without disk work outstanding is idleness and must not count as waiting for I/O.
+        if self.no_iowait && self.outstanding.get() == 1 {
+            flags |= ENTER_NO_IOWAIT;
+        }
+        Some(Sleep::in_ring(self.call(queued, 1, flags, timeout)))
+    }
+
+    pub fn get_up(&self, ready: &mut Vec<(Token, i32)>) {
         self.reap(ready);
     }
 
@@ -313,25 +324,22 @@ impl Ring {
     }
 
     fn enter(&self, submit: u32, wait: u32, flags: u32, timeout: Option<Nanos>) {
-        match self.enter_raw(submit, wait, flags, timeout) {
-            // Interrupted, timed out, or short of memory for now: the next turn goes on.
-            Ok(()) | Err(libc::EINTR | libc::ETIME | libc::EAGAIN | libc::EBUSY) => {}
-            Err(errno) => panic!(
-                "io_uring_enter failed: {}",
-                std::io::Error::from_raw_os_error(errno)
-            ),
-        }
+        self.call(submit, wait, flags, timeout).make();
     }
 
     fn enter_raw(&self, submit: u32, wait: u32, flags: u32, timeout: Option<Nanos>) -> Answer<()> {
+        self.call(submit, wait, flags, timeout).make_once()
+    }
+
+    fn call(&self, submit: u32, wait: u32, flags: u32, timeout: Option<Nanos>) -> Enter {
         self.enters.set(self.enters.get() + 1);
-        system::enter_ring(
-            self.enter_fd,
+        Enter {
+            ring: self.enter_fd,
             submit,
             wait,
-            flags | self.enter_flags,
+            flags: flags | self.enter_flags,
             timeout,
-        )
+        }
     }
 
     /// Collects completions without acting on them; true when the doorbell was among them.

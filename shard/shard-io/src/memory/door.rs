@@ -4,14 +4,13 @@
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::fs::File;
-use std::io::Read;
-use std::os::fd::AsFd;
 use std::path::Path;
 use std::sync::Arc;
 
 use super::{MemoryDirectory, MemoryDisk};
 use crate::flight::{Flight, Token};
 use crate::operation::{Operation, Step};
+use crate::sleep::Sleep;
 use crate::{Doorbell, Nanos, Result, system};
 
 pub(crate) struct MemoryDoor {
@@ -57,21 +56,16 @@ impl MemoryDoor {
         ready.extend(self.asked.borrow_mut().drain(..).map(answer));
     }
 
-    pub fn park(
-        &self,
-        deadline: Option<Nanos>,
-        flight: &RefCell<Flight>,
-        ready: &mut Vec<(Token, i32)>,
-    ) {
-        self.turn(flight, ready);
-        if !ready.is_empty() {
-            return;
-        }
+    /// Something waits for a turn.
+    pub fn is_asked(&self) -> bool {
+        !self.asked.borrow().is_empty()
+    }
+
+    /// A sleep until the deadline or the doorbell: there is never anything else to wait for.
+    pub fn lie_down(&self, deadline: Option<Nanos>) -> Sleep {
         let timeout = deadline.map(|deadline| deadline.saturating_sub(system::monotonic()));
         self.waits.set(self.waits.get() + 1);
-        if system::wait_readable(self.bell.as_fd(), timeout) {
-            drop((&*self.bell).read(&mut [0; 8]));
-        }
+        Sleep::by_bell(Arc::clone(&self.bell), timeout)
     }
 }
 

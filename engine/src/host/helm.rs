@@ -1,0 +1,158 @@
+//! Who drives a host: its own thread, or, while that sleeps, a caller with a call that would wake it. Such a caller
+//! does what the thread would do and goes, so that nobody has to wake anybody.
+//!
+//! The thread lets the helm go only to sleep, and takes it again before it looks at anything. Callers only try:
+//! whoever finds the helm taken sends mail. So nobody but the thread ever waits here, and it only as long as a visit takes.
+#![allow(
+    unsafe_code,
+    reason = "a host, which is made of parts for one thread, is used by several, one at a time"
+)]
+
+use std::hint::spin_loop;
+use std::ops::{Deref, DerefMut};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crossbeam_utils::CachePadded;
+use ringkeep_shard::ShardId;
+
+use super::{Host, Post};
+use crate::mailbox::Inbox;
+
+/// Looks for the helm after an errand, which is free again in a moment if another caller has it.
+const LOOKS: usize = 64;
+
+/// See the module.
+pub(crate) struct Helm {
+    host: Mutex<Option<Lent>>,
+    /// Callers that wait for this host now.
+    callers: CachePadded<AtomicUsize>,
+    /// With more of them it is better to let the host take their calls at once.
+    callers_max: usize,
+}
+
+struct Lent(Box<Host>);
+
+// SAFETY: what makes a host `!Send` is `Rc`, `RefCell` and `Cell` between its own parts, and callers' closures. Of the
+// former nothing is ever outside of the host: answers, pages, rows and logs that leave it are `Send` themselves, which the
+// types of `Post`, `Outcome` and `Order` ask for. So whoever has the host has all clones, and the mutex of `Helm`, the only
+// place where this type is used, orders one holder's accesses before the next one's. Closures may hold anything of the
+// thread that made them; a visit neither polls nor drops one (`visit.rs`), and the thread itself takes the host out of the
+// helm before it drops it.
+unsafe impl Send for Lent {}
+
+/// The right to drive, of the host's own thread.
+pub(super) struct AtHelm<'a>(MutexGuard<'a, Option<Lent>>);
+
+/// One that waits for this host.
+pub(crate) struct Caller<'a>(&'a Helm);
+
+impl Helm {
+    /// Nobody's host yet.
+    pub(crate) fn new(callers_max: usize) -> Helm {
+        Helm {
+            host: Mutex::new(None),
+            callers: CachePadded::new(AtomicUsize::new(0)),
+            callers_max,
+        }
+    }
+
+    /// Lets callers have a host when its thread sleeps.
+    pub(super) fn lend(&self, host: Box<Host>) {
+        *self.lock() = Some(Lent(host));
+    }
+
+    /// Takes it back for good.
+    pub(super) fn take_back(&self) -> Option<Box<Host>> {
+        self.lock().take().map(|lent| lent.0)
+    }
+
+    /// For the host's own thread, between `lend` and `take_back`.
+    pub(super) fn take(&self) -> AtHelm<'_> {
+        AtHelm(self.lock())
+    }
+
+    // A panic of the thread itself leaves it poisoned, and the thread buries the host then.
+    fn lock(&self) -> MutexGuard<'_, Option<Lent>> {
+        self.host.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Counts a caller for as long as it waits.
+    pub(crate) fn caller(&self) -> Caller<'_> {
+        self.callers.fetch_add(1, Ordering::Relaxed);
+        Caller(self)
+    }
+
+    /// Serves a call at once, as far as that goes, if the host sleeps; otherwise it comes back. The answer is where answers
+    /// come. `may_block`: the caller would sleep now, and may as well read or write for itself.
+    pub(crate) fn visit(
+        &self,
+        inbox: &Inbox<Post>,
+        shard: ShardId,
+        post: Post,
+        may_block: bool,
+    ) -> Result<(), Post> {
+        if !inbox.is_parked() || self.callers.load(Ordering::Relaxed) > self.callers_max {
+            return Err(post);
+        }
+        let mut after = match self.try_lock().as_deref_mut() {
+            Some(Some(lent)) if inbox.is_parked() && lent.0.is_at_leisure() => {
+                lent.0.visit(shard, Some(post), may_block)
+            }
+            _ => return Err(post),
+        };
+        loop {
+            if after.wake {
+                inbox.wake_up();
+            }
+            let Some(errand) = after.errand else {
+                return Ok(());
+            };
+            errand.run();
+            after = match self.try_again().as_deref_mut() {
+                Some(Some(lent)) => lent.0.visit(shard, None, may_block),
+                // Whoever has the helm finds what the errand brought: the thread before it sleeps, and after another caller it is
+                // woken.
+                _ => {
+                    inbox.wake_up();
+                    return Ok(());
+                }
+            };
+        }
+    }
+
+    /// A helm that is poisoned is as good as taken.
+    fn try_lock(&self) -> Option<MutexGuard<'_, Option<Lent>>> {
+        self.host.try_lock().ok()
+    }
+
+    fn try_again(&self) -> Option<MutexGuard<'_, Option<Lent>>> {
+        (0..LOOKS).find_map(|_| {
+            let helm = self.try_lock();
+            if helm.is_none() {
+                spin_loop();
+            }
+            helm
+        })
+    }
+}
+
+impl Deref for AtHelm<'_> {
+    type Target = Host;
+
+    fn deref(&self) -> &Host {
+        &self.0.as_ref().expect("lent to it").0
+    }
+}
+
+impl DerefMut for AtHelm<'_> {
+    fn deref_mut(&mut self) -> &mut Host {
+        &mut self.0.as_mut().expect("lent to it").0
+    }
+}
+
+impl Drop for Caller<'_> {
+    fn drop(&mut self) {
+        self.0.callers.fetch_sub(1, Ordering::Relaxed);
+    }
+}

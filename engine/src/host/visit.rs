@@ -1,0 +1,78 @@
+//! A caller drives the host for one call of its own, while the host's thread sleeps: no mail, no closures, no other
+//! shard, nothing that the kernel must be told.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use ringkeep_io::Errand;
+use ringkeep_shard::ShardId;
+
+use super::threads::reason;
+use super::{Host, Post, Stopping};
+use crate::limits::CALLS_MAX;
+
+/// Short turns of the shard in one visit, so that a long page goes on on the host's thread.
+const TURNS_PER_VISIT: usize = 8;
+
+/// What a visitor does next.
+pub(super) struct After {
+    /// To be carried out, and then the host is to be visited again.
+    pub errand: Option<Errand>,
+    /// The host's own thread has something to do.
+    pub wake: bool,
+}
+
+impl Host {
+    /// It would not do anything else now.
+    pub(super) fn is_at_leisure(&self) -> bool {
+        self.calls < CALLS_MAX
+            && !self.mail.is_waiting()
+            && !self.draining
+            && self.stopping == Stopping::No
+            && !self.mail.is_stopped()
+            && self.outbox.is_empty()
+            && self.broken.is_none()
+    }
+
+    /// Takes a visitor's call, or goes on with what its errand has brought. `may_block`: it may be sent on another.
+    pub(super) fn visit(&mut self, shard: ShardId, call: Option<Post>, may_block: bool) -> After {
+        self.visits += u64::from(call.is_some());
+        // What is half done when it panics is for the host's thread to bury.
+        let visit = AssertUnwindSafe(|| self.drive(shard, call, may_block));
+        catch_unwind(visit).unwrap_or_else(|panic| {
+            self.broken = Some(reason(&*panic));
+            After {
+                errand: None,
+                wake: true,
+            }
+        })
+    }
+
+    fn drive(&mut self, shard: ShardId, call: Option<Post>, may_block: bool) -> After {
+        self.io.begin_visit();
+        if let Some(post) = call {
+            self.receive(post);
+        }
+        self.io.settle_visit();
+        let place = self.place(shard);
+        for _ in 0..TURNS_PER_VISIT {
+            let more = self.residents[place].shard.short_turn();
+            if !(self.io.settle_visit() || more) {
+                break;
+            }
+        }
+        let more = self.carry();
+        let visited = self.io.end_visit(may_block);
+        let is_due = self
+            .next_deadline()
+            .is_some_and(|due| self.sleeps_until.is_none_or(|until| due < until));
+        let mut residents = self.residents.iter();
+        After {
+            errand: visited.errand,
+            wake: more
+                || visited.left
+                || is_due
+                || !self.outbox.is_empty()
+                || residents.any(|resident| resident.shard.is_ready()),
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! Callers that drive a host while it sleeps.
+
+use std::thread;
+
+use ringkeep::{Database, Durability, Options};
+
+use crate::folder::{Folder, tiny};
+
+fn visits(db: &Database) -> u64 {
+    let stats = db.stats().unwrap();
+    stats.hosts.iter().map(|host| host.visits).sum()
+}
+
+fn a_lone_caller_comes_to_serve_itself(db: &Database) {
+    let mut round = 0_u32;
+    while visits(db) < 100 {
+        round += 1;
+        assert!(round < 100_000, "nobody visits");
+        let value = round.to_string();
+        db.put("key", &value).unwrap();
+        assert_eq!(db.get("key").unwrap().unwrap(), value.as_bytes());
+    }
+}
+
+#[test]
+fn a_lone_caller_serves_itself() {
+    let folder = Folder::new();
+    let db = folder.open(tiny(2));
+    a_lone_caller_comes_to_serve_itself(&db);
+    db.close().unwrap();
+}
+
+#[test]
+fn a_lone_caller_serves_itself_where_io_uring_is_denied() {
+    let folder = Folder::new();
+    let db = folder.open(Options {
+        backend: ringkeep::Backend::Portable,
+        ..tiny(2)
+    });
+    a_lone_caller_comes_to_serve_itself(&db);
+    db.close().unwrap();
+}
+
+#[test]
+fn a_lone_caller_serves_itself_in_memory() {
+    let db = Database::in_memory(tiny(2)).unwrap();
+    a_lone_caller_comes_to_serve_itself(&db);
+    db.close().unwrap();
+}
+
+#[test]
+fn what_callers_and_the_host_do_by_turns_is_one_history() {
+    const ROUNDS: u32 = 3_000;
+    let folder = Folder::new();
+    let db = folder.open(tiny(2));
+    thread::scope(|scope| {
+        for name in ["left", "right"] {
+            let db = &db;
+            scope.spawn(move || {
+                for round in 0..ROUNDS {
+                    let key = format!("{name} {:03}", round % 200);
+                    let value = format!("{round:08}").repeat(20);
+                    let durability = match round % 16 {
+                        0 => Durability::Sync,
+                        _ => Durability::Buffered,
+                    };
+                    db.put_with(&key, &value, durability).unwrap();
+                    let read = db.get(&key).unwrap();
+                    assert_eq!(read.as_deref(), Some(value.as_bytes()));
+                    if round % 50 == 49 {
+                        check(db, name, round);
+                    }
+                }
+            });
+        }
+    });
+    assert!(visits(&db) > 0);
+    drop(db);
+    let db = folder.open(tiny(2));
+    for name in ["left", "right"] {
+        check(&db, name, ROUNDS - 1);
+    }
+}
+
+/// Of a thread's keys, what it wrote last to each.
+fn check(db: &Database, name: &str, last: u32) {
+    let entries = db.scan_prefix(name).map(Result::unwrap);
+    let entries: Vec<_> = entries.collect();
+    assert_eq!(entries.len() as u32, (last + 1).min(200));
+    for (index, (key, value)) in (0..).zip(entries) {
+        assert_eq!(key, format!("{name} {index:03}").as_bytes());
+        let written = last - (last + 200 - index) % 200;
+        assert_eq!(&value[..8], format!("{written:08}").as_bytes());
+    }
+}
