@@ -63,6 +63,7 @@ impl<T: Token> Core<T> {
         }
         let bytes_max = scan.page_bytes.min(BYTES_MAX);
         page.begin(bytes_max);
+        let mut rested_at = 0;
         while let Some(key) = merge.key() {
             let inside = if scan.reverse {
                 is_above(key, from)
@@ -81,14 +82,24 @@ impl<T: Token> Core<T> {
                 let value = content.value().filter(|_| !scan.keys_only);
                 page.push(key, value.unwrap_or_default());
             });
-            if page.len().is_multiple_of(ENTRIES_PER_SLICE) {
+            if page.len() - rested_at >= ENTRIES_PER_SLICE {
+                rested_at = page.len();
                 yield_now().await;
             }
             if scan.reverse {
                 if !merge.prev_at_hand() {
                     merge.prev().await?;
                 }
-            } else if !merge.next_at_hand() {
+                continue;
+            }
+            let passed = merge.pass_at_hand(to, |start, key, value| {
+                let has_room = page.bytes() < bytes_max;
+                if has_room {
+                    page.push_pieces(start, key, if scan.keys_only { &[] } else { value });
+                }
+                has_room
+            });
+            if !passed {
                 merge.next().await?;
             }
         }

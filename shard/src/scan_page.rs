@@ -48,6 +48,14 @@ impl ScanPage {
 
     #[inline]
     pub(crate) fn push(&mut self, key: &[u8], value: &[u8]) {
+        self.push_pieces(&[], key, value);
+    }
+
+    /// The same of a key in two pieces.
+    #[inline]
+    pub(crate) fn push_pieces(&mut self, start: &[u8], key: &[u8], value: &[u8]) {
+        self.bytes.reserve(start.len() + key.len() + value.len());
+        self.bytes.extend_from_slice(start);
         self.bytes.extend_from_slice(key);
         let key = self.bytes.len() as u32;
         self.bytes.extend_from_slice(value);

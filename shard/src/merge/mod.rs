@@ -9,6 +9,7 @@ mod join;
 #[cfg(test)]
 pub(crate) mod seeded;
 mod source;
+mod stretch;
 #[cfg(test)]
 mod tests;
 
@@ -27,6 +28,7 @@ use crate::tasks::yield_now;
 use crate::timeline::Moment;
 use crate::{Result, Version};
 use source::Held;
+use stretch::Stretch;
 
 pub(crate) use source::Source;
 
@@ -50,6 +52,8 @@ pub(crate) struct MergeCursor {
     /// A step that was begun goes on behind this.
     wait: Option<Wait>,
     passed_over: u32,
+    /// Stretches were short, and so many steps are made before the next.
+    steps_first: u32,
     /// Entries that range deletes hide, since one that they do not.
     hidden_in_a_row: u32,
     /// Values that had ended and were dropped, or not shown.
@@ -64,6 +68,10 @@ pub(crate) struct MergeCursor {
 
 /// Entries passed over between two looks at what else there is to do.
 const PASSED_OVER_PER_SLICE: u32 = 512;
+
+/// A stretch of fewer entries costs more than its steps, and is followed by so many of these.
+const STRETCH_MIN: usize = 8;
+const STEPS_INSTEAD: u32 = 32;
 
 /// A leap to the end of what is hidden costs as much as so many steps.
 const HIDDEN_BEFORE_A_LEAP: u32 = 16;
@@ -169,6 +177,7 @@ impl MergeCursor {
             found: None,
             wait: None,
             passed_over: 0,
+            steps_first: 0,
             hidden_in_a_row: 0,
             expired: 0,
             living: None,
@@ -208,6 +217,27 @@ impl MergeCursor {
             return false;
         }
         self.wait = self.find_next();
+        self.wait.is_none()
+    }
+
+    /// As `next_at_hand`, behind all that follows the entry under the cursor, is at hand, and `take` takes: a key in two pieces
+    /// and its value. It is shown nothing beyond the upper bound `to`.
+    #[inline]
+    pub fn pass_at_hand(
+        &mut self,
+        to: Bound<&[u8]>,
+        take: impl FnMut(&[u8], &[u8], &[u8]) -> bool,
+    ) -> bool {
+        if self.shown.is_none() {
+            return true;
+        }
+        if self.backward {
+            return false;
+        }
+        self.wait = match self.pass(to, take) {
+            Some(top) => Some(Wait::Block(top)),
+            None => self.find_next(),
+        };
         self.wait.is_none()
     }
 
@@ -373,6 +403,51 @@ impl MergeCursor {
             }
         }
         None
+    }
+
+    /// A stretch behind the entry under the cursor. The source that has to load a block now: it is on top.
+    #[inline]
+    fn pass(
+        &mut self,
+        to: Bound<&[u8]>,
+        take: impl FnMut(&[u8], &[u8], &[u8]) -> bool,
+    ) -> Option<usize> {
+        let Keep::Visible { at } = self.keep else {
+            return None;
+        };
+        if self.ranges.is_some() || self.living.is_some() {
+            return None;
+        }
+        if self.steps_first > 0 {
+            self.steps_first -= 1;
+            return None;
+        }
+        // What is shown forward is what the source on top is on.
+        let mut stretch = Stretch::new(&self.sources, &self.heap, to)?;
+        let at_its_end = stretch.run(at, take);
+        if at_its_end.is_none() && stretch.passed < STRETCH_MIN {
+            self.steps_first = STEPS_INSTEAD;
+        }
+        self.expired += stretch.expired;
+        let (start, rest, version) = stretch.met();
+        self.key.clear();
+        self.key.extend_from_slice(start);
+        self.key.extend_from_slice(rest);
+        self.version = version;
+        self.shown = None;
+        let mut places = [(0, 0); stretch::LANES_MAX];
+        let mut count = 0;
+        for (to, place) in places.iter_mut().zip(stretch.places()) {
+            *to = place;
+            count += 1;
+        }
+        for &(source, at) in &places[..count] {
+            self.sources[source].move_in_block(at);
+        }
+        let sources = &self.sources;
+        heap::heapify(&mut self.heap, |&a, &b| before(sources, a, b, false));
+        debug_assert!(at_its_end.is_none() || at_its_end == self.heap.first().copied());
+        at_its_end
     }
 
     /// The version under the cursor, and with it all older ones of its key.

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use crate::content::{Content, NEVER};
 use crate::memtable::{Address, Memtable, MemtableCursor};
 use crate::ranges::Fragment;
-use crate::table::{BlockReader, RunCursor, Table, ValueRef};
+use crate::table::{Block, BlockReader, RunCursor, Table, ValueRef};
 use crate::{Result, Version};
 
 /// Where a merge gets entries from.
@@ -109,6 +109,23 @@ impl Source {
             Source::Memtable(_) => Ok(()),
             Source::Run(run) if backward => run.prev().await,
             Source::Run(run) => run.next().await,
+        }
+    }
+
+    /// The block that the source is in, and on which of its entries; nothing in a memtable.
+    #[inline]
+    pub(super) fn in_block(&self) -> Option<(&Block, usize)> {
+        match self {
+            Source::Memtable(_) => None,
+            Source::Run(run) => run.in_block(),
+        }
+    }
+
+    /// To another entry of that block.
+    #[inline]
+    pub(super) fn move_in_block(&mut self, at: usize) {
+        if let Source::Run(run) = self {
+            run.move_in_block(at);
         }
     }
 

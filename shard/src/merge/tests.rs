@@ -169,6 +169,51 @@ fn a_scan_sees_what_the_map_shows_in_both_directions() {
     });
 }
 
+#[test]
+fn stretches_and_steps_show_the_same() {
+    with_seeds(60, |random| {
+        let stack = Stack::new(random);
+        let at = moment(random, &stack);
+        let mut visible = stack.visible(at);
+        let end = random.key(stack.keys);
+        let to = match random.below(3) {
+            0 => Bound::Unbounded,
+            1 => Bound::Included(&end[..]),
+            _ => Bound::Excluded(&end[..]),
+        };
+        let is_inside = |key: &[u8]| match to {
+            Bound::Unbounded => true,
+            Bound::Included(end) => *key <= *end,
+            Bound::Excluded(end) => *key < *end,
+        };
+        visible.retain(|(key, ..)| is_inside(key));
+        let mut cursor = MergeCursor::visible(stack.sources(random), at);
+        let mut found = Vec::new();
+        stack.fixture.run(async {
+            cursor.seek(Bound::Unbounded).await.unwrap();
+            while let Some((key, _, value)) = seen(&cursor).filter(|(key, ..)| is_inside(key)) {
+                found.push((key, value.unwrap()));
+                let mut left = random.below(40);
+                let passed = cursor.pass_at_hand(to, |start, rest, value| {
+                    let take = left > 0;
+                    if take {
+                        left -= 1;
+                        found.push(([start, rest].concat(), value.to_vec()));
+                    }
+                    take
+                });
+                if !passed {
+                    cursor.next().await.unwrap();
+                }
+            }
+        });
+        let visible = visible
+            .into_iter()
+            .map(|(key, _, value)| (key, value.unwrap()));
+        assert!(found.into_iter().eq(visible));
+    });
+}
+
 async fn wander(seed: u64, cursor: &mut MergeCursor, visible: &[Seen], keys: usize) {
     let mut random = Seeded(seed);
     let key = random.key(keys);

@@ -42,7 +42,8 @@ pub(crate) struct Block {
 }
 
 /// An entry as it lies in its block.
-pub(super) struct BlockEntry<'a> {
+#[derive(Clone, Copy)]
+pub(crate) struct BlockEntry<'a> {
     pub suffix: &'a [u8],
     pub version: Version,
     pub content: Content<'a>,
@@ -186,12 +187,13 @@ impl Block {
         self.count
     }
 
-    pub(super) fn prefix(&self) -> &[u8] {
+    #[inline(always)]
+    pub fn prefix(&self) -> &[u8] {
         &self.bytes[BLOCK_HEADER_BYTES..self.start]
     }
 
-    #[inline]
-    pub(super) fn entry(&self, index: usize) -> BlockEntry<'_> {
+    #[inline(always)]
+    pub fn entry(&self, index: usize) -> BlockEntry<'_> {
         let (at, suffix_length, end, no_value) = self.locate(index);
         let suffix_at = at + self.version_bytes;
         let body_at = suffix_at + suffix_length;
@@ -302,7 +304,7 @@ impl Block {
 
     /// Where the version of an entry begins, how long its suffix is, where it ends, and whether it is
     /// something else than a value for ever.
-    #[inline]
+    #[inline(always)]
     fn locate(&self, index: usize) -> (usize, usize, usize, bool) {
         if self.shape == Shape::Mixed {
             let start = match index {
@@ -323,13 +325,13 @@ impl Block {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn end(&self, index: usize) -> usize {
         self.u16_at(self.bytes.len() - 2 * (self.count - index))
             .into()
     }
 
-    #[inline]
+    #[inline(always)]
     fn delta(&self, at: usize) -> u64 {
         if self.version_bytes == 0 {
             return 0;

@@ -133,6 +133,23 @@ impl TableCursor {
         true
     }
 
+    /// The block that the cursor is in, and on which of its entries.
+    #[inline]
+    pub fn in_block(&self) -> Option<(&Block, usize)> {
+        let place = self.place.as_ref()?;
+        Some((&place.block, place.at))
+    }
+
+    /// To another entry of the block that it is in.
+    #[inline]
+    pub fn move_in_block(&mut self, at: usize) {
+        if let Some(place) = &mut self.place {
+            debug_assert!(at < place.block.count(), "an entry of the block");
+            place.at = at;
+        }
+        self.show_suffix();
+    }
+
     /// The key and version under the cursor; nothing past either end.
     #[inline]
     pub fn position(&self) -> Option<(&[u8], Version)> {

@@ -28,7 +28,7 @@ use std::rc::Rc;
 use crate::Version;
 use crate::keyspace::keyspace_of;
 
-pub(crate) use block::Block;
+pub(crate) use block::{Block, BlockEntry};
 pub(crate) use block_reader::BlockReader;
 pub use codec::Codec;
 pub(crate) use cursor::TableCursor;

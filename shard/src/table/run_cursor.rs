@@ -4,7 +4,7 @@
 use std::ops::Bound;
 use std::rc::Rc;
 
-use super::{BlockReader, Table, TableCursor, ValueRef};
+use super::{Block, BlockReader, Table, TableCursor, ValueRef};
 use crate::{Result, Version};
 
 /// A position on an entry of a run, or on none.
@@ -129,6 +129,23 @@ impl RunCursor {
         };
         self.stop_at_start();
         moved
+    }
+
+    /// As `TableCursor::in_block`.
+    #[inline]
+    pub fn in_block(&self) -> Option<(&Block, usize)> {
+        match &self.state {
+            State::On(cursor) => cursor.in_block(),
+            _ => None,
+        }
+    }
+
+    /// As `TableCursor::move_in_block`.
+    #[inline]
+    pub fn move_in_block(&mut self, at: usize) {
+        if let State::On(cursor) = &mut self.state {
+            cursor.move_in_block(at);
+        }
     }
 
     /// Walked back past the start of the run: there is nothing more.
