@@ -356,6 +356,6 @@ fn is_short_read(call: &Call) -> bool {
 }
 
 /// What one shard does for one caller and is done with soon.
-fn is_short(call: &Call) -> bool {
+pub(crate) fn is_short(call: &Call) -> bool {
     is_short_read(call) || matches!(call, Call::Write { .. })
 }

@@ -146,7 +146,7 @@ impl ByHand {
         let held = self.held();
         for (index, host) in self.hosts.borrow_mut().iter_mut().enumerate() {
             if held.is_none_or(|held| held.host != index) {
-                more |= host.turn() | host.has_mail();
+                more |= host.turn_by_hand() | host.has_mail();
             }
         }
         more

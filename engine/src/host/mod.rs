@@ -60,6 +60,8 @@ pub(crate) struct Host {
     /// Mail on its way from the inbox to the shards; empty between turns.
     taken: Vec<Post>,
     taken_urgent: Vec<Post>,
+    /// The last turn left nothing to do at once.
+    rests: bool,
     /// When it gets up by itself, while it sleeps.
     sleeps_until: Option<Nanos>,
     /// A caller who drove it has panicked, and why.
@@ -126,6 +128,7 @@ impl Host {
             busy: false,
             taken: Vec::new(),
             taken_urgent: Vec::new(),
+            rests: false,
             sleeps_until: None,
             broken: None,
             turns: 0,
@@ -162,7 +165,9 @@ impl Host {
         for resident in &mut self.residents {
             more |= resident.shard.turn();
         }
-        more | self.carry() | self.jobs.run(|| self.io.now()) | self.step_down()
+        more = more | self.carry() | self.jobs.run(|| self.io.now()) | self.step_down();
+        self.rests = !more;
+        more
     }
 
     /// A sleep while which others may have this, unless there is something to do. `get_up` comes next in any case.

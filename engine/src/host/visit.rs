@@ -8,7 +8,8 @@ use ringkeep_shard::ShardId;
 
 use super::threads::reason;
 use super::{Host, Post, Stopping};
-use crate::limits::CALLS_MAX;
+use crate::limits::{CALLS_MAX, MAIL_PER_LANE};
+use crate::shards::is_short;
 
 /// Short turns of the shard in one visit, so that a long page goes on on the host's thread.
 const TURNS_PER_VISIT: usize = 8;
@@ -45,6 +46,29 @@ impl Host {
                 wake: true,
             }
         })
+    }
+
+    /// A turn of a host that is driven by hand. Had it a thread, that would sleep before some of them: then short calls come
+    /// as visits, and the turn is what they wake the thread for.
+    pub(crate) fn turn_by_hand(&mut self) -> bool {
+        if self.rests && self.turns % 2 == 1 && self.calls < CALLS_MAX {
+            let (mut calls, mut urgent) = (Vec::new(), Vec::new());
+            let (call, first) = (|post| calls.push(post), |post| urgent.push(post));
+            self.mail.take(MAIL_PER_LANE, call, first);
+            let sleeps = urgent.is_empty();
+            urgent.into_iter().for_each(|post| self.receive(post));
+            for post in calls {
+                match post {
+                    Post::Ask {
+                        shard, ref call, ..
+                    } if sleeps && is_short(call) && self.is_at_leisure() => {
+                        self.visit(shard, Some(post), false);
+                    }
+                    _ => self.receive(post),
+                }
+            }
+        }
+        self.turn()
     }
 
     fn drive(&mut self, shard: ShardId, call: Option<Post>, may_block: bool) -> After {

@@ -2,7 +2,8 @@
 
 use std::thread;
 
-use ringkeep::{Database, Durability, Options};
+use ringkeep::{Database, Durability, Options, simulation};
+use ringkeep_io::{SimulatedDisk, SimulatedOptions};
 
 use crate::folder::{Folder, tiny};
 
@@ -46,6 +47,25 @@ fn a_lone_caller_serves_itself_in_memory() {
     let db = Database::in_memory(tiny(2)).unwrap();
     a_lone_caller_comes_to_serve_itself(&db);
     db.close().unwrap();
+}
+
+/// Or the simulator would prove nothing about visits.
+#[test]
+fn hosts_that_are_driven_by_hand_are_visited() {
+    let disk = SimulatedDisk::new(1, SimulatedOptions::default());
+    let options = Options {
+        threads: Some(1),
+        ..tiny(2)
+    };
+    let (db, hosts) = simulation::open(&disk, "/db", &options, [7; 16]).expect("opens");
+    for round in 0..20 {
+        let key = format!("key {round}");
+        hosts.run(db.put_async(&key, "value")).unwrap();
+        let read = hosts.run(db.get_async(&key)).unwrap();
+        assert_eq!(read.as_deref(), Some(&b"value"[..]));
+    }
+    let stats = hosts.run(db.stats_async()).unwrap();
+    assert!(stats.hosts[0].visits > 0);
 }
 
 #[test]
