@@ -52,23 +52,30 @@ impl Host {
     /// as visits, and the turn is what they wake the thread for.
     pub(crate) fn turn_by_hand(&mut self) -> bool {
         if self.rests && self.turns % 2 == 1 && self.calls < CALLS_MAX {
-            let (mut calls, mut urgent) = (Vec::new(), Vec::new());
-            let (call, first) = (|post| calls.push(post), |post| urgent.push(post));
-            self.mail.take(MAIL_PER_LANE, call, first);
-            let sleeps = urgent.is_empty();
-            urgent.into_iter().for_each(|post| self.receive(post));
-            for post in calls {
-                match post {
-                    Post::Ask {
-                        shard, ref call, ..
-                    } if sleeps && is_short(call) && self.is_at_leisure() => {
-                        self.visit(shard, Some(post), false);
-                    }
-                    _ => self.receive(post),
-                }
-            }
+            self.be_visited();
         }
         self.turn()
+    }
+
+    fn be_visited(&mut self) {
+        let mut calls = std::mem::take(&mut self.taken);
+        let mut urgent = std::mem::take(&mut self.taken_urgent);
+        let (call, first) = (|post| calls.push(post), |post| urgent.push(post));
+        self.mail.take(MAIL_PER_LANE, call, first);
+        let sleeps = urgent.is_empty();
+        urgent.drain(..).for_each(|post| self.receive(post));
+        for post in calls.drain(..) {
+            match post {
+                Post::Ask {
+                    shard, ref call, ..
+                } if sleeps && is_short(call) && self.is_at_leisure() => {
+                    self.visit(shard, Some(post), false);
+                }
+                _ => self.receive(post),
+            }
+        }
+        self.taken = calls;
+        self.taken_urgent = urgent;
     }
 
     fn drive(&mut self, shard: ShardId, call: Option<Post>, may_block: bool) -> After {
