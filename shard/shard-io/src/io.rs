@@ -156,7 +156,7 @@ impl Io {
             parked_completions: Cell::new(0),
             ready: Cell::default(),
             wakers: Cell::default(),
-            visits: Visits::default(),
+            visits: Visits::none(),
         }))
     }
 

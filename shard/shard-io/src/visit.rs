@@ -9,7 +9,6 @@ use crate::errand::{Errand, Job, Returned};
 use crate::flight::{Flight, Token};
 use crate::operation::Kind;
 
-#[derive(Default)]
 pub(crate) struct Visits {
     under_way: Cell<bool>,
     /// Operations that the door has not been told of.
@@ -33,7 +32,22 @@ pub struct Visited {
     pub left: bool,
 }
 
+/// Put aside in one visit, mostly; no visit takes memory for it.
+const ASIDE_FEW: usize = 8;
+
 impl Visits {
+    pub fn none() -> Visits {
+        Visits {
+            under_way: Cell::new(false),
+            aside: RefCell::new(VecDeque::with_capacity(ASIDE_FEW)),
+            lacked_frames: Cell::new(false),
+            slots: RefCell::default(),
+            out: Cell::new(0),
+            errands: Cell::new(0),
+            returned: Arc::default(),
+        }
+    }
+
     pub fn errands(&self) -> u64 {
         self.errands.get()
     }
