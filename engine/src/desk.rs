@@ -7,6 +7,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
+use std::thread::AccessError;
 use std::time::Duration;
 
 use crossbeam_utils::sync::{Parker, Unparker};
@@ -68,6 +69,22 @@ impl Desk {
 /// This thread is a host's: calls that wait on it would wait for themselves.
 pub(crate) fn never_blocks() {
     NEVER_BLOCKS.set(true);
+}
+
+/// The same for as long as a caller's thread drives a host. What it wakes runs on it, and must neither wait for that host nor
+/// for its end.
+pub(crate) fn while_it_drives() -> Driving {
+    Driving(NEVER_BLOCKS.try_with(|never| never.replace(true)))
+}
+
+pub(crate) struct Driving(Result<bool, AccessError>);
+
+impl Drop for Driving {
+    fn drop(&mut self) {
+        if let Ok(before) = self.0 {
+            NEVER_BLOCKS.set(before);
+        }
+    }
 }
 
 /// This thread is a host's.

@@ -8,6 +8,7 @@ use ringkeep_shard::ShardId;
 
 use super::threads::reason;
 use super::{Host, Post, Stopping};
+use crate::desk;
 use crate::limits::{CALLS_MAX, MAIL_PER_LANE};
 use crate::shards::is_short;
 
@@ -36,15 +37,20 @@ impl Host {
 
     /// Takes a visitor's call, or goes on with what its errand has brought. `may_block`: it may be sent on another.
     pub(super) fn visit(&mut self, shard: ShardId, call: Option<Post>, may_block: bool) -> After {
+        const BROKEN: After = After {
+            errand: None,
+            wake: true,
+        };
+        if self.broken.is_some() {
+            return BROKEN;
+        }
         self.visits += u64::from(call.is_some());
+        let _driving = desk::while_it_drives();
         // What is half done when it panics is for the host's thread to bury.
         let visit = AssertUnwindSafe(|| self.drive(shard, call, may_block));
         catch_unwind(visit).unwrap_or_else(|panic| {
             self.broken = Some(reason(&*panic));
-            After {
-                errand: None,
-                wake: true,
-            }
+            BROKEN
         })
     }
 
