@@ -5,7 +5,7 @@ use std::thread;
 use ringkeep::{Database, Durability, Options, simulation};
 use ringkeep_io::{SimulatedDisk, SimulatedOptions};
 
-use crate::folder::{Folder, tiny};
+use crate::folder::{Folder, on_glommio, tiny};
 
 fn visits(db: &Database) -> u64 {
     let stats = db.stats().unwrap();
@@ -13,6 +13,11 @@ fn visits(db: &Database) -> u64 {
 }
 
 fn a_lone_caller_comes_to_serve_itself(db: &Database) {
+    if on_glommio() {
+        // An executor's thread sleeps in its own way, and nobody else may drive what it runs.
+        db.put("key", "value").unwrap();
+        return assert_eq!(visits(db), 0);
+    }
     let mut round = 0_u32;
     while visits(db) < 100 {
         round += 1;
@@ -94,7 +99,7 @@ fn what_callers_and_the_host_do_by_turns_is_one_history() {
             });
         }
     });
-    assert!(visits(&db) > 0);
+    assert_eq!(visits(&db) > 0, !on_glommio());
     drop(db);
     let db = folder.open(tiny(2));
     for name in ["left", "right"] {
