@@ -1,5 +1,7 @@
 //! A thousand databases opened and closed one after another leave the process as it was.
 
+use std::time::{Duration, Instant};
+
 use ringkeep::Database;
 
 use crate::folder::{Folder, child, on_glommio, parents_db, tiny};
@@ -20,7 +22,6 @@ fn a_thousand_openings_leave_nothing_behind() {
 /// What the kernel counts for this process.
 #[derive(Debug, PartialEq, Eq, Clone, Copy)]
 struct Held {
-    threads: usize,
     descriptors: usize,
     locked_kib: u64,
 }
@@ -33,7 +34,6 @@ fn held() -> (Held, usize) {
         .find_map(|line| line.strip_prefix("VmLck:"))
         .unwrap();
     let held = Held {
-        threads: threads(),
         descriptors: count("/proc/self/fd"),
         locked_kib: locked
             .trim()
@@ -47,6 +47,19 @@ fn held() -> (Held, usize) {
         .lines()
         .count();
     (held, maps)
+}
+
+/// Waits until the process has no more threads than those: one that was joined is listed for a moment longer.
+fn wait_for_threads_to_end(alone: usize) {
+    let begun = Instant::now();
+    while threads() > alone {
+        assert!(
+            begun.elapsed() < Duration::from_secs(60),
+            "{} threads, {alone} before the first opening",
+            threads()
+        );
+        std::thread::sleep(Duration::from_millis(1));
+    }
 }
 
 /// Without the kernel's workers, which end a moment after the thread whose ring they work for, and are no leak without
@@ -70,10 +83,13 @@ fn child_that_opens_and_closes() {
             drop(db)
         }
     };
+    let alone = threads();
     // The first rounds fill caches of threads' stacks and of the allocator.
     (0..50).for_each(round);
+    wait_for_threads_to_end(alone);
     let (before, maps_before) = held();
     (50..1050).for_each(round);
+    wait_for_threads_to_end(alone);
     let (after, maps_after) = held();
     // Glommio 0.9.0 loses an eventfd for each executor that ends; the database has one host here.
     let lost = if on_glommio() { 1000 } else { 0 };
