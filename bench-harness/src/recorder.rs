@@ -21,19 +21,17 @@ use hdrhistogram::Histogram;
 use crate::window::{OPEN, Window};
 use crate::workload::OpKind;
 
-/// Histograms start with room for this and grow past it.
-const EXPECTED_MAX_NS: u64 = 1_000_000_000;
 /// Three significant digits: within 0.1 % everywhere.
 const DIGITS: u8 = 3;
 /// Intervals of the warm-up that make one of the window.
 const WARM_PART: u64 = 5;
+/// Intervals of the warm-up that are kept: those that are judged, and a few that drivers are late for. A warm-up
+/// may last, and its histograms would be counted as memory of the target.
+const WARM_KEPT: usize = 16;
 
-/// An empty latency histogram.
+/// An empty latency histogram. It grows to what it holds: there are several for each interval of a phase.
 pub fn histogram() -> Histogram<u64> {
-    let mut histogram =
-        Histogram::new_with_bounds(1, EXPECTED_MAX_NS, DIGITS).expect("constant bounds are valid");
-    histogram.auto(true);
-    histogram
+    Histogram::new(DIGITS).expect("a constant number of digits is valid")
 }
 
 /// One finished operation.
@@ -231,8 +229,10 @@ pub struct Ledger {
 /// Intervals before and inside the window, in order, without gaps.
 #[derive(Clone, Debug, Default)]
 pub struct Intervals {
-    /// Before the window, counted from the start of the load.
+    /// The last ones before the window.
     pub warm: Vec<Interval>,
+    /// How many there were before those, from the start of the load on.
+    warm_gone: usize,
     /// Inside the window and after its end, counted from its first nanosecond.
     pub measured: Vec<Interval>,
 }
@@ -285,14 +285,21 @@ impl Ledger {
             .intervals
             .lock()
             .expect("no driver panics while adding");
-        let (list, index) = match place {
-            Place::Warm(index) => (&mut intervals.warm, index),
-            Place::Measured(index) => (&mut intervals.measured, index),
+        let intervals = &mut *intervals;
+        let (list, gone, index) = match place {
+            Place::Warm(index) => (&mut intervals.warm, &mut intervals.warm_gone, index),
+            Place::Measured(index) => (&mut intervals.measured, &mut 0, index),
         };
-        while list.len() <= index {
+        while *gone + list.len() <= index {
             list.push(Interval::empty(self.kinds.len()));
+            if matches!(place, Place::Warm(_)) && list.len() > WARM_KEPT {
+                list.remove(0);
+                *gone += 1;
+            }
         }
-        change(&mut list[index]);
+        if let Some(kept) = index.checked_sub(*gone) {
+            change(&mut list[kept]);
+        }
     }
 }
 
@@ -417,6 +424,24 @@ mod tests {
         let intervals = ledger.into_intervals();
         let found: Vec<_> = intervals.measured.iter().map(response).collect();
         assert_eq!(found, [(500, 500), (20, 20)]);
+    }
+
+    #[test]
+    fn a_long_warm_up_is_not_kept() {
+        let window = Window::starting(0, 0);
+        let ledger = Ledger::new(vec![OpKind::Get], 1_000);
+        let warm_ns = ledger.warm_interval_ns;
+        let mut recorder = Recorder::new(&ledger, &window);
+        for i in 0..1_000 {
+            recorder.record(&sample(i * warm_ns, i * warm_ns, i * warm_ns));
+        }
+        // Another driver, that is far behind.
+        let mut late = Recorder::new(&ledger, &window);
+        late.record(&sample(0, 0, 0));
+        drop((recorder, late));
+        let intervals = ledger.into_intervals();
+        let counts: Vec<u64> = intervals.warm.iter().map(Interval::count).collect();
+        assert_eq!(counts, [1; WARM_KEPT]);
     }
 
     #[test]
