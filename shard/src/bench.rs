@@ -142,7 +142,7 @@ impl Disk {
         let memtables = memtables
             .iter()
             .map(|table| Source::memtable(Rc::clone(&table.0)));
-        let sources = memtables.chain(tables.iter().map(Table::source));
+        let sources = memtables.chain(tables.iter().flat_map(Table::source));
         let mut cursor = MergeCursor::visible(sources.collect(), PRESENT);
         let walk = async {
             let mut count = 0;
@@ -198,9 +198,15 @@ impl Table {
         block.expect("a whole block").count()
     }
 
-    fn source(&self) -> Source {
-        let reader = BlockReader::cached(self.io.clone(), Rc::clone(&self.cache), 0);
-        Source::run(vec![Rc::clone(&self.table)], Box::default(), reader)
+    fn source(&self) -> impl Iterator<Item = Source> {
+        let reader = || BlockReader::cached(self.io.clone(), Rc::clone(&self.cache), 0);
+        let sources = Source::run(
+            std::slice::from_ref(&self.table),
+            &[],
+            PRESENT.version,
+            reader,
+        );
+        sources.into_iter().flatten()
     }
 }
 

@@ -52,7 +52,7 @@ impl<T: Token> Core<T> {
         let tables = self.tables.borrow();
         let bytes = |(span, watermark): &(Option<Span>, Version)| {
             let of_each = tables.tables().map(|table| {
-                let whole = hidden(table.summary(), *watermark);
+                let whole = hidden(table.summary(), table.past_bytes(), *watermark);
                 match span {
                     None => whole,
                     Some(span) => (whole as f64 * share(table, span)) as u64,
@@ -65,16 +65,15 @@ impl<T: Token> Core<T> {
     }
 }
 
-/// About how many bytes of a table nobody sees who reads at `watermark` or later. There are as many old versions as
-/// versions that hide one; these are taken for the newest of the table, evenly spread.
-fn hidden(table: &TableSummary, watermark: Version) -> u64 {
+/// About how many bytes of a table, whose old versions take `past` bytes, nobody sees who reads at `watermark` or later.
+/// There are as many old versions as versions that hide one; these are taken for the newest of the table, evenly spread.
+fn hidden(table: &TableSummary, past: u64, watermark: Version) -> u64 {
     let entries = u128::from(table.entries.max(1));
     let old = u128::from(table.entries - table.keys);
     let span = u128::from(table.newest.0 - table.oldest.0) + 1;
     let hiding = (span * old / entries).max(1);
     let above = u128::from(table.newest.0.saturating_sub(watermark.0));
-    let bytes = u128::from(table.file_bytes) * old / entries;
-    (bytes * hiding.saturating_sub(above) / hiding) as u64
+    (u128::from(past) * hiding.saturating_sub(above) / hiding) as u64
 }
 
 #[cfg(test)]
@@ -84,14 +83,13 @@ mod tests {
     #[test]
     fn hidden_bytes_grow_with_the_watermark() {
         let table = TableSummary {
-            file_bytes: 1000,
             entries: 100,
             keys: 60,
             oldest: Version(11),
             newest: Version(20),
             ..TableSummary::default()
         };
-        let hidden = |watermark| hidden(&table, Version(watermark));
+        let hidden = |watermark| hidden(&table, 400, Version(watermark));
         assert_eq!([hidden(0), hidden(16), hidden(18)], [0, 0, 200]);
         assert_eq!([hidden(20), hidden(u64::MAX)], [400, 400]);
     }

@@ -17,6 +17,7 @@ use crate::table_set::TableRun;
 use crate::tasks::yield_now;
 use crate::timeline::Moment;
 use crate::token::Token;
+use crate::version::Version;
 use crate::watch::Phase;
 
 /// Entries between two looks at what else there is to do.
@@ -54,7 +55,8 @@ impl<T: Token> Core<T> {
         let version = self.read_version(Some(scan.at.version));
         let at = Moment { version, ..scan.at };
         let ranges = Rc::clone(&self.ranges.borrow());
-        let mut merge = MergeCursor::visible(self.sources(scan.page_bytes), at).under(ranges);
+        let mut merge =
+            MergeCursor::visible(self.sources(version, scan.page_bytes), at).under(ranges);
         let (from, to) = (as_bytes(&scan.from), as_bytes(&scan.to));
         if scan.reverse {
             merge.seek_back(to).await?;
@@ -108,8 +110,8 @@ impl<T: Token> Core<T> {
         Ok(())
     }
 
-    /// Everything there is, newest first, of which about so many bytes will be wanted.
-    fn sources(&self, wanted_bytes: usize) -> Vec<Source> {
+    /// Everything that a reader at this version may see, newest first, of which about so many bytes will be wanted.
+    fn sources(&self, at: Version, wanted_bytes: usize) -> Vec<Source> {
         let memtables = self.memtables.borrow();
         let tables = self.tables.borrow();
         let generations = memtables
@@ -119,11 +121,12 @@ impl<T: Token> Core<T> {
         let all_bytes: u64 = tables.runs.iter().map(|run| run.bytes).sum();
         let run = |run: &Rc<TableRun>| {
             let share = run.bytes.saturating_mul(wanted_bytes as u64) / all_bytes.max(1);
-            let cache = Rc::clone(&self.cache);
-            let reader = BlockReader::cached(self.io.clone(), cache, share as usize);
-            Source::run(run.tables.clone(), run.from.clone(), reader)
+            let cache = || Rc::clone(&self.cache);
+            let reader = || BlockReader::cached(self.io.clone(), cache(), share as usize);
+            Source::run(&run.tables, &run.from, at, reader)
         };
-        generations.chain(tables.runs.iter().map(run)).collect()
+        let runs = tables.runs.iter().flat_map(run).flatten();
+        generations.chain(runs).collect()
     }
 }
 

@@ -230,11 +230,12 @@ impl<T: Token> Core<T> {
             let tables = run.tables.iter();
             let tables = tables.filter(|table| table.summary().newest > version);
             let tables: Vec<_> = tables.cloned().collect();
-            let reader = BlockReader::cached(self.io.clone(), Rc::clone(&self.cache), 0);
-            (!tables.is_empty()).then(|| Source::run(tables, run.from.clone(), reader))
+            let reader = || BlockReader::cached(self.io.clone(), Rc::clone(&self.cache), 0);
+            // What is older than the newest version of a key changes no verdict.
+            Source::run(&tables, &run.from, NEWEST, reader)
         };
         let tables = self.tables.borrow();
-        let runs = tables.runs.iter().filter_map(run);
+        let runs = tables.runs.iter().flat_map(run).flatten();
         let runs = runs.filter(|_| !planted(Defect::TablesNotValidated));
         generations.chain(runs).collect()
     }

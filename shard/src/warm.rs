@@ -15,6 +15,7 @@ use crate::table_set::TableSet;
 use crate::tasks::yield_now;
 use crate::timeline::Moment;
 use crate::token::Token;
+use crate::version::Version;
 
 /// Rows between two looks at what else there is to do: well under 100 us.
 const ROWS_PER_SLICE: usize = 128;
@@ -62,8 +63,10 @@ impl<T: Token> Core<T> {
     async fn walk_behind(&self, last: &mut Option<Vec<u8>>, left: usize) -> Result<End> {
         let set = Rc::clone(&*self.tables.borrow());
         let version = self.visible.get();
-        let mut cursor =
-            MergeCursor::visible(self.tables_of(&set, left), Moment { millis: 0, version });
+        let mut cursor = MergeCursor::visible(
+            self.tables_of(&set, version, left),
+            Moment { millis: 0, version },
+        );
         let ranges = Rc::clone(&self.ranges.borrow());
         cursor = cursor.under(ranges);
         let behind = last.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
@@ -97,10 +100,11 @@ impl<T: Token> Core<T> {
         }
     }
 
-    fn tables_of(&self, set: &TableSet, left: usize) -> Vec<Source> {
+    fn tables_of(&self, set: &TableSet, at: Version, left: usize) -> Vec<Source> {
         let reader = || BlockReader::filling(self.io.clone(), Rc::clone(&self.cache), left);
         let runs = set.runs.iter();
-        runs.map(|run| Source::run(run.tables.clone(), run.from.clone(), reader()))
+        runs.flat_map(|run| Source::run(&run.tables, &run.from, at, reader))
+            .flatten()
             .collect()
     }
 }

@@ -111,6 +111,10 @@ defects! {
     StaleCacheLine,
     /// A merge does not ask how much of the past is to be kept.
     RetentionForgotten,
+    /// A get of the past finds nothing where a table's newest version of the key is too new.
+    PastNotRead,
+    /// A scan of the past and a merge see of each table the newest versions only.
+    PastLeftOut,
     /// A multi-get that must fetch some blocks reads them at a later instant.
     MultiGetTwoInstants,
 

@@ -152,10 +152,10 @@ impl<T: Token> Core<T> {
             });
         }
         let source = |run: &Rc<TableRun>| {
-            let reader = BlockReader::sequential(self.io.clone());
-            Source::run(run.tables.clone(), run.from.clone(), reader)
+            let reader = || BlockReader::sequential(self.io.clone());
+            Source::run(&run.tables, &run.from, Version(0), reader)
         };
-        let sources = inputs.iter().map(source).collect();
+        let sources = inputs.iter().flat_map(source).flatten().collect();
         let needs = self.pins.let_go();
         let mut merge = match planted(Defect::OldVersionKept) {
             false => MergeCursor::needed(sources, &needs, standing.last)

@@ -4,10 +4,12 @@ use std::cell::RefCell;
 use std::ops::Bound;
 use std::rc::Rc;
 
+use ringkeep_io::planted::{Defect, planted};
+
 use crate::content::{Content, NEVER};
 use crate::memtable::{Address, Memtable, MemtableCursor};
 use crate::ranges::Fragment;
-use crate::table::{Block, BlockReader, RunCursor, Table, ValueRef};
+use crate::table::{Block, BlockReader, RunCursor, Section, Table, ValueRef};
 use crate::{Result, Version};
 
 /// Where a merge gets entries from.
@@ -56,9 +58,26 @@ impl Source {
         })
     }
 
-    /// Tables in key order, none overlapping, and where they begin to count.
-    pub fn run(tables: Vec<Rc<Table>>, from: Box<[u8]>, reader: BlockReader) -> Source {
-        Source::Run(RunCursor::new(tables, from, reader))
+    /// Tables in key order, none overlapping, and where they begin to count: all that is needed of them by who asks for
+    /// nothing below the version `at`. The past of a table is not, if all of its present is old enough.
+    pub fn run(
+        tables: &[Rc<Table>],
+        from: &[u8],
+        at: Version,
+        reader: impl Fn() -> BlockReader,
+    ) -> [Option<Source>; 2] {
+        let is_asked = |table: &&Rc<Table>| {
+            table.has_past() && table.summary().newest > at && !planted(Defect::PastLeftOut)
+        };
+        let past: Vec<_> = tables.iter().filter(is_asked).cloned().collect();
+        let source = |tables: Vec<Rc<Table>>, section| {
+            let is_needed = !tables.is_empty();
+            is_needed.then(|| Source::Run(RunCursor::new(tables, section, from.into(), reader())))
+        };
+        [
+            source(tables.to_vec(), Section::Present),
+            source(past, Section::Past),
+        ]
     }
 
     /// Only what is visible at `at` will be asked for.

@@ -62,18 +62,19 @@ impl Stack {
         }
     }
 
-    fn sources(&self, random: &mut Seeded) -> Vec<Source> {
+    /// For who asks for nothing below `at`.
+    fn sources(&self, random: &mut Seeded, at: Version) -> Vec<Source> {
         let memtables = self.memtables.iter().cloned().map(Source::memtable);
-        let runs = self.runs.iter().map(|run| {
-            let reader = match random.below(2) {
-                0 => BlockReader::sequential(self.fixture.io.clone()),
-                _ => {
-                    BlockReader::cached(self.fixture.io.clone(), Rc::clone(&self.fixture.cache), 0)
-                }
+        let runs = self.runs.iter().flat_map(|run| {
+            let (io, cache) = (&self.fixture.io, &self.fixture.cache);
+            let is_cached = random.one_in(2);
+            let reader = || match is_cached {
+                false => BlockReader::sequential(io.clone()),
+                true => BlockReader::cached(io.clone(), Rc::clone(cache), 0),
             };
-            Source::run(run.clone(), Box::default(), reader)
+            Source::run(run, &[], at, reader)
         });
-        memtables.chain(runs).collect()
+        memtables.chain(runs.flatten()).collect()
     }
 
     /// What a reader at `at` sees, in order.
@@ -147,7 +148,7 @@ fn a_scan_sees_what_the_map_shows_in_both_directions() {
         for _ in 0..8 {
             let at = moment(random, &stack);
             let visible = stack.visible(at);
-            let mut cursor = MergeCursor::visible(stack.sources(random), at);
+            let mut cursor = MergeCursor::visible(stack.sources(random, at.version), at);
             stack.fixture.run(async {
                 cursor.seek(Bound::Unbounded).await.unwrap();
                 for entry in &visible {
@@ -187,7 +188,7 @@ fn stretches_and_steps_show_the_same() {
             Bound::Excluded(end) => *key < *end,
         };
         visible.retain(|(key, ..)| is_inside(key));
-        let mut cursor = MergeCursor::visible(stack.sources(random), at);
+        let mut cursor = MergeCursor::visible(stack.sources(random, at.version), at);
         let mut found = Vec::new();
         stack.fixture.run(async {
             cursor.seek(Bound::Unbounded).await.unwrap();
@@ -268,7 +269,7 @@ fn what_is_needed_is_kept_and_nothing_else() {
             ..Needs::default()
         };
         let last = random.one_in(2);
-        let mut cursor = MergeCursor::needed(stack.sources(random), &needs, last);
+        let mut cursor = MergeCursor::needed(stack.sources(random, Version(0)), &needs, last);
         let mut kept = Model::new();
         stack.fixture.run(async {
             cursor.seek(Bound::Unbounded).await.unwrap();
@@ -305,11 +306,6 @@ fn a_newer_source_wins_where_two_have_the_very_same_entry() {
     let sources = || {
         vec![
             Source::memtable(memtable(&model(b"new"))),
-            Source::run(
-                vec![],
-                Box::default(),
-                BlockReader::sequential(fixture.io.clone()),
-            ),
             Source::memtable(memtable(&model(b"old"))),
         ]
     };
@@ -341,7 +337,7 @@ fn a_scan_goes_on_while_its_memtable_takes_writes() {
         let stack = Stack::new(random);
         let at = present(stack.newest);
         let visible = stack.visible(at);
-        let mut cursor = MergeCursor::visible(stack.sources(random), at);
+        let mut cursor = MergeCursor::visible(stack.sources(random, at.version), at);
         stack.fixture.run(async {
             cursor.seek(Bound::Unbounded).await.unwrap();
             for (step, entry) in visible.iter().enumerate() {
@@ -374,9 +370,10 @@ fn a_failed_read_ends_the_scan_with_its_error() {
     let damaged = u64::from(fixture_page(&table)) * 4096 + 100;
     fixture.disk.flip_bit("/table-1", damaged, 3);
     for backward in [false, true] {
-        let reader = BlockReader::sequential(fixture.io.clone());
-        let source = Source::run(vec![Rc::clone(&table)], Box::default(), reader);
-        let mut cursor = MergeCursor::visible(vec![source], present(9));
+        let reader = || BlockReader::sequential(fixture.io.clone());
+        let sources = Source::run(&[Rc::clone(&table)], &[], Version(9), reader);
+        let sources = sources.into_iter().flatten().collect();
+        let mut cursor = MergeCursor::visible(sources, present(9));
         let error = fixture.run(async {
             match backward {
                 false => cursor.seek(Bound::Unbounded).await.unwrap(),

@@ -10,13 +10,14 @@ use crate::call::{Change, Op};
 use crate::content::Content;
 use crate::error::{Error, Result};
 use crate::ranges::{Ranges, hides};
-use crate::table::{Block, BlockKind, Part, TableId};
+use crate::table::{Block, Part, Section, TableId};
 use crate::table_set::{table_name, table_number};
 use crate::verify::{Damage, KeysAtRisk};
 use crate::version::Version;
 
-/// The entries of one table file in order, as far as they can be read.
+/// The entries of a section of one table file in order, as far as they can be read.
 struct Remnant {
+    section: Section,
     io: Io,
     file: File,
     name: String,
@@ -124,20 +125,24 @@ impl Remains {
             let name = table_name(id);
             let opened = directory.open(&name, OpenMode::Read);
             match opened.and_then(|file| Ok((file.size()?, file))) {
-                Ok((bytes, file)) => remnants.push(Remnant {
-                    io: io.clone(),
-                    file,
-                    name,
-                    id,
-                    pages: (bytes / PAGE as u64) as u32,
-                    from,
-                    next_page: 0,
-                    block: None,
-                    at: 0,
-                    last_key: Box::default(),
-                    lost: None,
-                    damages: Vec::new(),
-                }),
+                // Older versions stand in for newer ones that are lost.
+                Ok((bytes, file)) => {
+                    remnants.extend([Section::Present, Section::Past].map(|section| Remnant {
+                        section,
+                        io: io.clone(),
+                        file: file.clone(),
+                        name: name.clone(),
+                        id,
+                        pages: (bytes / PAGE as u64) as u32,
+                        from: from.clone(),
+                        next_page: 0,
+                        block: None,
+                        at: 0,
+                        last_key: Box::default(),
+                        lost: None,
+                        damages: Vec::new(),
+                    }))
+                }
                 Err(error) => found.damages.push(Damage {
                     file: name,
                     offset: 0,
@@ -197,11 +202,13 @@ impl Remnant {
             match self.part(page).await {
                 Ok((part, buffer)) => {
                     self.next_page += part.handle.pages;
-                    if part.handle.kind != BlockKind::Data {
+                    let kind = part.handle.kind;
+                    if !kind.is_data() {
                         continue;
                     }
                     match part.into_block(buffer, self.pages) {
-                        Ok(block) => return Ok(Some(block)),
+                        Ok(block) if kind == self.section.data() => return Ok(Some(block)),
+                        Ok(_) => {}
                         // Its page count may be what is damaged.
                         Err(detail) => {
                             self.next_page = page + 1;
@@ -231,7 +238,7 @@ impl Remnant {
         let buffer = match part.handle.pages {
             1 => first,
             // Only data is of use.
-            _ if part.handle.kind != BlockKind::Data => first,
+            _ if !part.handle.kind.is_data() => first,
             pages => self.read(page, pages).await?,
         };
         Ok((part, buffer))
@@ -250,7 +257,11 @@ impl Remnant {
         }
     }
 
+    /// Of the past nothing is asked for but what the present has lost, which says so itself.
     fn report(&mut self, page: u32, detail: String, before: Option<Box<[u8]>>) {
+        if self.section == Section::Past {
+            return;
+        }
         let after = self.last_key.clone();
         self.damages.push(Damage {
             file: self.name.clone(),

@@ -105,7 +105,7 @@ impl Block {
                 }
             }
         }
-        if handle.kind != BlockKind::Data {
+        if !handle.kind.is_data() {
             block.verify_handles(data_pages)?;
         }
         block.take_heads();
@@ -239,12 +239,9 @@ impl Block {
     /// What an index entry leads to.
     #[inline]
     pub(super) fn handle_at(&self, index: usize) -> BlockHandle {
-        let kind = match self.handle.kind {
-            BlockKind::Top => BlockKind::Partition,
-            _ => BlockKind::Data,
-        };
         let bytes = &self.bytes[self.value_span(index)];
-        handle_from_bytes(bytes.first_chunk().expect("verified with the block"), kind)
+        let bytes = bytes.first_chunk().expect("verified with the block");
+        handle_from_bytes(bytes, self.handle.kind.below())
     }
 
     /// How many entries come before (`key`, `at`): those with a lesser key, and those with the same

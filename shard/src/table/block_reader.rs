@@ -7,12 +7,13 @@
 //! no cache.
 
 use std::cell::RefCell;
+use std::ops::Range;
 use std::rc::Rc;
 
 use ringkeep_io::{Buffer, Io, PAGE};
 
 use super::open_table::{Reading, block_buffer, read_part};
-use super::{Block, BlockHandle, BlockKind, Table};
+use super::{Block, BlockHandle, Table};
 use crate::page_cache::PageCache;
 use crate::{Error, Result};
 
@@ -50,6 +51,13 @@ struct Ahead {
     page: u32,
     pages: u32,
     reading: Reading,
+}
+
+/// An entry of a partition.
+#[derive(Clone, Copy)]
+struct Listed<'a> {
+    partition: &'a Block,
+    at: usize,
 }
 
 impl BlockReader {
@@ -97,25 +105,55 @@ impl BlockReader {
         }
     }
 
+    /// A partition.
     pub(super) async fn load(&mut self, table: &Table, handle: BlockHandle) -> Result<Rc<Block>> {
+        if let Some(block) = self.cached_block(table, handle) {
+            return Ok(block);
+        }
+        let buffer = block_buffer(&self.io, handle.pages as usize);
+        let buffer = read_part(&self.io, table.file(), table.name(), handle, buffer).await?;
+        self.decode(table, handle, buffer, false)
+    }
+
+    /// The data block that this entry of a partition leads to.
+    pub(super) async fn load_listed(
+        &mut self,
+        table: &Table,
+        partition: &Block,
+        at: usize,
+    ) -> Result<Rc<Block>> {
+        let handle = partition.handle_at(at);
         let block = match self.cached_block(table, handle) {
             Some(block) => block,
-            None => self.read(table, handle).await?,
+            None => {
+                let windowed = self.is_long_scan(partition, at);
+                let buffer = block_buffer(&self.io, handle.pages as usize);
+                let buffer = match windowed {
+                    true => {
+                        let listed = Listed { partition, at };
+                        self.read_through_window(table, listed, buffer).await?
+                    }
+                    false => {
+                        read_part(&self.io, table.file(), table.name(), handle, buffer).await?
+                    }
+                };
+                self.decode(table, handle, buffer, windowed)?
+            }
         };
-        if handle.kind == BlockKind::Data && self.is_scan() {
+        if self.is_scan() {
             let bytes = handle.pages as usize * PAGE;
             self.expected_bytes = self.expected_bytes.saturating_sub(bytes);
         }
         Ok(block)
     }
 
-    async fn read(&mut self, table: &Table, handle: BlockHandle) -> Result<Rc<Block>> {
-        let windowed = handle.kind == BlockKind::Data && self.is_long_scan(handle);
-        let buffer = block_buffer(&self.io, handle.pages as usize);
-        let buffer = match windowed {
-            true => self.read_through_window(table, handle, buffer).await?,
-            false => read_part(&self.io, table.file(), table.name(), handle, buffer).await?,
-        };
+    fn decode(
+        &mut self,
+        table: &Table,
+        handle: BlockHandle,
+        buffer: Buffer,
+        windowed: bool,
+    ) -> Result<Rc<Block>> {
         let block = Rc::new(table.decode_block(handle, buffer)?);
         if let Some(cache) = &self.cache {
             let mut cache = cache.borrow_mut();
@@ -140,10 +178,14 @@ impl BlockReader {
         self.cache.is_some() && self.fills_up_to.is_none()
     }
 
-    fn is_long_scan(&mut self, handle: BlockHandle) -> bool {
+    fn is_long_scan(&mut self, partition: &Block, at: usize) -> bool {
+        let handle = partition.handle_at(at);
         if self.is_scan() {
-            // A partition may lie between two data blocks.
-            let behind = handle.page.wrapping_sub(self.expected_page) <= 1;
+            // A partition may lie between two data blocks, or what is of the other section.
+            let before = at.checked_sub(1).map(|before| partition.handle_at(before));
+            let is_next =
+                before.is_some_and(|before| before.page + before.pages == self.expected_page);
+            let behind = is_next || handle.page.wrapping_sub(self.expected_page) <= 1;
             self.misses = if behind { self.misses + 1 } else { 0 };
         }
         self.expected_page = handle.page + handle.pages;
@@ -153,13 +195,14 @@ impl BlockReader {
     async fn read_through_window(
         &mut self,
         table: &Table,
-        handle: BlockHandle,
+        listed: Listed<'_>,
         mut buffer: Buffer,
     ) -> Result<Buffer> {
+        let handle = listed.partition.handle_at(listed.at);
         let mut filled = 0;
         while filled < buffer.len() {
             let page = handle.page + (filled / PAGE) as u32;
-            let window = self.window_at(table, page).await?;
+            let window = self.window_at(table, page, listed).await?;
             let start = (page - window.page) as usize * PAGE;
             let rest = &window.bytes[start..window.pages as usize * PAGE];
             let length = rest.len().min(buffer.len() - filled);
@@ -170,12 +213,13 @@ impl BlockReader {
     }
 
     /// The window that holds `page`. Entering one starts the next.
-    async fn window_at(&mut self, table: &Table, page: u32) -> Result<&Window> {
+    async fn window_at(&mut self, table: &Table, page: u32, listed: Listed<'_>) -> Result<&Window> {
         if !self
             .window
             .as_ref()
             .is_some_and(|window| window.holds(page))
         {
+            let end = listed.end(table);
             let mut free = self.window.take().map(|window| window.bytes);
             let ahead = self.ahead.take().filter(|ahead| ahead.holds(page));
             let (expected, further) = (self.expected_bytes, self.further_bytes);
@@ -186,7 +230,7 @@ impl BlockReader {
                 Some(ahead) => ahead,
                 None => {
                     let bytes = if expected == 0 { further } else { expected };
-                    self.read_ahead(table, page, bytes, free.take())
+                    self.read_ahead(table, page..end, bytes, free.take())
                 }
             };
             let next = ahead.page + ahead.pages;
@@ -194,8 +238,8 @@ impl BlockReader {
                 0 if further == WINDOW_BYTES => WINDOW_BYTES,
                 _ => expected.saturating_sub(ahead.pages as usize * PAGE),
             };
-            if behind > 0 && next < table.data_pages() {
-                self.ahead = Some(self.read_ahead(table, next, behind, free));
+            if behind > 0 && next < end {
+                self.ahead = Some(self.read_ahead(table, next..end, behind, free));
             }
             let (bytes, read) = ahead.reading.finish(table.name()).await?;
             self.window = Some(Window {
@@ -212,9 +256,16 @@ impl BlockReader {
         }
     }
 
-    /// Starts to read a window of about so many bytes.
-    fn read_ahead(&self, table: &Table, page: u32, bytes: usize, free: Option<Buffer>) -> Ahead {
-        let left = table.data_pages().saturating_sub(page).max(1) as usize * PAGE;
+    /// Starts to read a window of about so many bytes, within these pages.
+    fn read_ahead(
+        &self,
+        table: &Table,
+        pages: Range<u32>,
+        bytes: usize,
+        free: Option<Buffer>,
+    ) -> Ahead {
+        let page = pages.start;
+        let left = pages.len().max(1) * PAGE;
         let bytes = bytes.min(WINDOW_BYTES).next_multiple_of(PAGE).min(left);
         let free = free.filter(|buffer| buffer.len() == bytes);
         let buffer = free.unwrap_or_else(|| Buffer::zeroed(bytes));
@@ -224,6 +275,25 @@ impl BlockReader {
             pages: (bytes / PAGE) as u32,
             reading,
         }
+    }
+}
+
+impl Listed<'_> {
+    /// The page up to which reading on from here is of use. Where there are two sections, blocks of one lie between those
+    /// of the other.
+    fn end(self, table: &Table) -> u32 {
+        if !table.has_past() {
+            return table.data_pages();
+        }
+        let mut end = self.partition.handle_at(self.at).page;
+        for at in self.at..self.partition.count() {
+            let handle = self.partition.handle_at(at);
+            if handle.page != end {
+                break;
+            }
+            end += handle.pages;
+        }
+        end
     }
 }
 

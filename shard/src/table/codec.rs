@@ -4,10 +4,12 @@
 use ringkeep_io::{Buffer, PAGE};
 use zerocopy::{FromBytes, IntoBytes};
 
+use super::block_builder::BlockBuilder;
 use super::format::{
     BLOCK_HEADER_BYTES, BlockHeader, COMPRESSED_HEADER_BYTES, COMPRESSED_PAGES_MAX,
     CompressedHeader, Damage, Shape,
 };
+use super::{BlockHandle, TableId};
 
 /// How data blocks are compressed. The number is persisted.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -59,22 +61,35 @@ pub(super) struct Compressor {
     codec: Codec,
     /// Made when it is first needed.
     zstd: Option<zstd::bulk::Compressor<'static>>,
+    /// A block before it is compressed.
+    plain: Vec<u8>,
     out: Vec<u8>,
 }
 
 impl Compressor {
-    pub fn new(codec: Codec) -> Compressor {
-        let mut compressor = Compressor::default();
-        compressor.set_codec(codec);
-        compressor
-    }
-
-    pub fn codec(&self) -> Codec {
-        self.codec
+    /// What is stored of a block in place of itself; nothing when it is to be stored as it is.
+    pub fn stored(
+        &mut self,
+        codec: Codec,
+        block: &BlockBuilder,
+        handle: BlockHandle,
+        table: TableId,
+    ) -> Option<&[u8]> {
+        self.set_codec(codec);
+        if !self.tries(block.pages()) {
+            return None;
+        }
+        let mut plain = std::mem::take(&mut self.plain);
+        plain.clear();
+        plain.resize(block.pages() * PAGE, 0);
+        block.lay_out(handle, table, &mut plain);
+        let is_smaller = self.compress(&plain).is_some();
+        self.plain = plain;
+        is_smaller.then_some(self.out.as_slice())
     }
 
     /// For the blocks from here on.
-    pub fn set_codec(&mut self, codec: Codec) {
+    fn set_codec(&mut self, codec: Codec) {
         self.codec = codec;
         if codec == Codec::Zstd && self.zstd.is_none() {
             self.zstd = zstd::bulk::Compressor::new(ZSTD_LEVEL).ok();
@@ -82,12 +97,12 @@ impl Compressor {
     }
 
     /// Whether a block of so many pages is worth the try.
-    pub fn tries(&self, pages: usize) -> bool {
+    fn tries(&self, pages: usize) -> bool {
         self.codec != Codec::Raw && (2..=COMPRESSED_PAGES_MAX).contains(&pages)
     }
 
     /// What is stored of a block in place of itself; nothing when that would save no page.
-    pub fn compress(&mut self, plain: &[u8]) -> Option<&[u8]> {
+    fn compress(&mut self, plain: &[u8]) -> Option<&[u8]> {
         let pages = plain.len() / PAGE;
         debug_assert!(self.tries(pages));
         let body = &plain[BLOCK_HEADER_BYTES..];
@@ -164,9 +179,8 @@ mod tests {
     use crate::Version;
     use crate::content::Content;
     use crate::merge::seeded::{Seeded, with_seeds};
-    use crate::table::block_builder::BlockBuilder;
+    use crate::table::BlockKind;
     use crate::table::format::Identity;
-    use crate::table::{BlockHandle, BlockKind, TableId};
 
     const HANDLE: BlockHandle = BlockHandle {
         page: 0,
@@ -185,9 +199,17 @@ mod tests {
         plain
     }
 
+    fn compressor(codec: Codec) -> Compressor {
+        let mut compressor = Compressor::default();
+        compressor.set_codec(codec);
+        compressor
+    }
+
     fn stored(codec: Codec, plain: &[u8]) -> Vec<u8> {
-        let mut compressor = Compressor::new(codec);
-        compressor.compress(plain).expect("worth it").to_vec()
+        compressor(codec)
+            .compress(plain)
+            .expect("worth it")
+            .to_vec()
     }
 
     fn buffer(bytes: &[u8]) -> Buffer {
@@ -213,10 +235,10 @@ mod tests {
         let mut noise = plain();
         let bytes = random.bytes(noise.len() - BLOCK_HEADER_BYTES);
         noise[BLOCK_HEADER_BYTES..].copy_from_slice(&bytes);
-        assert!(!Compressor::new(Codec::Raw).tries(2));
+        assert!(!compressor(Codec::Raw).tries(2));
         for codec in [Codec::Lz4, Codec::Zstd] {
-            assert!(!Compressor::new(codec).tries(1));
-            assert_eq!(Compressor::new(codec).compress(&noise), None);
+            assert!(!compressor(codec).tries(1));
+            assert_eq!(compressor(codec).compress(&noise), None);
         }
     }
 
@@ -239,7 +261,7 @@ mod tests {
         );
     }
 
-    const GOLDEN: &str = "00000000 d1 02 0200 0900000000000000 00000000 \
+    const GOLDEN: &str = "00000000 d1 03 0200 0900000000000000 00000000 \
          0a00 0100 0100 00 11 f4010000 0500000000000000 \
          0200 0000 57000000 \
          2f6b000100ffe21f010100ffe21f0201 00ffe21f030100ffe21f040100ffe21f 050100ffe21f060100ffe21f070100ff \

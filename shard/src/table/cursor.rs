@@ -1,17 +1,18 @@
-//! Walks the entries of a table in their order, either way. Only crossing from one block to another
+//! Walks the entries of a section of a table in their order, either way. Only crossing from one block to another
 //! waits. Holds no borrow and no block but the two that it is in.
 
 use std::ops::Bound;
 use std::rc::Rc;
 
-use super::{Block, BlockReader, Table, ValueRef};
+use super::{Block, BlockReader, Section, Table, ValueRef};
 #[cfg(test)]
 use crate::content::Content;
 use crate::{Result, Version};
 
-/// A position on an entry of a table, or on none.
+/// A position on an entry of a section of a table, or on none.
 pub(crate) struct TableCursor {
     table: Rc<Table>,
+    section: Section,
     reader: BlockReader,
     place: Option<Place>,
     /// The key under the cursor: the block's prefix, then the entry's suffix.
@@ -30,9 +31,10 @@ struct Place {
 
 impl TableCursor {
     /// On no entry yet.
-    pub fn new(table: Rc<Table>, reader: BlockReader) -> TableCursor {
+    pub fn new(table: Rc<Table>, section: Section, reader: BlockReader) -> TableCursor {
         TableCursor {
             table,
+            section,
             reader,
             place: None,
             key: Vec::new(),
@@ -173,6 +175,10 @@ impl TableCursor {
         Some((ValueRef::of(Rc::clone(&place.block), span), ends))
     }
 
+    fn top(&self) -> &[Rc<Block>] {
+        self.table.top(self.section)
+    }
+
     fn is_at(&self, key: &[u8]) -> bool {
         self.place.is_some() && self.key == key
     }
@@ -200,14 +206,15 @@ impl TableCursor {
     /// all entries come before.
     async fn locate(&mut self, key: &[u8], at: Version) -> Result<Option<Place>> {
         self.place = None;
-        let Some((top, top_at)) = self.table.seek_top(key, at) else {
+        let Some((top, top_at)) = self.table.seek_top(self.section, key, at) else {
             return Ok(None);
         };
-        let handle = self.table.top()[top].handle_at(top_at);
+        let handle = self.top()[top].handle_at(top_at);
         let partition = self.reader.load(&self.table, handle).await?;
         let partition_at = partition.lower_bound(key, at).min(partition.count() - 1);
-        let handle = partition.handle_at(partition_at);
-        let block = self.reader.load(&self.table, handle).await?;
+        let reader = &mut self.reader;
+        let block = reader.load_listed(&self.table, &partition, partition_at);
+        let block = block.await?;
         let at = block.lower_bound(key, at);
         Ok(Some(Place {
             top,
@@ -220,16 +227,19 @@ impl TableCursor {
     }
 
     async fn place_at_end(&mut self) -> Result<()> {
-        let top = self.table.top().len() - 1;
-        let last = &self.table.top()[top];
+        let Some(top) = self.top().len().checked_sub(1) else {
+            return Ok(());
+        };
+        let last = &self.top()[top];
         let top_at = last.count() - 1;
         let partition = self
             .reader
             .load(&self.table, last.handle_at(top_at))
             .await?;
         let partition_at = partition.count() - 1;
-        let handle = partition.handle_at(partition_at);
-        let block = self.reader.load(&self.table, handle).await?;
+        let reader = &mut self.reader;
+        let block = reader.load_listed(&self.table, &partition, partition_at);
+        let block = block.await?;
         let at = block.count() - 1;
         self.show(Place {
             top,
@@ -247,19 +257,19 @@ impl TableCursor {
         place.partition_at += 1;
         if place.partition_at == place.partition.count() {
             place.top_at += 1;
-            if place.top_at == self.table.top()[place.top].count() {
+            if place.top_at == self.top()[place.top].count() {
                 place.top += 1;
                 place.top_at = 0;
             }
-            let Some(top) = self.table.top().get(place.top) else {
+            let Some(top) = self.top().get(place.top) else {
                 return Ok(());
             };
             let handle = top.handle_at(place.top_at);
             place.partition = self.reader.load(&self.table, handle).await?;
             place.partition_at = 0;
         }
-        let handle = place.partition.handle_at(place.partition_at);
-        place.block = self.reader.load(&self.table, handle).await?;
+        let (partition, at) = (&place.partition, place.partition_at);
+        place.block = self.reader.load_listed(&self.table, partition, at).await?;
         place.at = 0;
         self.show(place);
         Ok(())
@@ -273,16 +283,16 @@ impl TableCursor {
                     return Ok(());
                 }
                 place.top -= 1;
-                place.top_at = self.table.top()[place.top].count();
+                place.top_at = self.top()[place.top].count();
             }
             place.top_at -= 1;
-            let handle = self.table.top()[place.top].handle_at(place.top_at);
+            let handle = self.top()[place.top].handle_at(place.top_at);
             place.partition = self.reader.load(&self.table, handle).await?;
             place.partition_at = place.partition.count();
         }
         place.partition_at -= 1;
-        let handle = place.partition.handle_at(place.partition_at);
-        place.block = self.reader.load(&self.table, handle).await?;
+        let (partition, at) = (&place.partition, place.partition_at);
+        place.block = self.reader.load_listed(&self.table, partition, at).await?;
         place.at = place.block.count() - 1;
         self.show(place);
         Ok(())

@@ -2,7 +2,8 @@
 //! with a checksum over the rest of its pages, padding included.
 //!
 //! ```text
-//! file    [data blocks, each partition behind the data blocks it lists] [filter] [top index] [footer]
+//! file    [data blocks of the present and of the past in extents, each partition behind the data blocks that it lists]
+//!         [filter] [top index of the present] [top index of the past, if there is one] [footer]
 //!
 //! block   0 crc u32 | 4 kind u8 | 5 format u8 | 6 pages u16 | 8 table u64 | 16 page u32
 //!         20 count u16 | 22 prefix length u16 | 24 suffix length u16 | 26 version bytes u8 | 27 shape u8
@@ -24,6 +25,9 @@
 //! frame), 2 Zstandard (a frame). Then the pages are those that are stored, and behind the header come
 //! 40 restored pages u16 | zero u16 | 44 length u32 | 48 what byte 40 and all behind it of the restored
 //! block were compressed to | zeros. The checksum is over what is stored.
+//!
+//! The present has of each key the newest entry of the table, the past has the others. Their blocks are told apart by
+//! their kinds. A table of version 2 has all its entries in what is the present here.
 //!
 //! The prefix is what all keys of the block begin with; suffixes are what is left of them. Versions
 //! are stored as their distance from the base, in `version bytes` bytes (none when they are all the
@@ -49,7 +53,9 @@ use crate::checksum::crc32c;
 use crate::limits::{KEY_BYTES_MAX, VALUE_BYTES_MAX};
 
 /// Of every part of the file. The footer decides which versions can be opened.
-pub(super) const FORMAT_VERSION: u8 = 2;
+pub(super) const FORMAT_VERSION: u8 = 3;
+/// Without a past: all entries are where the present is.
+pub(super) const FORMAT_OF_ONE_SECTION: u8 = 2;
 pub(super) const FOOTER_MAGIC: [u8; 8] = *b"RKTABLE\n";
 
 pub(super) const BLOCK_HEADER_BYTES: usize = 40;
@@ -156,6 +162,10 @@ pub(super) struct Footer {
     pub keys: U64,
     pub oldest: U64,
     pub newest: U64,
+    /// Of the past; 0 where there is none.
+    pub past_top_page: U32,
+    /// Data blocks and partitions of the past.
+    pub past_pages: U32,
 }
 
 /// Damage found in one part: where, from its first byte on, and what.
@@ -184,6 +194,11 @@ impl Identity {
         }
     }
 
+    /// Whether it is of a version that this build reads.
+    pub fn is_known(&self) -> bool {
+        (FORMAT_OF_ONE_SECTION..=FORMAT_VERSION).contains(&self.format)
+    }
+
     /// Checks that `part` is whole and that it is what `handle` says. The checksum comes first, so
     /// that damage is called damage and everything after it is about a part that once was written.
     pub fn verify(part: &[u8], handle: BlockHandle, table: TableId) -> Result<(), Damage> {
@@ -206,7 +221,9 @@ impl Identity {
         expect(8, "table", identity.table.get(), table.0)?;
         expect(16, "page", identity.page.get().into(), handle.page.into())?;
         expect(4, "kind", identity.kind.into(), expected.kind.into())?;
-        expect(5, "format", identity.format.into(), FORMAT_VERSION.into())?;
+        if !identity.is_known() {
+            expect(5, "format", identity.format.into(), FORMAT_VERSION.into())?;
+        }
         expect(
             6,
             "page count",
@@ -221,6 +238,13 @@ pub(super) fn seal(part: &mut [u8]) -> u32 {
     let crc = crc32c(&part[4..]);
     part[..4].copy_from_slice(&crc.to_le_bytes());
     crc
+}
+
+/// Gives a part that was laid out before its page was known this page, and its checksum.
+pub(super) fn settle(part: &mut [u8], page: u32) {
+    const PAGE_AT: usize = std::mem::offset_of!(Identity, page);
+    part[PAGE_AT..PAGE_AT + 4].copy_from_slice(&page.to_le_bytes());
+    seal(part);
 }
 
 pub(super) fn handle_to_bytes(handle: BlockHandle) -> [u8; HANDLE_BYTES] {

@@ -15,8 +15,8 @@ use zerocopy::{FromBytes, IntoBytes};
 use super::filter::{Filter, FilterBuilder};
 use super::format::{FORMAT_VERSION, Footer, Identity, seal};
 use super::{
-    Block, BlockHandle, BlockKind, BlockReader, Codec, FilterSize, Make, Table, TableCursor,
-    TableId, TableSummary, TableWriter,
+    Block, BlockHandle, BlockKind, BlockReader, Codec, FilterSize, Make, Section, Table,
+    TableCursor, TableId, TableSummary, TableWriter,
 };
 use crate::content::Content;
 use crate::fuzz::{MENDED, flagged, split};
@@ -25,6 +25,14 @@ use crate::version::{ShardId, Version};
 const STORE: [u8; 16] = *b"a store to fuzz.";
 const SHARD: ShardId = ShardId(0);
 const TABLE: TableId = TableId(1);
+const BLOCKS: [BlockKind; 6] = [
+    BlockKind::Data,
+    BlockKind::Partition,
+    BlockKind::Top,
+    BlockKind::PastData,
+    BlockKind::PastPartition,
+    BlockKind::PastTop,
+];
 /// An index with forged numbers may lead to the same block over and over.
 const STEPS_MAX: usize = 10_000;
 
@@ -61,8 +69,7 @@ pub fn block(input: &[u8]) {
         return;
     };
     let mut bytes = pages(bytes);
-    let kinds = [BlockKind::Data, BlockKind::Partition, BlockKind::Top];
-    let handle = handle(kinds[usize::from(flags >> 1) % 3], &bytes);
+    let handle = handle(BLOCKS[usize::from(flags >> 1) % BLOCKS.len()], &bytes);
     if flags & MENDED != 0 {
         claim(&mut bytes, handle, TABLE);
     }
@@ -74,7 +81,7 @@ pub fn block(input: &[u8]) {
         let key = [block.prefix(), entry.suffix].concat();
         assert!(block.is_key(index, &key) && block.compare(index, &key, entry.version).is_eq());
         assert!(block.lower_bound(&key, entry.version) <= block.count());
-        if handle.kind != BlockKind::Data {
+        if !handle.kind.is_data() {
             assert!(block.handle_at(index).pages > 0);
         }
     }
@@ -86,13 +93,9 @@ pub fn block_seeds() -> Vec<Vec<u8>> {
     for table in sample_tables() {
         let pages = table.chunks(PAGE).filter(|page| page[4] != 0);
         for page in pages {
-            let kind = match page[4] {
-                kind if kind == BlockKind::Data as u8 => 0,
-                kind if kind == BlockKind::Partition as u8 => 1,
-                kind if kind == BlockKind::Top as u8 => 2,
-                _ => continue,
-            };
-            seeds.push([&[MENDED | kind << 1], trimmed(page)].concat());
+            let kind = BLOCKS.iter().position(|kind| *kind as u8 == page[4]);
+            let Some(kind) = kind else { continue };
+            seeds.push([&[MENDED | (kind as u8) << 1], trimmed(page)].concat());
         }
     }
     seeds
@@ -133,10 +136,11 @@ pub fn table(input: &[u8]) {
     if flags & MENDED != 0 {
         mend(&mut bytes, TABLE);
     }
-    let (disk, io, directory) = disk();
+    let (_, io, directory) = disk();
     let file = directory.open("t", OpenMode::CreateNew).expect("a file");
-    file.allocate(bytes.len() as u64).expect("room");
-    disk.overwrite("/t", 0, &bytes);
+    let cached = WriteDurability::Cached;
+    let written = io.write(&file, 0, buffer(&bytes), bytes.len(), cached);
+    run(&io, written).result.expect("room");
     let footer = &bytes[bytes.len() - PAGE..];
     let expected = TableSummary {
         id: TABLE,
@@ -159,7 +163,14 @@ pub fn table(input: &[u8]) {
         return;
     };
     table.may_contain(Table::key_hash(b"key-000003"));
-    let mut cursor = TableCursor::new(Rc::new(table), BlockReader::sequential(io.clone()));
+    let table = Rc::new(table);
+    for section in [Section::Present, Section::Past] {
+        walk(&io, Rc::clone(&table), section);
+    }
+}
+
+fn walk(io: &Io, table: Rc<Table>, section: Section) {
+    let mut cursor = TableCursor::new(table, section, BlockReader::sequential(io.clone()));
     let walk = async {
         for key in [&b"key-000003"[..], b"", b"zzz"] {
             cursor.seek(Bound::Included(key)).await?;
@@ -180,7 +191,7 @@ pub fn table(input: &[u8]) {
         }
         crate::Result::Ok(())
     };
-    let _ = run(&io, walk);
+    let _ = run(io, walk);
 }
 
 /// Small tables of each codec.
@@ -209,6 +220,9 @@ fn sample_table(codec: Codec) -> Vec<u8> {
             value => value.into(),
         };
         writer.add(key.as_bytes(), Version(5 + number % 3), content);
+        if number % 4 == 0 {
+            writer.add(key.as_bytes(), Version(number % 5), content);
+        }
     }
     let mut chunks: Vec<_> = std::iter::from_fn(|| writer.pending()).collect();
     chunks.extend(writer.finish().0);

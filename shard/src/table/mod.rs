@@ -1,9 +1,10 @@
-//! Sorted tables: immutable files of entries ordered by (key ascending, version descending).
+//! Sorted tables: immutable files of entries ordered by (key ascending, version descending), in two sections. The
+//! present has of each key the newest entry of the table, the past all others; each has blocks and an index of its own.
 //!
 //! `format` has the bytes. A `TableWriter` makes a file; a `Table` is an open one, with its top
-//! index and its filter resident. Finding a key takes one step in each of the top index, a partition
+//! indexes and its filter resident. Finding a key takes one step in each of the top index, a partition
 //! of the index, and a data block. `find` never waits: it says which block it needs, and whoever
-//! asked reads that block and asks again. `TableCursor` walks a table in both directions and does
+//! asked reads that block and asks again. `TableCursor` walks a section in both directions and does
 //! wait for blocks, through a `BlockReader`.
 
 mod block;
@@ -15,8 +16,10 @@ mod filter;
 mod format;
 pub(crate) mod fuzz;
 mod open_table;
+mod output;
 mod part;
 mod run_cursor;
+mod section;
 mod separator;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -64,6 +67,48 @@ pub(crate) enum BlockKind {
     Filter = 0xd4,
     /// Where the rest is.
     Footer = 0xd5,
+    /// The same three of the past.
+    PastData = 0xd6,
+    PastPartition = 0xd7,
+    PastTop = 0xd8,
+}
+
+impl BlockKind {
+    pub(crate) fn is_data(self) -> bool {
+        matches!(self, BlockKind::Data | BlockKind::PastData)
+    }
+
+    /// What the entries of an index block lead to.
+    fn below(self) -> BlockKind {
+        match self {
+            BlockKind::Top => BlockKind::Partition,
+            BlockKind::PastTop => BlockKind::PastPartition,
+            BlockKind::PastPartition | BlockKind::PastData => BlockKind::PastData,
+            _ => BlockKind::Data,
+        }
+    }
+}
+
+/// Which entries of a table.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Section {
+    /// Of each key the newest.
+    Present,
+    /// The others.
+    Past,
+}
+
+impl Section {
+    pub(crate) fn data(self) -> BlockKind {
+        self.top().below().below()
+    }
+
+    fn top(self) -> BlockKind {
+        match self {
+            Section::Present => BlockKind::Top,
+            Section::Past => BlockKind::PastTop,
+        }
+    }
 }
 
 /// What the manifest knows of a table.

@@ -1,15 +1,16 @@
-//! An open table: the resident top index and filter, and finding a key.
+//! An open table: the resident top indexes and filter, and finding a key.
 
 use std::cell::Cell;
 use std::ops::{Deref, Range};
 use std::rc::Rc;
 
+use ringkeep_io::planted::{Defect, planted};
 use ringkeep_io::{Buffer, File, Io, PAGE, Ticket};
 use zerocopy::FromBytes;
 
 use super::filter::{self, Filter};
 use super::format::{Damage, FOOTER_MAGIC, FORMAT_VERSION, Footer, Identity};
-use super::{Block, BlockHandle, BlockKind, BlockSource, TableId, TableSummary};
+use super::{Block, BlockHandle, BlockKind, BlockSource, Section, TableId, TableSummary};
 use crate::content::Content;
 use crate::ranges::hides;
 use crate::{Error, Result, ShardId, Version};
@@ -20,7 +21,11 @@ pub(crate) struct Table {
     name: String,
     summary: TableSummary,
     filter: Filter,
-    top: Vec<Rc<Block>>,
+    /// Has every key.
+    present: Vec<Rc<Block>>,
+    /// Empty where nothing is older than the present.
+    past: Vec<Rc<Block>>,
+    past_pages: u32,
     /// Data blocks and partitions lie before this page.
     data_pages: u32,
     replaces: Cell<u64>,
@@ -41,6 +46,16 @@ pub(crate) enum Found {
 }
 
 impl Found {
+    /// What was found is newer than this.
+    fn is_above(&self, at: Version) -> bool {
+        match self {
+            Found::Value(_, version) | Found::Until(_, _, version) | Found::Tombstone(version) => {
+                *version > at
+            }
+            Found::Absent | Found::Needs(_) => false,
+        }
+    }
+
     /// It is a version that range deletes hide.
     #[inline]
     pub fn is_below(&self, floor: Version) -> bool {
@@ -90,7 +105,7 @@ impl Deref for ValueRef {
 }
 
 impl Table {
-    /// Opens the table that `expected` describes. Reads its last page, then filter and top index.
+    /// Opens the table that `expected` describes. Reads its last page, then filter and top indexes.
     pub async fn open(
         io: &Io,
         file: File,
@@ -112,26 +127,37 @@ impl Table {
         let footer = verify_footer(&bytes, footer_handle, expected, &name, store, shard)?;
 
         let (filter_page, top_page) = (footer.filter_page.get(), footer.top_page.get());
+        let top_end = match footer.past_top_page.get() {
+            0 => footer_page,
+            past_page => past_page,
+        };
         let handle = |page: u32, end: u32, kind| BlockHandle {
             page,
             pages: end - page,
             kind,
         };
         let filter_handle = handle(filter_page, top_page, BlockKind::Filter);
-        let top_handle = handle(top_page, footer_page, BlockKind::Top);
+        let tops_handle = handle(top_page, footer_page, BlockKind::Top);
         let heap = |handle: BlockHandle| Buffer::zeroed(handle.pages as usize * PAGE);
         let filter = read_part(io, &file, &name, filter_handle, heap(filter_handle));
-        let top = read_part(io, &file, &name, top_handle, heap(top_handle));
+        let tops = read_part(io, &file, &name, tops_handle, heap(tops_handle));
         let filter = Filter::verify(filter.await?, filter_handle, expected.id)
             .map_err(|damage| corrupt(&name, filter_handle, damage))?;
-        let top = split_top(&top.await?, top_handle, expected.id, filter_page)
-            .map_err(|damage| corrupt(&name, top_handle, damage))?;
+        let tops = tops.await?;
+        let (present, past) = tops.split_at((top_end - top_page) as usize * PAGE);
+        let split = |bytes: &[u8], section: Section, page: u32| {
+            let whole = handle(page, page + (bytes.len() / PAGE) as u32, section.top());
+            split_top(bytes, whole, expected.id, filter_page)
+                .map_err(|damage| corrupt(&name, whole, damage))
+        };
         Ok(Table {
-            file,
-            name,
             summary: expected.clone(),
             filter,
-            top,
+            present: split(present, Section::Present, top_page)?,
+            past: split(past, Section::Past, top_end)?,
+            past_pages: footer.past_pages.get(),
+            file,
+            name,
             data_pages: filter_page,
             replaces: Cell::new(0),
         })
@@ -185,23 +211,51 @@ impl Table {
 
     /// Memory held as long as the table is open.
     pub fn resident_bytes(&self) -> usize {
-        let top: usize = self
-            .top
-            .iter()
-            .map(|block| block.bytes() + size_of::<Block>())
-            .sum();
+        let tops = self.present.iter().chain(&self.past);
+        let top: usize = tops.map(|block| block.bytes() + size_of::<Block>()).sum();
         let summary = self.summary.first_key.len() + self.summary.last_key.len();
         size_of::<Table>() + self.filter.bytes() + top + summary + self.name.len()
     }
 
     /// The newest version of `key` at or below `at`. Does not ask the filter: whoever looks through
-    /// several tables hashes the key once and asks `may_contain` first.
+    /// several tables hashes the key once and asks `may_contain` first. The past is looked at only for a key whose
+    /// newest version is too new.
     #[inline]
     pub fn find(&self, key: &[u8], at: Version, blocks: &impl BlockSource) -> Found {
-        let Some((top, index)) = self.seek_top(key, at) else {
+        if at < self.summary.oldest {
+            return Found::Absent;
+        }
+        // A table of one section has older versions among the present.
+        let newest = match self.past.is_empty() {
+            true => at,
+            false => Version(u64::MAX),
+        };
+        match self.find_in(Section::Present, key, newest, blocks) {
+            found if found.is_above(at) => self.find_older(key, at, blocks),
+            found => found,
+        }
+    }
+
+    #[cold]
+    fn find_older(&self, key: &[u8], at: Version, blocks: &impl BlockSource) -> Found {
+        match planted(Defect::PastNotRead) {
+            false => self.find_in(Section::Past, key, at, blocks),
+            true => Found::Absent,
+        }
+    }
+
+    #[inline]
+    fn find_in(
+        &self,
+        section: Section,
+        key: &[u8],
+        at: Version,
+        blocks: &impl BlockSource,
+    ) -> Found {
+        let Some((top, index)) = self.seek_top(section, key, at) else {
             return Found::Absent;
         };
-        let handle = self.top[top].handle_at(index);
+        let handle = self.top(section)[top].handle_at(index);
         let Some(partition) = self.block_in(blocks, handle) else {
             return Found::Needs(handle);
         };
@@ -228,7 +282,7 @@ impl Table {
 
     /// The last keys of the parts that the top index divides the table into, or keys a little above them.
     pub fn part_ends(&self) -> impl Iterator<Item = Box<[u8]>> {
-        let blocks = self.top.iter();
+        let blocks = self.present.iter();
         blocks.flat_map(|block| (0..block.count()).map(|index| block.key(index)))
     }
 
@@ -247,19 +301,44 @@ impl Table {
 
     /// Which top index block, and which entry in it, lead to (`key`, `at`).
     #[inline]
-    pub(super) fn seek_top(&self, key: &[u8], at: Version) -> Option<(usize, usize)> {
+    pub(super) fn seek_top(
+        &self,
+        section: Section,
+        key: &[u8],
+        at: Version,
+    ) -> Option<(usize, usize)> {
+        let blocks = self.top(section);
         let ends_before = |block: &Rc<Block>| block.compare(block.count() - 1, key, at).is_lt();
-        let block = match self.top.len() {
+        let block = match blocks.len() {
             1 => 0,
-            _ => self.top.partition_point(ends_before),
+            _ => blocks.partition_point(ends_before),
         };
-        let top = self.top.get(block)?;
+        let top = blocks.get(block)?;
         let index = top.lower_bound(key, at);
         (index < top.count()).then_some((block, index))
     }
 
-    pub(super) fn top(&self) -> &[Rc<Block>] {
-        &self.top
+    #[inline]
+    pub(super) fn top(&self, section: Section) -> &[Rc<Block>] {
+        match section {
+            Section::Present => &self.present,
+            Section::Past => &self.past,
+        }
+    }
+
+    /// There are older versions than the present's, in a section of their own.
+    pub fn has_past(&self) -> bool {
+        !self.past.is_empty()
+    }
+
+    /// What the past takes; about, where it lies among the present.
+    pub fn past_bytes(&self) -> u64 {
+        if self.has_past() {
+            return u64::from(self.past_pages) * PAGE as u64;
+        }
+        let summary = &self.summary;
+        let old = u128::from(summary.entries - summary.keys);
+        (u128::from(summary.file_bytes) * old / u128::from(summary.entries.max(1))) as u64
     }
 
     pub(super) fn data_pages(&self) -> u32 {
@@ -285,7 +364,7 @@ fn verify_footer(
     let verified = Identity::verify(bytes, handle, expected.id);
     // A version that we do not know is only believed of a whole footer.
     let whole = footer.identity.crc.get() == crate::checksum::crc32c(&bytes[4..]);
-    if whole && footer.identity.format != FORMAT_VERSION {
+    if whole && !footer.identity.is_known() {
         return Err(Error::Version {
             file: name.into(),
             found: footer.identity.format.into(),
@@ -305,6 +384,10 @@ fn verify_footer(
     let (filter_page, top_page) = (footer.filter_page.get(), footer.top_page.get());
     if filter_page == 0 || filter_page >= top_page || top_page >= handle.page {
         return damaged(48, "parts out of order");
+    }
+    let past_page = footer.past_top_page.get();
+    if past_page > 0 && !(top_page + 1..handle.page).contains(&past_page) {
+        return damaged(96, "parts out of order");
     }
     Ok(footer)
 }
@@ -331,7 +414,7 @@ fn split_top(
         let handle = BlockHandle {
             page: whole.page + page as u32,
             pages: pages as u32,
-            kind: BlockKind::Top,
+            kind: whole.kind,
         };
         // Not of the frames: those can be wanted back, and this stays for as long as the table.
         let mut buffer = Buffer::zeroed(pages * PAGE);

@@ -3,7 +3,7 @@
 use ringkeep_io::Buffer;
 use zerocopy::FromBytes;
 
-use super::format::{FORMAT_VERSION, Identity};
+use super::format::Identity;
 use super::{Block, BlockHandle, BlockKind, TableId};
 use crate::content::Content;
 use crate::version::Version;
@@ -24,6 +24,9 @@ impl Part {
             BlockKind::Top,
             BlockKind::Filter,
             BlockKind::Footer,
+            BlockKind::PastData,
+            BlockKind::PastPartition,
+            BlockKind::PastTop,
         ];
         let kind = kinds
             .into_iter()
@@ -33,9 +36,8 @@ impl Part {
             pages: identity.pages.get().into(),
             kind,
         };
-        let ours = identity.table.get() == table.0
-            && identity.page.get() == number
-            && identity.format == FORMAT_VERSION;
+        let ours =
+            identity.table.get() == table.0 && identity.page.get() == number && identity.is_known();
         ours.then_some(Part { handle, table })
     }
 

@@ -1,16 +1,17 @@
-//! Walks a run, tables that do not overlap, as if it were one table. Opens no table before it gets
+//! Walks a section of a run, tables that do not overlap, as if it were one table. Opens no table before it gets
 //! there.
 
 use std::ops::Bound;
 use std::rc::Rc;
 
-use super::{Block, BlockReader, Table, TableCursor, ValueRef};
+use super::{Block, BlockReader, Section, Table, TableCursor, ValueRef};
 use crate::{Result, Version};
 
 /// A position on an entry of a run, or on none.
 pub(crate) struct RunCursor {
-    /// In key order.
+    /// In key order. Each has entries of the section, but maybe none near its ends.
     tables: Vec<Rc<Table>>,
+    section: Section,
     /// The run begins here, in the middle of its first table; empty when it begins with it.
     from: Box<[u8]>,
     at: usize,
@@ -27,9 +28,15 @@ enum State {
 
 impl RunCursor {
     /// On no entry yet.
-    pub fn new(tables: Vec<Rc<Table>>, from: Box<[u8]>, reader: BlockReader) -> RunCursor {
+    pub fn new(
+        tables: Vec<Rc<Table>>,
+        section: Section,
+        from: Box<[u8]>,
+        reader: BlockReader,
+    ) -> RunCursor {
         RunCursor {
             tables,
+            section,
             from,
             at: 0,
             state: State::Idle(reader),
@@ -61,6 +68,7 @@ impl RunCursor {
         self.enter(at);
         if let State::On(cursor) = &mut self.state {
             cursor.seek(from).await?;
+            self.leave_end().await?;
         }
         Ok(())
     }
@@ -75,6 +83,7 @@ impl RunCursor {
         self.enter(end.wrapping_sub(1));
         if let State::On(cursor) = &mut self.state {
             cursor.seek_back(to).await?;
+            self.leave_beginning().await?;
         }
         self.stop_at_start();
         Ok(())
@@ -86,13 +95,7 @@ impl RunCursor {
             return Ok(());
         };
         cursor.next().await?;
-        if cursor.position().is_none() {
-            self.enter(self.at + 1);
-            if let State::On(cursor) = &mut self.state {
-                cursor.seek(Bound::Unbounded).await?;
-            }
-        }
-        Ok(())
+        self.leave_end().await
     }
 
     /// To the preceding entry.
@@ -101,13 +104,30 @@ impl RunCursor {
             return Ok(());
         };
         cursor.prev().await?;
-        if cursor.position().is_none() {
+        self.leave_beginning().await?;
+        self.stop_at_start();
+        Ok(())
+    }
+
+    /// From behind the last entry of a table to the first one of the next.
+    async fn leave_end(&mut self) -> Result<()> {
+        if self.position().is_none() {
+            self.enter(self.at + 1);
+            if let State::On(cursor) = &mut self.state {
+                cursor.seek(Bound::Unbounded).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The other way.
+    async fn leave_beginning(&mut self) -> Result<()> {
+        if self.position().is_none() {
             self.enter(self.at.wrapping_sub(1));
             if let State::On(cursor) = &mut self.state {
                 cursor.seek_back(Bound::Unbounded).await?;
             }
         }
-        self.stop_at_start();
         Ok(())
     }
 
@@ -195,7 +215,7 @@ impl RunCursor {
             State::Moving => return,
         };
         self.state = match self.tables.get(at) {
-            Some(table) => State::On(TableCursor::new(Rc::clone(table), reader)),
+            Some(table) => State::On(TableCursor::new(Rc::clone(table), self.section, reader)),
             None => State::Idle(reader),
         };
     }

@@ -6,6 +6,7 @@ mod cross;
 mod expiry;
 mod faults;
 mod held_letters;
+mod history;
 mod log_space;
 mod model;
 mod random;

@@ -6,13 +6,13 @@ use std::rc::Rc;
 
 use ringkeep_io::{Buffer, Doing, PAGE, Times};
 
-use super::fixture::{Fixture, Model, SHARD, STORE, expected, name, random_model};
+use super::fixture::{Fixture, Model, SHARD, STORE, expected, name, random_model, section_of};
 use crate::content::of_test;
 use crate::merge::seeded::{Seeded, with_seeds};
 use crate::table::block::Block;
 use crate::table::format::seal;
 use crate::table::{
-    BlockHandle, BlockKind, BlockReader, Codec, Table, TableCursor, TableId, TableSummary,
+    BlockHandle, BlockKind, BlockReader, Codec, Section, Table, TableCursor, TableId, TableSummary,
 };
 use crate::{Error, Result, Version};
 
@@ -53,26 +53,26 @@ fn read_all(fixture: &Fixture, summary: &TableSummary, model: &Model) -> Result<
             Err(error) => damage = Err(error),
         }
     }
-    let reader = BlockReader::sequential(fixture.io.clone());
-    let mut cursor = TableCursor::new(Rc::clone(&table), reader);
-    let walked: Result<()> = fixture.run(async {
-        cursor.seek(Bound::Unbounded).await?;
-        for ((key, Reverse(version)), value) in model {
-            assert_eq!(cursor.position(), Some((key.as_slice(), *version)));
-            assert_eq!(cursor.content(), Some(of_test(value.as_deref())));
-            cursor.next().await?;
+    let walked = [Section::Present, Section::Past].map(|section| {
+        let reader = BlockReader::sequential(fixture.io.clone());
+        let mut cursor = TableCursor::new(Rc::clone(&table), section, reader);
+        let walked: Result<()> = fixture.run(async {
+            cursor.seek(Bound::Unbounded).await?;
+            for ((key, Reverse(version)), value) in &section_of(model, section) {
+                assert_eq!(cursor.position(), Some((key.as_slice(), *version)));
+                assert_eq!(cursor.content(), Some(of_test(value.as_deref())));
+                cursor.next().await?;
+            }
+            assert_eq!(cursor.position(), None);
+            Ok(())
+        });
+        if walked.is_err() {
+            let position = cursor.position();
+            assert_eq!(position, None, "an error leaves the cursor on nothing");
         }
-        assert_eq!(cursor.position(), None);
-        Ok(())
+        walked.is_ok()
     });
-    assert_eq!(walked.is_ok(), damage.is_ok());
-    if walked.is_err() {
-        assert_eq!(
-            cursor.position(),
-            None,
-            "an error leaves the cursor on nothing"
-        );
-    }
+    assert_eq!(walked == [true, true], damage.is_ok());
     damage
 }
 
@@ -101,7 +101,7 @@ fn every_flipped_byte_is_found() {
 
 #[test]
 fn a_flipped_byte_of_a_compressed_block_is_found() {
-    let mut model = small_model();
+    let mut model = section_of(&small_model(), Section::Present);
     for value in model.values_mut().flatten() {
         value.fill(7);
     }
@@ -214,7 +214,7 @@ fn other_stores_shards_versions_and_summaries_are_told_apart() {
             found,
             Some(Error::Version {
                 found: 9,
-                supported: 2,
+                supported: 3,
                 ..
             })
         ),
@@ -259,6 +259,9 @@ fn sealed_nonsense_is_refused_or_harmless() {
                 0xd1 => BlockKind::Data,
                 0xd2 => BlockKind::Partition,
                 0xd3 => BlockKind::Top,
+                0xd6 => BlockKind::PastData,
+                0xd7 => BlockKind::PastPartition,
+                0xd8 => BlockKind::PastTop,
                 _ => continue,
             };
             let at = u32::from_le_bytes([header[16], header[17], header[18], header[19]]);
@@ -305,9 +308,13 @@ fn walk_nonsense(fixture: &Fixture, summary: &TableSummary, model: &Model) -> Re
     for (key, Reverse(version)) in model.keys() {
         let _ = fixture.find(&table, key, *version);
     }
-    for forward in [true, false] {
+    let sections = [Section::Present, Section::Past];
+    for (section, forward) in sections
+        .into_iter()
+        .flat_map(|section| [(section, true), (section, false)])
+    {
         let reader = BlockReader::cached(fixture.io.clone(), Rc::clone(&fixture.cache), 0);
-        let mut cursor = TableCursor::new(Rc::clone(&table), reader);
+        let mut cursor = TableCursor::new(Rc::clone(&table), section, reader);
         fixture.run(async {
             match forward {
                 true => cursor.seek(Bound::Unbounded).await?,
@@ -334,7 +341,7 @@ fn exercise(block: &Block, random: &mut Seeded) {
             block.compare(index, &key, entry.version),
         );
         assert!(block.lower_bound(&key, entry.version) <= block.count());
-        if block.handle().kind != BlockKind::Data {
+        if !block.handle().kind.is_data() {
             assert!(block.handle_at(index).pages > 0);
         }
     }

@@ -14,7 +14,9 @@ use ringkeep_io::{Directory, Io, OpenMode, SimulatedDisk, SimulatedOptions, Writ
 use crate::content::{Content, of_test};
 use crate::merge::seeded::Seeded;
 use crate::page_cache::PageCache;
-use crate::table::{Codec, FilterSize, Found, Make, Table, TableId, TableSummary, TableWriter};
+use crate::table::{
+    Codec, FilterSize, Found, Make, Section, Table, TableId, TableSummary, TableWriter,
+};
 use crate::{Result, ShardId, Version};
 
 pub(crate) const STORE: [u8; 16] = *b"a store of tests";
@@ -139,7 +141,10 @@ impl Fixture {
                 Found::Tombstone(version) => return Ok(Some((version, None))),
                 Found::Absent => return Ok(None),
                 Found::Needs(handle) => {
-                    assert!(held.len() < 2, "a lookup needs a partition and a block");
+                    assert!(
+                        held.len() < 4,
+                        "a lookup needs a partition and a block of each section"
+                    );
                     let buffer =
                         crate::table::open_table::block_buffer(&self.io, handle.pages as usize);
                     let read = crate::table::open_table::read_part(
@@ -191,6 +196,20 @@ fn told(found: Content<'_>, value: &[u8]) -> Vec<u8> {
         true => value.to_vec(),
         false => [value, b" with another end"].concat(),
     }
+}
+
+/// What lies in a section of a table of all this.
+pub(crate) fn section_of(model: &Model, section: Section) -> Model {
+    let mut last: Option<&[u8]> = None;
+    let is_newest = |key| last.replace(key) != Some(key);
+    let wanted = section == Section::Present;
+    let of_section = model
+        .iter()
+        .zip(model.keys().map(|(key, _)| key.as_slice()).map(is_newest));
+    let of_section = of_section.filter(|(_, is_newest)| *is_newest == wanted);
+    of_section
+        .map(|((key, value), _)| (key.clone(), value.clone()))
+        .collect()
 }
 
 /// What the model answers to a read.
