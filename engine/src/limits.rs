@@ -71,6 +71,9 @@ pub(crate) const SHARD_MEMORY_BYTES_MIN: usize = 1 << 20;
 /// Log segments of a small shard: small enough to make in a moment, large enough to hold many groups.
 pub(crate) const SEGMENT_BYTES_MIN: u64 = 1 << 20;
 
+/// Values that go to blob files have at least this: each takes whole pages there, and its reference a place in its table.
+pub(crate) const BLOB_BYTES_MIN: usize = 1 << 10;
+
 /// Descriptors of a shard at least: its folder, log segments, superblock, manifest, and a few dozen tables.
 pub(crate) const SHARD_DESCRIPTORS: u64 = 32;
 

@@ -3,9 +3,11 @@
 use std::sync::OnceLock;
 
 use ringkeep_io::{Backend, Direct, IoOptions};
-use ringkeep_shard::{Codec, Durability, Retention, ShardOptions};
+use ringkeep_shard::{BLOB_BYTES, Codec, Durability, Retention, ShardOptions};
 
-use crate::limits::{SEGMENT_BYTES_MIN, SHARD_MEMORY_BYTES_MIN, SHARDS_MAX, VALUE_BYTES_MAX};
+use crate::limits::{
+    BLOB_BYTES_MIN, SEGMENT_BYTES_MIN, SHARD_MEMORY_BYTES_MIN, SHARDS_MAX, VALUE_BYTES_MAX,
+};
 use crate::{Error, Result};
 
 /// Overrides [`Options::backend`]: `ring` or `portable`.
@@ -61,6 +63,10 @@ pub struct Options {
     pub codec: Codec,
     /// How the last level is compressed.
     pub last_level_codec: Codec,
+    /// Values of so many bytes or more go to blob files of their own when they leave the memory, and are not written again with
+    /// every merge of their keys: 16 KiB by default, and no fewer than 1 KiB. None do when absent. What is in blob files
+    /// already stays there, whatever is said later.
+    pub blob_bytes: Option<usize>,
     /// How much of the past can be read with [`Database::as_of`](crate::Database::as_of), beside what snapshots
     /// hold. Merges keep what was overwritten and removed within it, and times of commits are kept with any but
     /// [`Retention::None`].
@@ -89,6 +95,7 @@ impl Default for Options {
             durability: Durability::Sync,
             codec: Codec::Raw,
             last_level_codec: Codec::Raw,
+            blob_bytes: Some(BLOB_BYTES),
             retention: Retention::None,
             executor: Executor::Own,
             backend: Backend::Auto,
@@ -158,6 +165,16 @@ impl Options {
                 format!("{shards} is outside of 1 to {SHARDS_MAX}"),
             );
         }
+        if let Some(bytes) = self.blob_bytes
+            && bytes < BLOB_BYTES_MIN
+        {
+            return refuse(
+                "blob_bytes",
+                format!(
+                    "{bytes} is less than {BLOB_BYTES_MIN}: a value takes whole pages of a blob file"
+                ),
+            );
+        }
         if self.threads == Some(0) {
             return refuse(
                 "threads",
@@ -204,6 +221,7 @@ impl Options {
             segment_bytes: budgeted.segment_bytes.min(enough.max(SEGMENT_BYTES_MIN)),
             codec: self.codec,
             last_level_codec: self.last_level_codec,
+            blob_bytes: self.blob_bytes,
             ..budgeted
         })
     }

@@ -66,6 +66,7 @@ rows! {
     compactions compaction_pieces compaction_bytes compaction_last_level_bytes compaction_read_bytes
     tables_moved compaction_debt_bytes shards_slowed room_bytes
     runs tables table_bytes last_level_bytes table_entries tombstones
+    blob_files blob_bytes blob_dead_bytes blob_written_bytes
     row_hits rows_lost rows_shown
     cache_bytes rows_bytes cache_hits cache_misses filter_negatives resident_bytes
     shards_full shards_failed verified_bytes recovered_frames

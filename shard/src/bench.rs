@@ -171,7 +171,7 @@ impl Table {
         loop {
             match self.table.find(key, Version(u64::MAX), self) {
                 Found::Value(value, _) | Found::Until(_, value, _) => return Some(value.len()),
-                Found::Tombstone(_) | Found::Absent => return None,
+                Found::Elsewhere(..) | Found::Tombstone(_) | Found::Absent => return None,
                 Found::Needs(handle) => self.load(handle),
             }
         }

@@ -135,6 +135,7 @@ impl From<Change<'_>> for Op {
                 until,
             },
             Content::Removed => Op::Delete { key },
+            Content::Elsewhere(..) => unreachable!("only tables refer to blob files"),
         }
     }
 }

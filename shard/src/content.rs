@@ -1,5 +1,7 @@
 //! What a version of a key says of it.
 
+use crate::blob::BlobRef;
+
 /// The end of a value that has none. Times of ends take six bytes where they are stored.
 pub(crate) const NEVER: u64 = u64::MAX;
 
@@ -11,6 +13,8 @@ pub(crate) enum Content<'a> {
     Value(&'a [u8]),
     /// A value, and from when on it is none: milliseconds since 1970.
     Until(u64, &'a [u8]),
+    /// A value that is in a blob file, and from when on it is none. Tables have such, and nothing else has.
+    Elsewhere(u64, &'a BlobRef),
 }
 
 impl<'a> Content<'a> {
@@ -20,15 +24,15 @@ impl<'a> Content<'a> {
         match self {
             Content::Removed => 0,
             Content::Value(_) => NEVER,
-            Content::Until(until, _) => until,
+            Content::Until(until, _) | Content::Elsewhere(until, _) => until,
         }
     }
 
-    /// The value, ended or not.
+    /// The value, ended or not, if it is here.
     #[inline]
     pub fn value(self) -> Option<&'a [u8]> {
         match self {
-            Content::Removed => None,
+            Content::Removed | Content::Elsewhere(..) => None,
             Content::Value(value) | Content::Until(_, value) => Some(value),
         }
     }

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use ringkeep_io::planted::{Defect, planted};
 use ringkeep_io::{Directory, Io};
 
+use crate::blob::Blobs;
 use crate::call::Reply;
 use crate::commit::Commits;
 use crate::compaction::Compaction;
@@ -51,6 +52,8 @@ pub(crate) struct Core<T> {
     pub transactions: RefCell<Transactions>,
     pub memtables: RefCell<Memtables>,
     pub tables: RefCell<Rc<TableSet>>,
+    /// The files that tables refer to.
+    pub blobs: Blobs,
     /// All range deletes, of memtables and of tables. Changes together with these.
     pub ranges: RefCell<Rc<Ranges>>,
     /// Those whose memtable is in tables, so that the manifest has them.

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use ringkeep_io::PAGE;
 
+use crate::blob::{BlobId, BlobShare};
 use crate::call::Op;
 use crate::checksum::crc32c;
 use crate::log::format::{
@@ -217,6 +218,11 @@ pub fn manifest_seeds() -> Vec<Vec<u8>> {
         footer_crc: 0x0102_0304,
         first_key: (*b"a").into(),
         last_key: (*b"zz").into(),
+        blobs: vec![BlobShare {
+            file: BlobId(7),
+            file_bytes: 8192,
+            bytes: 4096,
+        }],
     };
     let end = Some(PieceEnd {
         sequence: 80,

@@ -5,7 +5,7 @@ use ringkeep_io::Nanos;
 use crate::call::Reply;
 use crate::core::Core;
 use crate::size::share;
-use crate::table::TableSummary;
+use crate::table::{Table, TableSummary};
 use crate::timeline::Moment;
 use crate::token::Token;
 use crate::transaction::Span;
@@ -52,7 +52,7 @@ impl<T: Token> Core<T> {
         let tables = self.tables.borrow();
         let bytes = |(span, watermark): &(Option<Span>, Version)| {
             let of_each = tables.tables().map(|table| {
-                let whole = hidden(table.summary(), table.past_bytes(), *watermark);
+                let whole = hidden(table.summary(), past_bytes(table), *watermark);
                 match span {
                     None => whole,
                     Some(span) => (whole as f64 * share(table, span)) as u64,
@@ -63,6 +63,14 @@ impl<T: Token> Core<T> {
         let bytes = asked.iter().map(bytes).collect();
         self.reply(token, Reply::History(bytes));
     }
+}
+
+/// What the old versions of a table take, with their share of what it refers to.
+fn past_bytes(table: &Table) -> u64 {
+    let summary = table.summary();
+    let old = u128::from(summary.entries - summary.keys);
+    let referred = u128::from(summary.weight() - summary.file_bytes);
+    table.past_bytes() + (referred * old / u128::from(summary.entries.max(1))) as u64
 }
 
 /// About how many bytes of a table, whose old versions take `past` bytes, nobody sees who reads at `watermark` or later.

@@ -117,7 +117,7 @@ impl<T: Token> Core<T> {
                     Some(Content::Value(value)) => {
                         self.to_show.borrow_mut().push(hash, key, value, false);
                     }
-                    Some(Content::Until(..) | Content::Removed) => {}
+                    Some(Content::Until(..) | Content::Removed | Content::Elsewhere(..)) => {}
                     None => continue,
                 }
                 break;

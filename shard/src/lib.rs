@@ -35,6 +35,7 @@ mod needs;
 mod transaction;
 mod validation;
 
+mod blob;
 mod history;
 mod hot_rows;
 mod page_cache;
@@ -73,7 +74,7 @@ pub use letter::Letter;
 pub use replay::ReplayedLog;
 pub use rows::{RowReads, Rows};
 pub use scan_page::ScanPage;
-pub use shard::{Identity, InDoubt, Recovered, Shard, ShardOptions, TransactionId};
+pub use shard::{BLOB_BYTES, Identity, InDoubt, Recovered, Shard, ShardOptions, TransactionId};
 pub use size::Estimate;
 pub use stats::{Lookups, ROOM_UNLIMITED, ShardStats};
 pub use table::Codec;

@@ -305,6 +305,10 @@ impl<T: Token> Core<T> {
         stats.log_segments = log.slot_counts().0 as u64;
         let tables = self.tables.borrow();
         stats.runs = tables.runs.len() as u64;
+        let census = tables.census();
+        stats.blob_files = census.files();
+        stats.blob_bytes = census.bytes();
+        stats.blob_dead_bytes = census.dead();
         for table in tables.tables() {
             stats.tables += 1;
             stats.table_bytes += table.summary().file_bytes;

@@ -1,6 +1,7 @@
 //! Making a shard, and bringing one back: superblock, manifest, tables, log.
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::pin::pin;
 use std::rc::Rc;
@@ -10,6 +11,7 @@ use std::task::{Context, Poll, Waker};
 use ringkeep_io::planted::{Defect, planted};
 use ringkeep_io::{Directory, Io};
 
+use crate::blob::{Blobs, blob_number};
 use crate::compaction::Compaction;
 use crate::core::Core;
 use crate::error::{Error, Result};
@@ -89,7 +91,8 @@ pub(crate) async fn open<T: Token>(
 ) -> Result<(Rc<Core<T>>, Recovered)> {
     let store = ManifestStore::open(io, directory, identity).await?;
     let manifest = store.with(Manifest::clone);
-    let tables = TableSet::open(io, directory, identity, &manifest.runs).await?;
+    let blobs = Blobs::of_directory(directory);
+    let tables = TableSet::open(io, directory, identity, &manifest.runs, &blobs).await?;
     let recovered = replayed.recovered;
 
     if !planted(Defect::OrphansKept) {
@@ -132,6 +135,7 @@ pub(crate) async fn open<T: Token>(
         transactions: RefCell::new(replayed.transactions),
         memtables: RefCell::new(Memtables::replayed(replayed.generations)),
         tables: RefCell::new(Rc::new(tables)),
+        blobs,
         ranges: RefCell::new(Rc::new(ranges)),
         table_ranges: RefCell::new(TableRanges::of(manifest.ranges.clone())),
         cache: Rc::new(RefCell::new(PageCache::new(options.cache_bytes))),
@@ -186,14 +190,17 @@ fn sweep(directory: &Directory, manifest: &Manifest) -> Result<()> {
     let names = directory
         .list()
         .map_err(|e| Error::io(e, "the shard's directory"))?;
-    let named = |number: u64| {
-        let mut tables = manifest.runs.iter().flat_map(|run| &run.tables);
-        tables.any(|table| table.id.0 == number)
-    };
+    let tables = || manifest.runs.iter().flat_map(|run| &run.tables);
+    let named = |number: u64| tables().any(|table| table.id.0 == number);
+    let blobs: BTreeSet<u64> = tables()
+        .flat_map(|table| &table.blobs)
+        .map(|share| share.file.0)
+        .collect();
     let mut removed = false;
     for name in names {
         let stale = slot_index(&name).is_some_and(|slot| slot >= manifest.log_slots as usize)
-            || table_number(&name).is_some_and(|number| !named(number));
+            || table_number(&name).is_some_and(|number| !named(number))
+            || blob_number(&name).is_some_and(|number| !blobs.contains(&number));
         if stale {
             directory
                 .remove(&name)

@@ -7,8 +7,9 @@ use std::rc::Rc;
 use ringkeep_io::planted::{Defect, planted};
 use ringkeep_io::{Buffer, PAGE};
 
+use crate::blob::BlobRef;
 use crate::call::{Got, Reply};
-use crate::content::Content;
+use crate::content::{Content, NEVER};
 use crate::core::Core;
 use crate::error::{Error, Result};
 use crate::page_cache::PageCache;
@@ -28,6 +29,8 @@ enum Looked {
         ends: bool,
     },
     Needs(Rc<Table>, BlockHandle),
+    /// The value is in a blob file, which the table holds.
+    NeedsBlob(Rc<Table>, BlobRef),
 }
 
 /// What a read sees: a version, and what has not ended at a time, for which nobody asks before it matters.
@@ -184,6 +187,10 @@ impl<T: Token> Core<T> {
                     let block = self.load_block(&table, handle).await?;
                     held.push((table.id(), block));
                 }
+                Looked::NeedsBlob(_table, reference) => {
+                    let block = self.load_blob(&reference).await?;
+                    held.push((reference.place().0, block));
+                }
             }
         }
     }
@@ -257,7 +264,7 @@ impl<T: Token> Core<T> {
                 }
                 Some(Content::Removed) => return ABSENT,
                 Some(Content::Until(end, value)) => return until(room, end, value),
-                None => {}
+                Some(Content::Elsewhere(..)) | None => {}
             }
         }
         let blocks = Blocks {
@@ -288,6 +295,22 @@ impl<T: Token> Core<T> {
                 }
                 Found::Tombstone(_) => return ABSENT,
                 Found::Until(end, value, _) => return until(room, end, &value),
+                Found::Elsewhere(end, reference, _) => {
+                    if end != NEVER && end <= self.time(at) {
+                        return until(room, end, &[]);
+                    }
+                    let (file, handle) = reference.place();
+                    let in_memory = blocks.block(file, handle);
+                    let Some(block) = in_memory.filter(|block| block.handle() == handle) else {
+                        return Looked::NeedsBlob(Rc::clone(table), reference);
+                    };
+                    let value = block.blob(reference.length());
+                    if end != NEVER {
+                        return until(room, end, value);
+                    }
+                    here(room, value);
+                    return PRESENT;
+                }
                 Found::Absent => {}
                 Found::Needs(handle) => return Looked::Needs(Rc::clone(table), handle),
             }
@@ -307,6 +330,18 @@ impl<T: Token> Core<T> {
 
     fn time(&self, at: &Instant) -> u64 {
         *at.time.get_or_init(|| self.now())
+    }
+
+    /// Reads one value of a blob file into the cache. Its caller holds a table that refers to it.
+    async fn load_blob(&self, reference: &BlobRef) -> Result<Rc<Block>> {
+        let file = self.blobs.get(reference.file())?;
+        let stored = file.read(&self.io, reference).await?;
+        let value = file.value(reference, stored)?;
+        let (file, handle) = reference.place();
+        let block = Rc::new(Block::of_blob(value, handle));
+        self.cache.borrow_mut().insert(file, Rc::clone(&block));
+        self.make_room_for_blocks();
+        Ok(block)
     }
 
     /// Reads one block into the cache.

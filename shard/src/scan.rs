@@ -6,6 +6,7 @@ use std::rc::Rc;
 
 use ringkeep_io::planted::{Defect, planted};
 
+use crate::blob::Fetches;
 use crate::call::{Reply, ScanCall};
 use crate::content::Content;
 use crate::core::Core;
@@ -65,6 +66,7 @@ impl<T: Token> Core<T> {
         }
         let bytes_max = scan.page_bytes.min(BYTES_MAX);
         page.begin(bytes_max);
+        let mut fetches = Fetches::default();
         let mut rested_at = 0;
         while let Some(key) = merge.key() {
             let inside = if scan.reverse {
@@ -78,12 +80,22 @@ impl<T: Token> Core<T> {
             if page.bytes() >= bytes_max {
                 self.stats.borrow_mut().expired_read += merge.expired();
                 page.done = planted(Defect::FullPageTakenForLast);
-                return Ok(());
+                return fetches.finish(page, 0).await;
             }
-            merge.visit(|key, _, content: Content<'_>| {
-                let value = content.value().filter(|_| !scan.keys_only);
-                page.push(key, value.unwrap_or_default());
+            let elsewhere = merge.visit(|key, _, content: Content<'_>| match content {
+                Content::Elsewhere(_, reference) if !scan.keys_only => {
+                    page.push_room(key, reference.length());
+                    Some(*reference)
+                }
+                _ => {
+                    let value = content.value().filter(|_| !scan.keys_only);
+                    page.push(key, value.unwrap_or_default());
+                    None
+                }
             });
+            if let Some(reference) = elsewhere.flatten() {
+                fetches.add(self, &reference, page).await?;
+            }
             if page.len() - rested_at >= ENTRIES_PER_SLICE {
                 rested_at = page.len();
                 yield_now().await;
@@ -107,7 +119,7 @@ impl<T: Token> Core<T> {
         }
         self.stats.borrow_mut().expired_read += merge.expired();
         page.done = true;
-        Ok(())
+        fetches.finish(page, 0).await
     }
 
     /// Everything that a reader at this version may see, newest first, of which about so many bytes will be wanted.
@@ -118,7 +130,7 @@ impl<T: Token> Core<T> {
             .newest_first()
             .filter(|generation| !generation.is_empty())
             .map(|generation| Source::memtable(Rc::clone(&generation.table)));
-        let all_bytes: u64 = tables.runs.iter().map(|run| run.bytes).sum();
+        let all_bytes: u64 = tables.runs.iter().map(|run| run.weight).sum();
         let run = |run: &Rc<TableRun>| {
             let share = run.bytes.saturating_mul(wanted_bytes as u64) / all_bytes.max(1);
             let cache = || Rc::clone(&self.cache);

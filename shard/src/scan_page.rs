@@ -63,6 +63,21 @@ impl ScanPage {
         self.ends.push(Ends { key, value });
     }
 
+    /// An entry whose value comes later.
+    pub(crate) fn push_room(&mut self, key: &[u8], length: usize) {
+        self.push(key, &[]);
+        self.bytes.resize(self.bytes.len() + length, 0);
+        if let Some(ends) = self.ends.last_mut() {
+            ends.value = self.bytes.len() as u32;
+        }
+    }
+
+    /// The value of an entry, for which there is room.
+    pub(crate) fn fill(&mut self, at: usize, value: &[u8]) {
+        let Ends { key, value: end } = self.ends[at];
+        self.bytes[key as usize..end as usize].copy_from_slice(value);
+    }
+
     /// Of keys and values.
     pub fn bytes(&self) -> usize {
         self.bytes.len()

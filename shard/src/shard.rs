@@ -55,6 +55,9 @@ pub struct ShardOptions {
     pub table_bytes: u64,
     /// More sorted runs than this are merged.
     pub runs_max: usize,
+    /// Values of so many bytes or more go to blob files when a memtable is written out, and are not written again with every
+    /// merge of their keys; none do when absent.
+    pub blob_bytes: Option<usize>,
     /// How tables are compressed, but for the last level.
     pub codec: Codec,
     /// How the last level is compressed, where most of the data is and most of it is read seldom.
@@ -62,6 +65,10 @@ pub struct ShardOptions {
     /// An idle log writes its closing frame after this long.
     pub idle_close_after: Nanos,
 }
+
+/// Values from here on go to blob files, unless something else is chosen. What they take there is rounded up to whole pages:
+/// a fifth more at worst.
+pub const BLOB_BYTES: usize = 16 << 10;
 
 impl ShardOptions {
     /// Sizes that stay within `memory_bytes` for this shard: two memtables take a quarter of it and
@@ -82,6 +89,7 @@ impl ShardOptions {
             group_bytes: (segment_bytes as usize / 2).min(1 << 20),
             table_bytes: 64 << 20,
             runs_max: 8,
+            blob_bytes: Some(BLOB_BYTES),
             codec: Codec::Raw,
             last_level_codec: Codec::Raw,
             idle_close_after: 50_000_000,

@@ -38,7 +38,7 @@ impl<T: Token> Core<T> {
             let part_of = |whole: u64| (whole as f64 * share).round() as u64;
             keys += part_of(summary.keys);
             removed += part_of(summary.tombstones);
-            bytes += part_of(summary.file_bytes);
+            bytes += part_of(summary.weight());
         }
         for generation in self.memtables.borrow().newest_first() {
             let mut memtable = generation.table.borrow_mut();

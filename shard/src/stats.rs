@@ -78,6 +78,14 @@ pub struct ShardStats {
     pub tombstones: u64,
     /// Versions of records in tables.
     pub table_entries: u64,
+    /// Blob files, which have large values.
+    pub blob_files: u64,
+    /// Their bytes.
+    pub blob_bytes: u64,
+    /// Of these, what nobody needs any more.
+    pub blob_dead_bytes: u64,
+    /// Bytes of blob files written, by flushes and by merges that collect.
+    pub blob_written_bytes: u64,
     /// Memory of memtables.
     pub memtable_bytes: u64,
     /// Memory of cached blocks.
@@ -129,7 +137,8 @@ impl ShardStats {
     /// Bytes written to the device, log included, for each byte that callers wrote; not a number before
     /// the first write.
     pub fn write_amplification(&self) -> f64 {
-        let written = self.log_bytes + self.flush_bytes + self.compaction_bytes;
+        let tables = self.flush_bytes + self.compaction_bytes;
+        let written = self.log_bytes + tables + self.blob_written_bytes;
         written as f64 / self.user_bytes as f64
     }
 

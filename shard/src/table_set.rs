@@ -3,10 +3,12 @@
 //! A set never changes. Flushes and merges put a new one in its place, so that whoever reads holds
 //! on to one consistent set, and the tables in it, for as long as it takes.
 
+use std::cell::OnceCell;
 use std::rc::Rc;
 
 use ringkeep_io::{Directory, Io, OpenMode};
 
+use crate::blob::{Blobs, Census};
 use crate::compaction::Piece;
 use crate::error::{Error, Result};
 use crate::manifest::Run;
@@ -20,12 +22,16 @@ pub(crate) struct TableRun {
     /// Entries below this key do not count: a merge that goes on at this key has them in its output.
     /// Empty when all count.
     pub from: Box<[u8]>,
+    /// Of its files.
     pub bytes: u64,
+    /// The same, and what it refers to in blob files.
+    pub weight: u64,
 }
 
 pub(crate) struct TableSet {
     /// Newest first.
     pub runs: Vec<Rc<TableRun>>,
+    census: OnceCell<Census>,
 }
 
 pub(crate) fn table_name(id: TableId) -> String {
@@ -44,10 +50,12 @@ impl TableRun {
 
     fn starting(tables: Vec<Rc<Table>>, from: Box<[u8]>) -> Rc<TableRun> {
         let bytes = tables.iter().map(|table| table.summary().file_bytes).sum();
+        let weight = tables.iter().map(|table| table.summary().weight()).sum();
         Rc::new(TableRun {
             tables,
             from,
             bytes,
+            weight,
         })
     }
 
@@ -121,6 +129,7 @@ impl TableSet {
         directory: &Directory,
         identity: &Identity,
         runs: &[Run],
+        blobs: &Blobs,
     ) -> Result<TableSet> {
         let mut opened = Vec::new();
         for run in runs {
@@ -136,19 +145,34 @@ impl TableSet {
                 }
                 let (store, shard) = (identity.store, identity.shard);
                 let table = Table::open(io, file, name, summary, store, shard).await?;
+                for share in &summary.blobs {
+                    blobs.find(share.file, share.file_bytes)?;
+                }
+                table.hold(blobs.of(summary)?);
                 tables.push(Rc::new(table));
             }
             opened.push(TableRun::starting(tables, run.from.clone()));
         }
-        Ok(TableSet { runs: opened })
+        Ok(TableSet::of(opened))
+    }
+
+    fn of(runs: Vec<Rc<TableRun>>) -> TableSet {
+        TableSet {
+            runs,
+            census: OnceCell::new(),
+        }
+    }
+
+    /// How much of each blob file is alive.
+    pub fn census(&self) -> &Census {
+        let shares = || self.tables().flat_map(|table| &table.summary().blobs);
+        self.census.get_or_init(|| Census::of(shares()))
     }
 
     /// With a newer run in front.
     pub fn with_newest(&self, run: Rc<TableRun>) -> TableSet {
         let runs = std::iter::once(run).chain(self.runs.iter().cloned());
-        TableSet {
-            runs: runs.filter(|run| !run.tables.is_empty()).collect(),
-        }
+        TableSet::of(runs.filter(|run| !run.tables.is_empty()).collect())
     }
 
     /// With what a piece of a merge leaves of its inputs, and its output behind them.
@@ -170,7 +194,7 @@ impl TableSet {
             _ => runs.push(TableRun::new(piece.tables.clone())),
         }
         runs.extend_from_slice(older);
-        TableSet { runs }
+        TableSet::of(runs)
     }
 
     pub fn tables(&self) -> impl Iterator<Item = &Rc<Table>> {

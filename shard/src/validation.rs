@@ -153,12 +153,17 @@ impl<T: Token> Core<T> {
                 match table.find(key, NEWEST, &blocks) {
                     Found::Value(_, version)
                     | Found::Until(_, _, version)
+                    | Found::Elsewhere(_, _, version)
                     | Found::Tombstone(version)
                         if version > since =>
                     {
                         return Ok(true);
                     }
-                    Found::Value(..) | Found::Until(..) | Found::Tombstone(_) | Found::Absent => {
+                    Found::Value(..)
+                    | Found::Until(..)
+                    | Found::Elsewhere(..)
+                    | Found::Tombstone(_)
+                    | Found::Absent => {
                         break;
                     }
                     Found::Needs(handle) => {

@@ -41,6 +41,35 @@ pub struct Damage {
     pub keys: KeysAtRisk,
 }
 
+impl Damage {
+    /// What a read or a check said; at this offset, if it does not say where.
+    pub(crate) fn of(error: Error, at: u64, keys: KeysAtRisk) -> Damage {
+        let (file, offset, detail) = match error {
+            Error::Corrupt {
+                file,
+                offset,
+                detail,
+            }
+            | Error::CorruptAcked {
+                file,
+                offset,
+                detail,
+            } => (file, offset, detail),
+            Error::Io { error, file } => (file, at, format!("it cannot be read: {error}")),
+            Error::Missing { file } => (file, at, "it is missing or too short".into()),
+            Error::Foreign { file, detail } => (file, 0, detail),
+            Error::Version { ref file, .. } => (file.clone(), 0, error.to_string()),
+            other => (String::new(), 0, other.to_string()),
+        };
+        Damage {
+            file,
+            offset,
+            detail,
+            keys,
+        }
+    }
+}
+
 /// The keys that a damage concerns.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum KeysAtRisk {
@@ -119,7 +148,10 @@ impl<T: Token> Core<T> {
             Err(error) => Err(missing_or(error, name)),
         };
         match reopened {
-            Ok(reopened) => reopened.verify_blocks(inspection).await,
+            Ok(reopened) => {
+                reopened.hold(table.blobs().to_vec());
+                reopened.verify_blocks(inspection).await
+            }
             Err(error) => {
                 inspection.damage(error, whole());
                 // What is in memory still leads to the rest.
@@ -160,28 +192,6 @@ impl<T: Token> Inspection<'_, T> {
 
     /// The same where the error may not say where.
     pub fn damage_at(&mut self, error: Error, at: u64, keys: KeysAtRisk) {
-        let (file, offset, detail) = match error {
-            Error::Corrupt {
-                file,
-                offset,
-                detail,
-            }
-            | Error::CorruptAcked {
-                file,
-                offset,
-                detail,
-            } => (file, offset, detail),
-            Error::Io { error, file } => (file, at, format!("it cannot be read: {error}")),
-            Error::Missing { file } => (file, at, "it is missing or too short".into()),
-            Error::Foreign { file, detail } => (file, 0, detail),
-            Error::Version { ref file, .. } => (file.clone(), 0, error.to_string()),
-            other => (String::new(), 0, other.to_string()),
-        };
-        self.found.damages.push(Damage {
-            file,
-            offset,
-            detail,
-            keys,
-        });
+        self.found.damages.push(Damage::of(error, at, keys));
     }
 }

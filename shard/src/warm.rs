@@ -85,8 +85,9 @@ impl<T: Token> Core<T> {
                     last.extend_from_slice(key);
                     match content {
                         Content::Value(value) => self.offer_resting(key, version, value),
-                        // Nobody takes a row away when its time has come.
-                        Content::Until(..) | Content::Removed => true,
+                        // Nobody takes a row away when its time has come; and what is in blob files is no row that
+                        // would be read along.
+                        Content::Until(..) | Content::Removed | Content::Elsewhere(..) => true,
                     }
                 });
                 if offered != Some(true) {

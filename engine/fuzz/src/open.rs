@@ -105,6 +105,7 @@ fn options() -> Options {
             runs_max: 3,
             codec: Codec::Lz4,
             last_level_codec: Codec::Zstd,
+            blob_bytes: Some(200),
             ..ShardOptions::for_budget(1 << 20)
         }),
         ..Options::default()

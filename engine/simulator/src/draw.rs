@@ -34,6 +34,8 @@ pub fn plan(seed: u64) -> Plan {
         let codecs = [None, Some(0), Some(1), Some(2)];
         plan.setting.codecs = (0..SPACES).map(|_| *random.pick(&codecs)).collect();
     }
+    let mut random = Random::new(seed ^ BLOBS);
+    plan.setting.blob_bytes = *random.pick(&[None, None, Some(1), Some(64), Some(300), Some(1000)]);
     plan
 }
 
@@ -77,6 +79,9 @@ fn disturb(plan: &mut Plan) {
 
 /// Sets the numbers for windows of keyspaces apart from those for all else.
 const WINDOWS: u64 = 0x77_69_6e_64_6f_77;
+
+/// The same for blob files.
+const BLOBS: u64 = 0x62_6c_6f_62_73;
 
 /// The same for codecs of keyspaces.
 const CODECS: u64 = 0x63_6f_64_65_63;
@@ -196,6 +201,7 @@ fn setting(random: &mut Random) -> Setting {
         retention: *random.pick(&[0, 0, 10, 100, 1000]),
         windows: Vec::new(),
         codecs: Vec::new(),
+        blob_bytes: None,
         idle_close_after: *random.pick(&[100_000, 1_000_000, 20_000_000]),
         latency_least,
         latency_most,

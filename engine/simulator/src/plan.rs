@@ -46,6 +46,9 @@ pub struct Setting {
     /// How each named keyspace is compressed, where it is not as the database: by the codec's number.
     #[serde(default)]
     pub codecs: Vec<Option<u8>>,
+    /// Values from here on go to blob files.
+    #[serde(default)]
+    pub blob_bytes: Option<usize>,
     pub latency_least: u64,
     pub latency_most: u64,
     pub tail_per_mille: u64,
@@ -328,6 +331,7 @@ impl Setting {
                 group_bytes: self.group_bytes,
                 table_bytes: self.table_bytes,
                 runs_max: self.runs_max,
+                blob_bytes: self.blob_bytes,
                 idle_close_after: self.idle_close_after,
                 ..ShardOptions::for_budget(1 << 20)
             }),

@@ -101,7 +101,7 @@ impl Health {
 
 /// Bytes in files that grow with the data.
 fn on_disk(stats: &Stats) -> u64 {
-    stats.total.table_bytes
+    stats.total.table_bytes + stats.total.blob_bytes
 }
 
 fn free_bytes(stats: &Stats) -> Option<u64> {

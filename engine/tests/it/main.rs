@@ -4,6 +4,7 @@ mod folder;
 
 mod asynchronous;
 mod batch;
+mod blobs;
 mod codecs;
 mod crud;
 mod damage;

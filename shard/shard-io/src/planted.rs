@@ -118,6 +118,16 @@ defects! {
     /// A multi-get that must fetch some blocks reads them at a later instant.
     MultiGetTwoInstants,
 
+    // Blob files.
+    /// A table is named before the blob file that it refers to is synced.
+    BlobsNotSynced,
+    /// A value of a blob file is not compared with its checksum.
+    BlobChecksumSkipped,
+    /// A blob file is removed with the first table that referred to it, whoever else does.
+    BlobRemovedEarly,
+    /// Merges pass references on to whatever is left of a blob file.
+    BlobNeverCollected,
+
     // Values that end.
     /// A merge drops what has ended although older runs below still need it hidden.
     EndedDroppedEarly,

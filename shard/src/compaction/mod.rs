@@ -8,6 +8,7 @@ mod pick;
 mod piece;
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
 use std::ops::Range;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use std::sync::Arc;
 use ringkeep_io::Nanos;
 use ringkeep_io::planted::{Defect, planted};
 
+use crate::blob::Census;
 use crate::call::Reply;
 use crate::core::Core;
 use crate::error::Result;
@@ -24,7 +26,7 @@ use crate::manifest::Manifest;
 use crate::needs::Needs;
 use crate::ranges::{ASK_TO_MERGE_FROM, Ranges, hides_some, is_wholly_under};
 use crate::stats::{ROOM_UNLIMITED, ShardStats};
-use crate::table::Table;
+use crate::table::{Table, TableId};
 use crate::table_set::{TableRun, TableSet};
 use crate::tasks::yield_now;
 use crate::token::Token;
@@ -71,18 +73,26 @@ impl TableRun {
         needs: &Needs,
         living: &Living,
         ranges: &Ranges,
+        census: &Census,
         table_bytes: u64,
     ) -> RunFacts<'_> {
-        let is_small = |table: &Rc<Table>| table.summary().file_bytes < table_bytes / 2;
+        let is_small = |table: &Rc<Table>| table.summary().weight() < table_bytes / 2;
         let mut facts = RunFacts {
-            bytes: self.bytes,
+            bytes: self.weight,
             from: &self.from,
             in_splinters: self.tables.windows(2).any(|pair| pair.iter().all(is_small)),
             ..RunFacts::default()
         };
+        let (mut rewritten, mut sparse) = (0, BTreeSet::new());
         for table in &self.tables {
             facts.replaces += table.replaces();
             let table = table.summary();
+            let blobs = || table.blobs.iter().map(|share| share.file);
+            facts.has_dead_blobs |= blobs().any(|file| census.has_dead(file));
+            let emptied = blobs().filter_map(|file| Some((file, census.sparse(file)?)));
+            let emptied: Vec<_> = emptied.collect();
+            rewritten += table.file_bytes * u64::from(!emptied.is_empty());
+            sparse.extend(emptied);
             let need = needs.over(&table.first_key, &table.last_key);
             facts.entries += table.entries;
             facts.tombstones += table.tombstones;
@@ -109,6 +119,9 @@ impl TableRun {
             let is_bare = table.entries == table.keys && table.tombstones + table.ending == 0;
             facts.may_be_dead |= most != need && !is_bare && table.oldest <= most.watermark;
         }
+        let given_back: u64 = sparse.iter().map(|(_, dead)| dead).sum();
+        facts.is_to_collect =
+            !sparse.is_empty() && given_back >= rewritten && !planted(Defect::BlobNeverCollected);
         facts
     }
 }
@@ -120,7 +133,8 @@ impl<T: Token> Core<T> {
         let ranges = &self.table_ranges.borrow().ranges;
         let table_bytes = self.options.table_bytes;
         let runs = tables.runs.iter();
-        runs.map(|run| run.facts(&needs, &living, ranges, table_bytes))
+        let census = tables.census();
+        runs.map(|run| run.facts(&needs, &living, ranges, census, table_bytes))
             .collect()
     }
 
@@ -301,9 +315,22 @@ impl<T: Token> Core<T> {
             }
             self.cache.borrow_mut().forget(table.id());
             let _ = self.directory.remove(table.name());
+            self.remove_unheld(table);
             false
         });
         !obsolete.is_empty()
+    }
+
+    /// Removes the blob files that no other table holds than this one, which goes.
+    fn remove_unheld(&self, table: &Table) {
+        for file in table.blobs() {
+            // The list of files has it as well.
+            if Rc::strong_count(file) <= 2 || planted(Defect::BlobRemovedEarly) {
+                self.cache.borrow_mut().forget(TableId(file.id.0));
+                let _ = self.directory.remove(file.name());
+                self.blobs.forget(file.id);
+            }
+        }
     }
 
     /// Merges everything into one run and answers when that is done.
@@ -331,6 +358,16 @@ impl<T: Token> Core<T> {
 
     async fn compact(&self) -> Result<()> {
         self.flush().await?;
+        self.merge_all().await?;
+        // What the merge has dropped leaves holes in blob files.
+        let has_holes = self.tables.borrow().census().dead() > 0;
+        match has_holes {
+            true => self.merge_all().await,
+            false => Ok(()),
+        }
+    }
+
+    async fn merge_all(&self) -> Result<()> {
         self.compaction.requested.set(Request::Asked);
         self.work.raise();
         let found = self.full_disk.found();

@@ -31,6 +31,10 @@ pub(super) struct RunFacts<'a> {
     pub may_be_dead: bool,
     /// Neighbouring tables of it could be one.
     pub in_splinters: bool,
+    /// It refers to blob files that have something dead,
+    pub has_dead_blobs: bool,
+    /// and to such as are less than half alive: to collect what is left of them gives back more than it takes.
+    pub is_to_collect: bool,
     /// Where a merge that has begun goes on.
     pub from: &'a [u8],
 }
@@ -54,7 +58,8 @@ pub(super) fn pick(runs: &[RunFacts<'_>], runs_max: usize, whole: bool) -> Optio
     }
     let last = runs.len().checked_sub(1)?;
     let nothing_to_drop = runs[last].tombstones + runs[last].droppable == 0;
-    let is_clean = nothing_to_drop && !runs[last].may_be_dead && !runs[last].in_splinters;
+    let is_whole = !runs[last].in_splinters && !runs[last].has_dead_blobs;
+    let is_clean = nothing_to_drop && !runs[last].may_be_dead && is_whole;
     if whole && !(last == 0 && is_clean) {
         return Some(0..runs.len());
     }
@@ -63,6 +68,9 @@ pub(super) fn pick(runs: &[RunFacts<'_>], runs_max: usize, whole: bool) -> Optio
     }
     if runs[last].droppable * SPACE_PARTS >= runs[last].entries.max(1) {
         return Some(last..runs.len());
+    }
+    if let Some(at) = runs.iter().position(|run| run.is_to_collect) {
+        return Some(at..at + 1);
     }
     cheapest(runs, runs_max.max(1))
 }
@@ -183,6 +191,21 @@ mod tests {
 
     fn picked(bytes: &[u64]) -> Option<Range<usize>> {
         pick(&runs(bytes), 8, false)
+    }
+
+    #[test]
+    fn what_is_left_of_blob_files_is_collected_run_by_run() {
+        let mut runs = runs(&[10, 90, 400]);
+        runs[1].is_to_collect = true;
+        runs[2].is_to_collect = true;
+        assert_eq!(pick(&runs, 8, false), Some(1..2));
+        runs[1].is_to_collect = false;
+        assert_eq!(pick(&runs, 8, false), Some(2..3));
+        let mut alone = super::tests::runs(&[400]);
+        assert_eq!(pick(&alone, 8, true), None);
+        alone[0].has_dead_blobs = true;
+        assert_eq!(pick(&alone, 8, false), None);
+        assert_eq!(pick(&alone, 8, true), Some(0..1), "on request");
     }
 
     #[test]

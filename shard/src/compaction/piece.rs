@@ -5,6 +5,7 @@
 //! two pieces every key still is in the right order of runs, in the manifest as in memory: a merge can be
 //! left alone there for as long as it takes, over a restart too, and needs no more space than its pieces.
 
+use std::collections::BTreeSet;
 use std::ops::Bound;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use std::sync::Arc;
 use ringkeep_io::planted::{Defect, planted};
 
 use super::Request;
+use crate::blob::BlobId;
 use crate::core::Core;
 use crate::error::Result;
 use crate::keyspace::{Dead, Living};
@@ -57,6 +59,8 @@ pub(super) struct Standing<'a> {
     living: Arc<Living>,
     /// And what these hide from all who read at the watermark.
     ranges: Rc<Ranges>,
+    /// Of these blob files nothing is to be left.
+    collect: &'a BTreeSet<BlobId>,
 }
 
 impl<'a> Standing<'a> {
@@ -68,6 +72,7 @@ impl<'a> Standing<'a> {
         needs: Needs,
         living: Arc<Living>,
         ranges: Rc<Ranges>,
+        collect: &'a BTreeSet<BlobId>,
     ) -> Standing<'a> {
         let is_last_input = |run: &Rc<TableRun>| inputs.last().is_some_and(|i| Rc::ptr_eq(i, run));
         let end = set.runs.iter().position(is_last_input);
@@ -84,6 +89,7 @@ impl<'a> Standing<'a> {
             needs,
             living,
             ranges,
+            collect,
         }
     }
 
@@ -112,7 +118,11 @@ impl<'a> Standing<'a> {
             && !ended
             && !hides_some(&self.ranges, summary, &self.needs)
             && self.living.dead_in(table.first_key(), table.last_key()) == Dead::No
-            && summary.file_bytes >= self.worth_bytes
+            && summary.weight() >= self.worth_bytes
+            && !summary
+                .blobs
+                .iter()
+                .any(|share| self.collect.contains(&share.file))
             && others.into_iter().all(|other| !other.overlaps(table))
     }
 }
@@ -124,11 +134,16 @@ impl<T: Token> Core<T> {
         self.now();
         let ranges = Rc::clone(&self.table_ranges.borrow().ranges);
         let (needs, living) = (self.pins.needs(), self.pins.living());
-        let bytes: u64 = tables.runs.iter().map(|run| run.bytes).sum();
+        let bytes: u64 = tables.runs.iter().map(|run| run.weight).sum();
         // Whoever asks for a merge wants few files, and compressed as the last level is.
-        let worth_bytes = match self.compaction.requested.get() {
-            Request::Running => self.options.table_bytes / 2,
-            _ => (self.options.table_bytes / 2).min(bytes / PARTS_MOST),
+        let on_request = self.compaction.requested.get() == Request::Running;
+        let worth_bytes = match on_request {
+            true => self.options.table_bytes / 2,
+            false => (self.options.table_bytes / 2).min(bytes / PARTS_MOST),
+        };
+        let collect = match planted(Defect::BlobNeverCollected) {
+            false => tables.census().to_collect(on_request),
+            true => BTreeSet::new(),
         };
         let standing = Standing::new(
             &tables,
@@ -137,6 +152,7 @@ impl<T: Token> Core<T> {
             needs,
             living,
             Rc::clone(&ranges),
+            &collect,
         );
         let first = inputs.iter().map(|run| run.first_key()).min();
         let movable = standing.movable();
@@ -173,6 +189,7 @@ impl<T: Token> Core<T> {
             (needs, self.cleared_to(None)),
             standing.older,
         );
+        writer.collect(collect.clone());
         let copy = async {
             merge.seek(Bound::Unbounded).await?;
             let until = movable.map(|table| table.first_key());

@@ -11,7 +11,8 @@
 //!     id, file bytes, entries, tombstones, keys, values that end, the last end in milliseconds since 1970,
 //!     oldest version, newest version, cleared of range deletes up to version (u64; the last not in format 5),
 //!     footer checksum u32, first key (u16 length, bytes), last key (u16 length, bytes), keyspaces that are cleared up to
-//!     later versions u32, then each: number u32, version u64 (these not in formats 5 and 6)
+//!     later versions u32, then each: number u32, version u64 (these not in formats 5 and 6), blob files that it refers
+//!     to u32, then each: number, bytes of the file, bytes that it refers to (u64; these not in formats 5 to 7)
 //! ```
 //! moments u32, then each: milliseconds since 1970, version (u64)
 //! range deletes u32, then each: version u64, first key (u16 length, bytes), first key behind it (u16 length, bytes);
@@ -25,6 +26,7 @@ use std::collections::BTreeMap;
 
 use ringkeep_io::PAGE;
 
+use crate::blob::{BlobId, BlobShare};
 use crate::limits::{COUNTER_MAX, KEY_BYTES_MAX, RANGE_END_BYTES_MAX};
 use crate::needs::{Need, Needs};
 use crate::ranges::RangeDelete;
@@ -33,8 +35,10 @@ use crate::timeline::Moment;
 use crate::version::Version;
 
 pub(crate) const MAGIC: [u8; 8] = *b"RKMANIF\0";
-pub(crate) const FORMAT_VERSION: u32 = 7;
-/// Without keyspaces that have a window of their own, and otherwise the same.
+pub(crate) const FORMAT_VERSION: u32 = 8;
+/// Without blob files, and otherwise the same.
+const FORMAT_WITHOUT_BLOBS: u32 = 7;
+/// Without keyspaces that have a window of their own as well.
 const FORMAT_WITHOUT_WINDOWS: u32 = 6;
 /// Without range deletes as well.
 const FORMAT_WITHOUT_RANGES: u32 = 5;
@@ -278,6 +282,7 @@ impl Manifest {
                 && table.tombstones.max(table.keys).max(table.ending) <= table.entries
                 && table.oldest <= table.newest
                 && table.first_key <= table.last_key
+                && table.blobs.iter().all(|share| self.is_sound_share(share))
         };
         let run = |run: &Run| {
             let pairs = run.tables.windows(2);
@@ -293,6 +298,15 @@ impl Manifest {
             && self.own.values().all(own)
             && pieces
             && self.runs.iter().all(run)
+    }
+}
+
+impl Manifest {
+    fn is_sound_share(&self, share: &BlobShare) -> bool {
+        share.file.0 < self.next_table
+            && share.file_bytes.is_multiple_of(PAGE as u64)
+            && share.file_bytes / (PAGE as u64) <= u64::from(u32::MAX)
+            && share.bytes <= share.file_bytes
     }
 }
 
@@ -333,6 +347,12 @@ fn put_table(out: &mut Vec<u8>, table: &TableSummary) {
     for (number, version) in &table.cleared_of {
         put_u32(out, *number);
         put_u64(out, version.0);
+    }
+    put_u32(out, table.blobs.len() as u32);
+    for share in &table.blobs {
+        for word in [share.file.0, share.file_bytes, share.bytes] {
+            put_u64(out, word);
+        }
     }
 }
 
@@ -408,7 +428,24 @@ impl<'a> Input<'a> {
                 ..=FORMAT_WITHOUT_WINDOWS => Vec::new(),
                 _ => self.cleared_of()?,
             },
+            blobs: match format {
+                ..=FORMAT_WITHOUT_BLOBS => Vec::new(),
+                _ => self.blobs()?,
+            },
         })
+    }
+
+    fn blobs(&mut self) -> Result<Vec<BlobShare>, Unreadable> {
+        // No more memory than there are bytes, whatever the count says.
+        let mut all = Vec::new();
+        for _ in 0..self.u32()? {
+            all.push(BlobShare {
+                file: BlobId(self.u64()?),
+                file_bytes: self.u64()?,
+                bytes: self.u64()?,
+            });
+        }
+        Ok(all)
     }
 
     fn cleared_of(&mut self) -> Result<Vec<(u32, Version)>, Unreadable> {
@@ -469,6 +506,11 @@ mod tests {
                     footer_crc: 0x0102_0304,
                     first_key: (*b"a").into(),
                     last_key: (*b"zz").into(),
+                    blobs: vec![BlobShare {
+                        file: BlobId(6),
+                        file_bytes: 0x0010_0000,
+                        bytes: 0x8000,
+                    }],
                 }],
             }],
             moments: vec![Moment {
@@ -498,7 +540,7 @@ mod tests {
             .iter()
             .map(|b| format!("{b:02x}"))
             .collect();
-        let expected = "524b4d414e494600 07000000 00000000 0900000000000000 4d00000000000000 \
+        let expected = "524b4d414e494600 08000000 00000000 0900000000000000 4d00000000000000 \
              4f00000000000000 f401000000000000 9001000000000000 00000000ff8f0100 03000000 00000000 0000100000000000 02000000 \
              0100000000000000 0100000000000000 0100000000000000 5000000000000000 ddccbbaa \
              0200000000000000 0500000000000000 5100000000000000 ffffffffffffffff 00000000 \
@@ -506,6 +548,7 @@ mod tests {
              0100000000000000 0600000000000000 0200000000000000 0000000000910100 \
              0300000000000000 0900000000000000 0700000000000000 04030201 0100 61 0200 7a7a \
              01000000 02000000 0800000000000000 \
+             01000000 0600000000000000 0000100000000000 0080000000000000 \
              01000000 0000000000900100 c201000000000000 \
              01000000 f301000000000000 0000 0100 6d \
              01000000 02000000 f201000000000000 0000000000900100";
@@ -526,17 +569,37 @@ mod tests {
         assert_eq!(Manifest::decode(&bytes), Err(Unreadable::Format(1)));
     }
 
+    /// The bytes that format 7 has for it, but for the number of that format.
+    fn without_blobs(manifest: &mut Manifest) -> Vec<u8> {
+        manifest.runs[0].tables[0].blobs.clear();
+        let mut bytes = manifest.encode();
+        // The last count of its table, which ends before the count of moments.
+        let moments = &[1, 0, 0, 0, 0, 0, 0, 0, 0, 0x90, 1, 0];
+        let behind = bytes.windows(12).rposition(|window| window == moments);
+        let count = behind.expect("it is there") - 4;
+        bytes.drain(count..count + 4);
+        bytes
+    }
+
     /// The bytes that format 6 has for it, but for the number of that format.
     fn without_windows(manifest: &mut Manifest) -> Vec<u8> {
         manifest.own.clear();
         manifest.runs[0].tables[0].cleared_of.clear();
-        let mut bytes = manifest.encode();
+        let mut bytes = without_blobs(manifest);
         bytes.truncate(bytes.len() - 4);
         // The count behind the last key.
         let last_key = bytes.windows(4).rposition(|window| window == b"\x02\0zz");
         let count = last_key.expect("it is there") + 4;
         bytes.drain(count..count + 4);
         bytes
+    }
+
+    #[test]
+    fn one_from_before_there_were_blob_files_is_read() {
+        let mut older = sample();
+        let mut bytes = without_blobs(&mut older);
+        bytes[8] = 7;
+        assert_eq!(Manifest::decode(&bytes), Ok(older));
     }
 
     #[test]
@@ -609,7 +672,10 @@ mod tests {
             (next.first_key, next.last_key) = (first_key.into(), (*b"zzzz").into());
             manifest.runs[0].tables.push(next);
         }
-        let cases: [(Set, u64); 25] = [
+        fn share(manifest: &mut Manifest) -> &mut BlobShare {
+            &mut table(manifest).blobs[0]
+        }
+        let cases: [(Set, u64); 28] = [
             (|m, n| m.next_table = n, COUNTER_MAX),
             (|m, n| m.replay_after = n, COUNTER_MAX),
             (|m, n| m.flushed = n, COUNTER_MAX),
@@ -636,6 +702,9 @@ mod tests {
             (|m, n| table(m).cleared = Version(n), COUNTER_MAX),
             (|m, n| table(m).cleared_of[0].1 = Version(n), COUNTER_MAX),
             (|m, n| table(m).id = TableId(n), 9),
+            (|m, n| share(m).file = BlobId(n), 9),
+            (|m, n| share(m).file_bytes = n * PAGE as u64, 1 << 32),
+            (|m, n| share(m).bytes = n, (1 << 20) + 1),
             (|m, n| table(m).file_bytes = n * PAGE as u64, 1 << 32),
             (|m, n| table(m).entries = n, 8193),
             (|m, n| table(m).tombstones = n, 11),

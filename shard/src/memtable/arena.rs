@@ -287,6 +287,7 @@ fn version_bytes(content: Content<'_>) -> usize {
         Content::Removed => 0,
         Content::Value(value) => value.len(),
         Content::Until(_, value) => END_BYTES + value.len(),
+        Content::Elsewhere(..) => unreachable!("only tables refer to blob files"),
     };
     (VERSION_HEADER + body).next_multiple_of(UNIT)
 }
@@ -304,6 +305,7 @@ fn write_version(record: &mut [u8], version: Version, prev: Address, content: Co
             let length = value.len() as u32 | ENDS;
             (length, VERSION_HEADER + END_BYTES, value)
         }
+        Content::Elsewhere(..) => unreachable!("only tables refer to blob files"),
     };
     record[12..VERSION_HEADER].copy_from_slice(&length.to_le_bytes());
     record[value_at..][..value.len()].copy_from_slice(value);

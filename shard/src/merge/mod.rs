@@ -20,6 +20,7 @@ use std::sync::Arc;
 
 use ringkeep_io::planted::{Defect, planted};
 
+use crate::blob::BlobRef;
 use crate::content::Content;
 use crate::keyspace::Living;
 use crate::needs::{Need, Needs, is_of_named};
@@ -300,6 +301,10 @@ impl MergeCursor {
                 visit(key, version, Content::Value(value))
             }
             Held::BlockUntil(until, value) => visit(key, version, Content::Until(*until, value)),
+            Held::Elsewhere(until, bytes) => {
+                let found = BlobRef::read(bytes).map(|to| Content::Elsewhere(*until, to));
+                visit(key, version, found.unwrap_or_default())
+            }
             Held::Memtable(source, address) => {
                 self.sources[*source].visit(*address, |content| visit(key, version, content))
             }

@@ -9,7 +9,7 @@ use ringkeep_io::planted::{Defect, planted};
 use crate::content::{Content, NEVER};
 use crate::memtable::{Address, Memtable, MemtableCursor};
 use crate::ranges::Fragment;
-use crate::table::{Block, BlockReader, RunCursor, Section, Table, ValueRef};
+use crate::table::{Block, BlockReader, Kept, RunCursor, Section, Table, ValueRef};
 use crate::{Result, Version};
 
 /// Where a merge gets entries from.
@@ -25,6 +25,8 @@ pub(super) enum Held {
     Block(ValueRef),
     /// The same of a value that ends.
     BlockUntil(u64, ValueRef),
+    /// The reference to a value in a blob file, and when that ends.
+    Elsewhere(u64, ValueRef),
     Deleted,
 }
 
@@ -197,8 +199,11 @@ impl Source {
                 _ => (Held::Deleted, 0),
             },
             Source::Run(run) => match run.value_ref() {
-                Some((value, NEVER)) => (Held::Block(value), NEVER),
-                Some((value, ends)) => (Held::BlockUntil(ends, value), ends),
+                Some((value, kept)) if kept.elsewhere => {
+                    (Held::Elsewhere(kept.ends, value), kept.ends)
+                }
+                Some((value, Kept { ends: NEVER, .. })) => (Held::Block(value), NEVER),
+                Some((value, Kept { ends, .. })) => (Held::BlockUntil(ends, value), ends),
                 None => (Held::Deleted, 0),
             },
         }

@@ -9,6 +9,7 @@ use std::ops::Bound;
 
 use super::Source;
 use crate::Version;
+use crate::content::Content;
 use crate::table::{Block, BlockEntry};
 use crate::timeline::Moment;
 
@@ -171,13 +172,17 @@ impl<'a> Stretch<'a> {
             let entry = &lane.entry;
             if entry.version <= at.version {
                 let ends = entry.content.ends();
-                let taken = match entry.content.value() {
-                    None => true,
-                    Some(_) if ends <= at.millis => {
+                let taken = match entry.content {
+                    Content::Removed => true,
+                    _ if ends <= at.millis => {
                         self.expired += 1;
                         true
                     }
-                    Some(value) => take(lane.block.prefix(), entry.suffix, value),
+                    Content::Value(value) | Content::Until(_, value) => {
+                        take(lane.block.prefix(), entry.suffix, value)
+                    }
+                    // A step takes it, for whoever fetches it.
+                    Content::Elsewhere(..) => false,
                 };
                 if !taken {
                     self.lanes[first] = lane;

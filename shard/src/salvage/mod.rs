@@ -4,6 +4,7 @@
 //! The manifest, where it can be read, tells which files and which frames count. Without it everything that is
 //! whole does, and what had been overwritten, removed or cut may come back: the notes say so.
 
+mod blobs;
 mod log;
 mod tables;
 

@@ -5,8 +5,8 @@ use std::collections::BinaryHeap;
 
 use ringkeep_io::{Buffer, Directory, File, Io, OpenMode, PAGE};
 
+use super::blobs::BlobFiles;
 use super::{Keep, Remains, Salvaged};
-use crate::call::{Change, Op};
 use crate::content::Content;
 use crate::error::{Error, Result};
 use crate::ranges::{Ranges, hides};
@@ -50,6 +50,7 @@ impl Remains {
             remnant.advance().await?;
             heap.extend(remnant.head(index));
         }
+        let blobs = BlobFiles::new(io, directory);
         let ranges = Ranges::of(&self.ranges);
         let mut changes = self.changes.into_iter().peekable();
         let mut last: Option<Box<[u8]>> = None;
@@ -72,12 +73,20 @@ impl Remains {
                 (op, version)
             } else {
                 let Reverse((key, Reverse(version), index)) = heap.pop().expect("just looked at");
-                let content = remnants[index].content();
-                let op = Op::from(Change { key: &key, content });
+                let op = blobs.op(&key, remnants[index].content()).await;
                 remnants[index].advance().await?;
                 let head = remnants[index].head(index);
                 heap.extend(head);
-                (op, version)
+                match op {
+                    Ok(op) => (op, version),
+                    // Perhaps an older one is left.
+                    Err(error) => {
+                        let after = last.clone().unwrap_or_default();
+                        let keys = KeysAtRisk::Between { after, to: key };
+                        found.damages.push(Damage::of(error, 0, keys));
+                        continue;
+                    }
+                }
             };
             if last.as_deref() == Some(op.key()) {
                 continue;

@@ -9,10 +9,11 @@ use zerocopy::FromBytes;
 use super::codec::restore;
 use super::format::{
     BLOCK_HEADER_BYTES, BlockHeader, Damage, HANDLE_BYTES, Identity, MIXED_BLOCK_PAGES_MAX, Shape,
-    TIME_BYTES, handle_from_bytes, time_from_bytes,
+    TAG_ELSEWHERE, TAG_NO_VALUE, TIME_BYTES, handle_from_bytes, time_from_bytes,
 };
 use super::{BlockHandle, BlockKind, TableId};
 use crate::Version;
+use crate::blob::BlobRef;
 use crate::content::{Content, NEVER};
 use crate::limits::KEY_BYTES_MAX;
 
@@ -112,6 +113,30 @@ impl Block {
         Ok(block)
     }
 
+    /// A value of a blob file, which was compared with its checksum. It has no entries.
+    pub(crate) fn of_blob(bytes: Buffer, handle: BlockHandle) -> Block {
+        Block {
+            handle,
+            shape: Shape::Uniform,
+            count: 0,
+            prefix_length: 0,
+            suffix_length: 0,
+            stride: 0,
+            version_bytes: 0,
+            base: 0,
+            start: 0,
+            bytes,
+            heads: [0; HEADS_MAX],
+            heads_count: 0,
+            heads_stride: 1,
+        }
+    }
+
+    /// The value of a blob file that it is.
+    pub(crate) fn blob(&self, length: usize) -> &[u8] {
+        &self.bytes[..length.min(self.bytes.len())]
+    }
+
     /// The memory that it lies in should be given back.
     pub fn is_wanted_back(&self) -> bool {
         self.bytes.is_wanted_back()
@@ -140,11 +165,12 @@ impl Block {
                 let detail = format!("entry {index} ends at {end}");
                 return Err(Damage::new(table + 2 * index, detail));
             }
-            let suffix_length = usize::from(self.u16_at(start) >> 1);
-            let body = end.checked_sub(suffix_at + suffix_length);
-            let no_value = self.u16_at(start) & 1 == 1;
+            let tag = self.u16_at(start);
+            let suffix_length = suffix_length(tag);
+            let body_at = suffix_at + suffix_length;
+            let body = (body_at <= end).then(|| &self.bytes[body_at..end]);
             if self.prefix_length + suffix_length > KEY_BYTES_MAX
-                || body.is_none_or(|body| no_value && (1..TIME_BYTES).contains(&body))
+                || body.is_none_or(|body| !is_body(tag, body))
             {
                 let detail = format!("entry {index} has a key of {suffix_length} bytes");
                 return Err(Damage::new(start, detail));
@@ -194,16 +220,17 @@ impl Block {
 
     #[inline(always)]
     pub fn entry(&self, index: usize) -> BlockEntry<'_> {
-        let (at, suffix_length, end, no_value) = self.locate(index);
+        let (at, suffix_length, end, tag) = self.locate(index);
         let suffix_at = at + self.version_bytes;
         let body_at = suffix_at + suffix_length;
         let body = &self.bytes[body_at..end];
         BlockEntry {
             suffix: &self.bytes[suffix_at..body_at],
             version: Version(self.base.wrapping_add(self.delta(at))),
-            content: match no_value {
-                false => Content::Value(body),
-                true => removed_or_ending(body),
+            content: match tag {
+                0 => Content::Value(body),
+                TAG_NO_VALUE => removed_or_ending(body),
+                _ => elsewhere(tag, body),
             },
         }
     }
@@ -211,24 +238,41 @@ impl Block {
     /// The place of an entry's value, for those who keep the block.
     #[inline]
     pub(super) fn value_span(&self, index: usize) -> std::ops::Range<usize> {
-        let (at, suffix_length, end, no_value) = self.locate(index);
+        let (at, suffix_length, end, tag) = self.locate(index);
         let body_at = at + self.version_bytes + suffix_length;
-        match no_value && body_at < end {
+        match tag & TAG_NO_VALUE != 0 && body_at < end {
             false => body_at..end,
             true => body_at + TIME_BYTES..end,
         }
     }
 
-    /// The same and when the value ends; nothing for a deletion.
+    /// The same and what is said of it; nothing for a deletion.
     #[inline]
-    pub(super) fn value_at(&self, index: usize) -> Option<(std::ops::Range<usize>, u64)> {
-        let (at, suffix_length, end, no_value) = self.locate(index);
+    pub(super) fn value_at(&self, index: usize) -> Option<(std::ops::Range<usize>, Kept)> {
+        let (at, suffix_length, end, tag) = self.locate(index);
         let body_at = at + self.version_bytes + suffix_length;
-        if !no_value {
-            return Some((body_at..end, NEVER));
+        if tag == 0 {
+            return Some((
+                body_at..end,
+                Kept {
+                    ends: NEVER,
+                    elsewhere: false,
+                },
+            ));
+        }
+        let elsewhere = tag & TAG_ELSEWHERE != 0;
+        if tag & TAG_NO_VALUE == 0 {
+            return Some((
+                body_at..end,
+                Kept {
+                    ends: NEVER,
+                    elsewhere,
+                },
+            ));
         }
         let (time, _) = self.bytes[body_at..end].split_first_chunk()?;
-        Some((body_at + TIME_BYTES..end, time_from_bytes(time)))
+        let ends = time_from_bytes(time);
+        Some((body_at + TIME_BYTES..end, Kept { ends, elsewhere }))
     }
 
     #[inline]
@@ -299,10 +343,10 @@ impl Block {
         key.strip_prefix(self.prefix()) == Some(self.entry(index).suffix)
     }
 
-    /// Where the version of an entry begins, how long its suffix is, where it ends, and whether it is
-    /// something else than a value for ever.
+    /// Where the version of an entry begins, how long its suffix is, where it ends, and what of its tag is not that
+    /// length: zero for a value for ever.
     #[inline(always)]
-    fn locate(&self, index: usize) -> (usize, usize, usize, bool) {
+    fn locate(&self, index: usize) -> (usize, usize, usize, u16) {
         if self.shape == Shape::Mixed {
             let start = match index {
                 0 => self.start,
@@ -311,14 +355,14 @@ impl Block {
             let tag = self.u16_at(start);
             (
                 start + 2,
-                usize::from(tag >> 1),
+                suffix_length(tag),
                 self.end(index),
-                tag & 1 == 1,
+                tag & (TAG_NO_VALUE | TAG_ELSEWHERE),
             )
         } else {
             let start = self.start + index * self.stride;
-            let no_value = self.shape != Shape::Uniform;
-            (start, self.suffix_length, start + self.stride, no_value)
+            let tag = u16::from(self.shape != Shape::Uniform) * TAG_NO_VALUE;
+            (start, self.suffix_length, start + self.stride, tag)
         }
     }
 
@@ -351,6 +395,42 @@ impl Block {
     fn pages(&self) -> usize {
         self.bytes.len() / PAGE
     }
+}
+
+/// What an entry says of its value beside where it lies.
+#[derive(Clone, Copy)]
+pub(crate) struct Kept {
+    /// When it ends.
+    pub ends: u64,
+    /// It is a reference.
+    pub elsewhere: bool,
+}
+
+#[inline(always)]
+fn suffix_length(tag: u16) -> usize {
+    usize::from((tag & !TAG_ELSEWHERE) >> 1)
+}
+
+/// Whether an entry with this tag can have this body.
+fn is_body(tag: u16, body: &[u8]) -> bool {
+    let time = match tag & TAG_NO_VALUE {
+        0 => 0,
+        _ => TIME_BYTES,
+    };
+    match tag & TAG_ELSEWHERE {
+        0 => time == 0 || body.is_empty() || body.len() >= time,
+        _ => body.get(time..).and_then(BlobRef::read).is_some(),
+    }
+}
+
+/// A body that `is_body` has seen.
+#[cold]
+fn elsewhere(tag: u16, body: &[u8]) -> Content<'_> {
+    let (ends, reference) = match (tag & TAG_NO_VALUE, body.split_first_chunk()) {
+        (TAG_NO_VALUE, Some((time, reference))) => (time_from_bytes(time), reference),
+        _ => (NEVER, body),
+    };
+    BlobRef::read(reference).map_or(Content::Removed, |found| Content::Elsewhere(ends, found))
 }
 
 /// The body of an entry that is no value for ever.

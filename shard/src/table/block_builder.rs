@@ -4,11 +4,13 @@ use ringkeep_io::PAGE;
 use zerocopy::IntoBytes;
 
 use super::format::{
-    BLOCK_HEADER_BYTES, BlockHeader, Identity, Shape, TIME_BYTES, seal, time_to_bytes,
+    BLOCK_HEADER_BYTES, BlockHeader, Identity, Shape, TAG_ELSEWHERE, TAG_NO_VALUE, TIME_BYTES,
+    seal, time_to_bytes,
 };
 use super::{BlockHandle, TableId};
 use crate::Version;
-use crate::content::Content;
+use crate::blob::REFERENCE_BYTES;
+use crate::content::{Content, NEVER};
 
 /// Blocks of several entries take at most this many pages.
 const BLOCK_PAGES_MAX: usize = 4;
@@ -35,7 +37,8 @@ struct Staged {
     version: Version,
     key_length: u32,
     body_length: u32,
-    no_value: bool,
+    /// What stands beside the length of the key.
+    tag: u16,
 }
 
 /// What decides the size of a block.
@@ -51,16 +54,19 @@ struct Measure {
     bodies_alike: bool,
     deleted: usize,
     ending: usize,
+    elsewhere: usize,
     oldest: u64,
     newest: u64,
 }
 
 impl Measure {
     fn of(key: &[u8], version: Version, content: Content<'_>) -> Measure {
-        let (body_length, deleted, ending) = match content {
-            Content::Removed => (0, 1, 0),
-            Content::Value(value) => (value.len(), 0, 0),
-            Content::Until(_, value) => (TIME_BYTES + value.len(), 0, 1),
+        let (body_length, deleted, ending, elsewhere) = match content {
+            Content::Removed => (0, 1, 0, 0),
+            Content::Value(value) => (value.len(), 0, 0, 0),
+            Content::Until(_, value) => (TIME_BYTES + value.len(), 0, 1, 0),
+            Content::Elsewhere(NEVER, _) => (REFERENCE_BYTES, 0, 0, 1),
+            Content::Elsewhere(..) => (TIME_BYTES + REFERENCE_BYTES, 0, 1, 1),
         };
         Measure {
             count: 1,
@@ -73,6 +79,7 @@ impl Measure {
             bodies_alike: true,
             deleted,
             ending,
+            elsewhere,
             oldest: version.0,
             newest: version.0,
         }
@@ -87,6 +94,7 @@ impl Measure {
         self.bodies_alike &= one.first_body_length == self.first_body_length;
         self.deleted += one.deleted;
         self.ending += one.ending;
+        self.elsewhere += one.elsewhere;
         self.oldest = self.oldest.min(one.oldest);
         self.newest = self.newest.max(one.newest);
         self
@@ -98,7 +106,7 @@ impl Measure {
     }
 
     fn shape(&self) -> Shape {
-        let alike = self.keys_alike && self.bodies_alike;
+        let alike = self.keys_alike && self.bodies_alike && self.elsewhere == 0;
         match (self.deleted, self.ending) {
             (0, 0) if alike => Shape::Uniform,
             (deleted, 0) if alike && deleted == self.count => Shape::UniformDeleted,
@@ -166,16 +174,21 @@ impl BlockBuilder {
             self.measure = grown;
         }
         self.staged.extend_from_slice(key);
-        if let Content::Until(until, _) = content {
-            self.staged.extend_from_slice(&time_to_bytes(until));
+        if one.ending > 0 {
+            self.staged
+                .extend_from_slice(&time_to_bytes(content.ends()));
         }
-        self.staged
-            .extend_from_slice(content.value().unwrap_or_default());
+        self.staged.extend_from_slice(match content {
+            Content::Removed => &[],
+            Content::Value(value) | Content::Until(_, value) => value,
+            Content::Elsewhere(_, reference) => reference.as_bytes(),
+        });
         self.entries.push(Staged {
             version,
             key_length: key.len() as u32,
             body_length: one.first_body_length as u32,
-            no_value: one.deleted + one.ending > 0,
+            tag: ((one.deleted + one.ending) as u16 * TAG_NO_VALUE)
+                | (one.elsewhere as u16 * TAG_ELSEWHERE),
         });
         true
     }
@@ -239,7 +252,7 @@ impl BlockBuilder {
             rest = after;
             let suffix = &key[prefix_length..];
             if shape == Shape::Mixed {
-                let tag = (suffix.len() << 1) as u16 | u16::from(entry.no_value);
+                let tag = (suffix.len() << 1) as u16 | entry.tag;
                 put(&tag.to_le_bytes());
             }
             put(&(entry.version.0 - measure.oldest).to_le_bytes()[..version_bytes]);

@@ -55,9 +55,9 @@ impl Codec {
     }
 }
 
-/// Compresses the blocks of one table.
+/// Compresses the blocks of one table, or the values of a blob file.
 #[derive(Default)]
-pub(super) struct Compressor {
+pub(crate) struct Compressor {
     codec: Codec,
     /// Made when it is first needed.
     zstd: Option<zstd::bulk::Compressor<'static>>,
@@ -68,7 +68,7 @@ pub(super) struct Compressor {
 
 impl Compressor {
     /// What is stored of a block in place of itself; nothing when it is to be stored as it is.
-    pub fn stored(
+    pub(super) fn stored(
         &mut self,
         codec: Codec,
         block: &BlockBuilder,
@@ -105,20 +105,10 @@ impl Compressor {
     fn compress(&mut self, plain: &[u8]) -> Option<&[u8]> {
         let pages = plain.len() / PAGE;
         debug_assert!(self.tries(pages));
-        let body = &plain[BLOCK_HEADER_BYTES..];
-        // Anything longer saves no page.
-        let room = plain.len() - PAGE;
-        let longest = lz4_flex::block::get_maximum_output_size(body.len());
-        self.out.clear();
-        self.out.resize(COMPRESSED_HEADER_BYTES + longest, 0);
-        let packed = &mut self.out[COMPRESSED_HEADER_BYTES..];
-        let length = match (self.codec, &mut self.zstd) {
-            (Codec::Raw, _) | (Codec::Zstd, None) => return None,
-            (Codec::Lz4, _) => lz4_flex::block::compress_into(body, packed).ok()?,
-            (Codec::Zstd, Some(zstd)) => zstd.compress_to_buffer(body, packed).ok()?,
-        };
+        let length = self.pack_behind(COMPRESSED_HEADER_BYTES, &plain[BLOCK_HEADER_BYTES..])?;
         let stored = COMPRESSED_HEADER_BYTES + length;
-        if stored > room {
+        // Anything longer saves no page.
+        if stored > plain.len() - PAGE {
             return None;
         }
         let (block, _) = BlockHeader::read_from_prefix(plain).ok()?;
@@ -135,6 +125,40 @@ impl Compressor {
         self.out.truncate(stored);
         Some(&self.out)
     }
+
+    /// What is stored of a value in place of itself; nothing when that would save no page.
+    pub fn pack(&mut self, codec: Codec, value: &[u8]) -> Option<&[u8]> {
+        self.set_codec(codec);
+        let pages = value.len().div_ceil(PAGE);
+        if !self.tries(pages) {
+            return None;
+        }
+        let length = self.pack_behind(0, value)?;
+        (length.div_ceil(PAGE) < pages).then(|| &self.out[..length])
+    }
+
+    /// How many bytes it came to.
+    fn pack_behind(&mut self, start: usize, plain: &[u8]) -> Option<usize> {
+        let longest = lz4_flex::block::get_maximum_output_size(plain.len());
+        self.out.clear();
+        self.out.resize(start + longest, 0);
+        let packed = &mut self.out[start..];
+        match (self.codec, &mut self.zstd) {
+            (Codec::Raw, _) | (Codec::Zstd, None) => None,
+            (Codec::Lz4, _) => lz4_flex::block::compress_into(plain, packed).ok(),
+            (Codec::Zstd, Some(zstd)) => zstd.compress_to_buffer(plain, packed).ok(),
+        }
+    }
+}
+
+/// Fills `plain` with what was packed; false when that is not what comes of it.
+pub(crate) fn unpack(codec: Codec, packed: &[u8], plain: &mut [u8]) -> bool {
+    let bytes = match codec {
+        Codec::Raw => None,
+        Codec::Lz4 => lz4_flex::block::decompress_into(packed, plain).ok(),
+        Codec::Zstd => zstd::bulk::decompress_to_buffer(packed, plain).ok(),
+    };
+    bytes == Some(plain.len())
 }
 
 /// The block as it was before it was compressed. What is asked for is allocated only after its size was
@@ -155,12 +179,7 @@ pub(super) fn restore(stored: Buffer) -> Result<Buffer, Damage> {
     }
     let mut plain = Buffer::zeroed(pages * PAGE);
     let (front, body) = plain.split_at_mut(BLOCK_HEADER_BYTES);
-    let restored = match codec {
-        Codec::Raw => None,
-        Codec::Lz4 => lz4_flex::block::decompress_into(&rest[..length], body).ok(),
-        Codec::Zstd => zstd::bulk::decompress_to_buffer(&rest[..length], body).ok(),
-    };
-    if restored != Some(body.len()) {
+    if !unpack(codec, &rest[..length], body) {
         let detail = "a compressed block that does not decompress to its size";
         return Err(Damage::new(COMPRESSED_HEADER_BYTES, detail));
     }

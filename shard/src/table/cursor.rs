@@ -4,7 +4,7 @@
 use std::ops::Bound;
 use std::rc::Rc;
 
-use super::{Block, BlockReader, Section, Table, ValueRef};
+use super::{Block, BlockReader, Kept, Section, Table, ValueRef};
 #[cfg(test)]
 use crate::content::Content;
 use crate::{Result, Version};
@@ -167,12 +167,12 @@ impl TableCursor {
         Some(place.block.entry(place.at).content)
     }
 
-    /// The value under the cursor, to be kept beyond its next step, and when it ends.
+    /// The value under the cursor, or the reference to it, to be kept beyond its next step.
     #[inline]
-    pub fn value_ref(&self) -> Option<(ValueRef, u64)> {
+    pub fn value_ref(&self) -> Option<(ValueRef, Kept)> {
         let place = self.place.as_ref()?;
-        let (span, ends) = place.block.value_at(place.at)?;
-        Some((ValueRef::of(Rc::clone(&place.block), span), ends))
+        let (span, kept) = place.block.value_at(place.at)?;
+        Some((ValueRef::of(Rc::clone(&place.block), span), kept))
     }
 
     fn top(&self) -> &[Rc<Block>] {

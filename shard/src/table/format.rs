@@ -9,7 +9,7 @@
 //!         20 count u16 | 22 prefix length u16 | 24 suffix length u16 | 26 version bytes u8 | 27 shape u8
 //!         28 value length u32 | 32 base version u64 | 40 prefix | entries | zeros
 //!
-//!   shape 0 (mixed)    entry = suffix length << 1 | no value for ever u16, version - base, suffix, body
+//!   shape 0 (mixed)    entry = elsewhere << 15 | suffix length << 1 | no value for ever u16, version - base, suffix, body
 //!                      and the block's last 2 * count bytes are the entries' ends, u16 each
 //!   shape 1 (uniform)  entry = version - base, suffix, value: all suffixes and all values are of one
 //!                      length, so entries are found by multiplication and need no ends
@@ -19,7 +19,8 @@
 //!
 //! The body of an entry is its value. Where it is no value for ever, the body is empty if the key was deleted;
 //! otherwise it is six bytes of the time from which on the value is none (milliseconds since 1970), and then the
-//! value. So what does not end takes no byte for that.
+//! value. So what does not end takes no byte for that. In place of a value that is elsewhere stands a reference
+//! (`blob/format.rs`); only mixed blocks have such.
 //!
 //! The upper four bits of the shape are the codec of a compressed block: 0 raw, 1 LZ4 (a block without
 //! frame), 2 Zstandard (a frame). Then the pages are those that are stored, and behind the header come
@@ -66,12 +67,16 @@ pub(super) const FILTER_HEADER_BYTES: usize = 64;
 pub(super) const HANDLE_BYTES: usize = 6;
 /// In front of a value that ends.
 pub(super) const TIME_BYTES: usize = 6;
+/// In front of an entry of a mixed block: the value is not for ever, or there is none,
+pub(super) const TAG_NO_VALUE: u16 = 1;
+/// and it is in a blob file.
+pub(super) const TAG_ELSEWHERE: u16 = 1 << 15;
 /// Ends of entries in a mixed block are `u16`.
 pub(super) const MIXED_BLOCK_PAGES_MAX: usize = 8;
 
 const _: () = assert!(MIXED_BLOCK_PAGES_MAX * PAGE <= u16::MAX as usize);
 const _: () = assert!((VALUE_BYTES_MAX + KEY_BYTES_MAX) / PAGE + 2 <= u16::MAX as usize);
-const _: () = assert!(KEY_BYTES_MAX << 1 <= u16::MAX as usize);
+const _: () = assert!(KEY_BYTES_MAX << 1 < TAG_ELSEWHERE as usize);
 const _: () = assert!(size_of::<BlockHeader>() == BLOCK_HEADER_BYTES);
 const _: () = assert!(size_of::<CompressedHeader>() == COMPRESSED_HEADER_BYTES);
 const _: () = assert!(size_of::<FilterHeader>() == FILTER_HEADER_BYTES);

@@ -18,7 +18,8 @@ use super::{
     Block, BlockHandle, BlockKind, BlockReader, Codec, FilterSize, Make, Section, Table,
     TableCursor, TableId, TableSummary, TableWriter,
 };
-use crate::content::Content;
+use crate::blob::{BlobId, BlobRef};
+use crate::content::{Content, NEVER};
 use crate::fuzz::{MENDED, flagged, split};
 use crate::version::{ShardId, Version};
 
@@ -156,6 +157,7 @@ pub fn table(input: &[u8]) {
         newest: Version(u64::MAX),
         cleared: Version(0),
         cleared_of: Vec::new(),
+        blobs: Vec::new(),
         footer_crc: u32::from_le_bytes([footer[0], footer[1], footer[2], footer[3]]),
     };
     let opened = Table::open(&io, file, "t".into(), &expected, STORE, SHARD);
@@ -215,7 +217,10 @@ fn sample_table(codec: Codec) -> Vec<u8> {
     for number in 0..120u64 {
         let key = format!("key-{number:06}");
         let value = (number % 9 != 0).then(|| vec![number as u8 / 16; number as usize]);
+        let elsewhere = BlobRef::new(BlobId(7), number as u32, Codec::Raw, 9, b"elsewhere");
         let content = match value.as_deref() {
+            Some(_) if number % 13 == 0 => Content::Elsewhere(NEVER, &elsewhere),
+            Some(_) if number % 17 == 0 => Content::Elsewhere(1 << 40, &elsewhere),
             Some(value) if number % 7 == 0 => Content::Until(1 << 40, value),
             value => value.into(),
         };

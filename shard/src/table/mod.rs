@@ -29,14 +29,17 @@ mod writer;
 use std::rc::Rc;
 
 use crate::Version;
+use crate::blob::BlobShare;
 use crate::keyspace::keyspace_of;
 
-pub(crate) use block::{Block, BlockEntry};
+pub(crate) use block::{Block, BlockEntry, Kept};
 pub(crate) use block_reader::BlockReader;
 pub use codec::Codec;
+pub(crate) use codec::{Compressor, unpack};
 pub(crate) use cursor::TableCursor;
 pub(crate) use filter::FilterSize;
 pub(crate) use open_table::{Found, Table, ValueRef};
+pub(crate) use output::Output;
 pub(crate) use part::Part;
 pub(crate) use run_cursor::RunCursor;
 pub(crate) use writer::{Make, TableWriter};
@@ -71,6 +74,8 @@ pub(crate) enum BlockKind {
     PastData = 0xd6,
     PastPartition = 0xd7,
     PastTop = 0xd8,
+    /// A value in a blob file. Of no table, so the number is in none; in memory it is a block among others.
+    Blob = 0xdb,
 }
 
 impl BlockKind {
@@ -132,9 +137,17 @@ pub(crate) struct TableSummary {
     pub cleared_of: Vec<(u32, Version)>,
     /// Ties the file to this summary: another table's footer, or an older one's, has another.
     pub footer_crc: u32,
+    /// What it refers to in blob files, by their number.
+    pub blobs: Vec<BlobShare>,
 }
 
 impl TableSummary {
+    /// Its file, and what it refers to in others.
+    pub fn weight(&self) -> u64 {
+        let blobs = self.blobs.iter().map(|share| share.bytes);
+        self.file_bytes + blobs.sum::<u64>()
+    }
+
     /// A range delete that begins at `from` hides something in it only if it is above this version.
     pub fn cleared_for(&self, from: &[u8]) -> Version {
         let of_all = self.oldest.max(self.cleared);

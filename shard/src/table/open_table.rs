@@ -1,6 +1,6 @@
 //! An open table: the resident top indexes and filter, and finding a key.
 
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 use std::ops::{Deref, Range};
 use std::rc::Rc;
 
@@ -11,6 +11,7 @@ use zerocopy::FromBytes;
 use super::filter::{self, Filter};
 use super::format::{Damage, FOOTER_MAGIC, FORMAT_VERSION, Footer, Identity};
 use super::{Block, BlockHandle, BlockKind, BlockSource, Section, TableId, TableSummary};
+use crate::blob::{BlobFile, BlobRef};
 use crate::content::Content;
 use crate::ranges::hides;
 use crate::{Error, Result, ShardId, Version};
@@ -29,6 +30,8 @@ pub(crate) struct Table {
     /// Data blocks and partitions lie before this page.
     data_pages: u32,
     replaces: Cell<u64>,
+    /// The blob files that it refers to.
+    blobs: OnceCell<Vec<Rc<BlobFile>>>,
 }
 
 /// What `Table::find` knows.
@@ -37,6 +40,8 @@ pub(crate) enum Found {
     Value(ValueRef, Version),
     /// That version is a value that ends at this time.
     Until(u64, ValueRef, Version),
+    /// That version is in a blob file, and ends at this time.
+    Elsewhere(u64, BlobRef, Version),
     /// That version is a deletion.
     Tombstone(Version),
     /// The table has no version of the key at or below the one asked for.
@@ -49,9 +54,10 @@ impl Found {
     /// What was found is newer than this.
     fn is_above(&self, at: Version) -> bool {
         match self {
-            Found::Value(_, version) | Found::Until(_, _, version) | Found::Tombstone(version) => {
-                *version > at
-            }
+            Found::Value(_, version)
+            | Found::Until(_, _, version)
+            | Found::Elsewhere(_, _, version)
+            | Found::Tombstone(version) => *version > at,
             Found::Absent | Found::Needs(_) => false,
         }
     }
@@ -60,9 +66,10 @@ impl Found {
     #[inline]
     pub fn is_below(&self, floor: Version) -> bool {
         match self {
-            Found::Value(_, version) | Found::Until(_, _, version) | Found::Tombstone(version) => {
-                hides(floor, *version)
-            }
+            Found::Value(_, version)
+            | Found::Until(_, _, version)
+            | Found::Elsewhere(_, _, version)
+            | Found::Tombstone(version) => hides(floor, *version),
             Found::Absent | Found::Needs(_) => false,
         }
     }
@@ -160,6 +167,7 @@ impl Table {
             name,
             data_pages: filter_page,
             replaces: Cell::new(0),
+            blobs: OnceCell::new(),
         })
     }
 
@@ -171,6 +179,17 @@ impl Table {
 
     pub fn set_replaces(&self, bytes: u64) {
         self.replaces.set(bytes);
+    }
+
+    /// From here on these blob files are there for as long as it is.
+    pub fn hold(&self, blobs: Vec<Rc<BlobFile>>) {
+        let held = self.blobs.set(blobs);
+        debug_assert!(held.is_ok(), "once");
+    }
+
+    /// The blob files that it holds.
+    pub fn blobs(&self) -> &[Rc<BlobFile>] {
+        self.blobs.get().map_or(&[], Vec::as_slice)
     }
 
     /// The hash of a key for `may_contain`, the same for all tables.
@@ -277,6 +296,7 @@ impl Table {
             Content::Value(_) => Found::Value(ValueRef::new(block, index), version),
             Content::Removed => Found::Tombstone(version),
             Content::Until(until, _) => Found::Until(until, ValueRef::new(block, index), version),
+            Content::Elsewhere(until, reference) => Found::Elsewhere(until, *reference, version),
         }
     }
 

@@ -10,7 +10,7 @@ use super::{BlockHandle, BlockKind, TableId};
 pub(super) const CHUNK_BYTES: usize = 256 << 10;
 
 /// A table file as it grows.
-pub(super) struct Output {
+pub(crate) struct Output {
     pub table: TableId,
     pub next_page: u32,
     chunk: Option<Chunk>,
@@ -34,7 +34,7 @@ impl Output {
     }
 
     /// Writes a block at the end of the file.
-    pub fn close(&mut self, builder: &mut BlockBuilder, kind: BlockKind) -> BlockHandle {
+    pub(super) fn close(&mut self, builder: &mut BlockBuilder, kind: BlockKind) -> BlockHandle {
         let table = self.table;
         let (handle, part) = self.part(kind, builder.pages());
         builder.close(handle, table, part);

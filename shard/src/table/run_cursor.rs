@@ -4,7 +4,7 @@
 use std::ops::Bound;
 use std::rc::Rc;
 
-use super::{Block, BlockReader, Section, Table, TableCursor, ValueRef};
+use super::{Block, BlockReader, Kept, Section, Table, TableCursor, ValueRef};
 use crate::{Result, Version};
 
 /// A position on an entry of a run, or on none.
@@ -195,7 +195,7 @@ impl RunCursor {
 
     /// The value under the cursor, to be kept, and when it ends; nothing where it is a deletion.
     #[inline]
-    pub fn value_ref(&self) -> Option<(ValueRef, u64)> {
+    pub fn value_ref(&self) -> Option<(ValueRef, Kept)> {
         match &self.state {
             State::On(cursor) => cursor.value_ref(),
             _ => None,

@@ -6,7 +6,9 @@ use ringkeep_io::PAGE;
 
 use super::open_table::{block_buffer, read_part};
 use super::{Block, BlockHandle, BlockReader, Section, Table};
-use crate::error::Result;
+use crate::blob::blob_name;
+use crate::content::Content;
+use crate::error::{Error, Result};
 use crate::token::Token;
 use crate::verify::{Inspection, KeysAtRisk};
 
@@ -35,11 +37,45 @@ impl Table {
                         let (handle, to) = (partition.handle_at(index), partition.key(index));
                         let read = reader.load_listed(self, &partition, index).await;
                         let block = self.verify_block(read, handle, &after, &to, inspection);
-                        block.await?;
+                        if let Some(block) = block.await? {
+                            self.verify_blobs(&block, &after, inspection).await?;
+                        }
                         after = to;
                     }
                 }
                 after = to;
+            }
+        }
+        Ok(())
+    }
+
+    /// What the entries of a block, whose keys are those above `after`, refer to.
+    async fn verify_blobs<T: Token>(
+        &self,
+        block: &Block,
+        after: &[u8],
+        inspection: &mut Inspection<'_, T>,
+    ) -> Result<()> {
+        for index in 0..block.count() {
+            let Content::Elsewhere(_, reference) = block.content(index) else {
+                continue;
+            };
+            let mut held = self.blobs().iter();
+            let read = match held.find(|file| file.id == reference.file()) {
+                Some(file) => match file.read(inspection.io(), reference).await {
+                    Ok(stored) => file.value(reference, stored).map(drop),
+                    Err(error) => Err(error),
+                },
+                None => Err(Error::Missing {
+                    file: blob_name(reference.file()),
+                }),
+            };
+            inspection.took(reference.file_bytes()).await?;
+            if let Err(error) = read {
+                let before = index.checked_sub(1).map(|before| block.key(before));
+                let (after, to) = (before.unwrap_or(after.into()), block.key(index));
+                let keys = KeysAtRisk::Between { after, to };
+                inspection.damage_at(error, reference.offset(), keys);
             }
         }
         Ok(())

@@ -10,7 +10,7 @@ use super::format::{FOOTER_MAGIC, Footer, Identity, seal};
 use super::output::Output;
 use super::section::SectionWriter;
 use super::{BlockKind, Section, TableId, TableSummary};
-use crate::content::Content;
+use crate::content::{Content, NEVER};
 use crate::limits::{KEY_BYTES_MAX, VALUE_BYTES_MAX};
 use crate::{ShardId, Version};
 
@@ -114,6 +114,11 @@ impl TableWriter {
                 self.ending += 1;
                 self.last_end = self.last_end.max(until);
             }
+            Content::Elsewhere(NEVER, _) => {}
+            Content::Elsewhere(until, _) => {
+                self.ending += 1;
+                self.last_end = self.last_end.max(until);
+            }
         }
         self.oldest = self.oldest.min(version);
         self.newest = self.newest.max(version);
@@ -189,6 +194,7 @@ impl TableWriter {
             cleared: Version(0),
             cleared_of: Vec::new(),
             footer_crc,
+            blobs: Vec::new(),
         };
         (self.out.finish(), summary)
     }

@@ -1,5 +1,6 @@
 //! Whole shards on the simulated disk.
 
+mod blobs;
 mod compaction;
 mod counters;
 mod cross;

@@ -71,6 +71,7 @@ fn random_options(random: &mut Random) -> ShardOptions {
     let codecs = [Codec::Raw, Codec::Lz4, Codec::Zstd];
     options.codec = codecs[random.below(3) as usize];
     options.last_level_codec = codecs[random.below(3) as usize];
+    options.blob_bytes = [None, Some(1), Some(200), Some(3000)][random.below(4) as usize];
     options
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use ringkeep_io::{Crash, SimulatedOptions};
 use ringkeep_shard::salvage::{Remains, Salvaged};
-use ringkeep_shard::{Call, Durability, Error, KeysAtRisk, Op};
+use ringkeep_shard::{Call, Durability, Error, KeysAtRisk, Op, ShardOptions};
 
 use crate::random::Random;
 use crate::world::{Map, World, identity, tiny_options};
@@ -27,7 +27,11 @@ fn salvage(world: &World) -> (Map, Salvaged) {
 /// A shard with a past: overwritten and removed keys, tables, merges under way, log.
 fn world(seed: u64) -> World {
     let mut random = Random::new(seed);
-    let mut world = World::new(seed, tiny_options(), SimulatedOptions::default());
+    let options = ShardOptions {
+        blob_bytes: seed.is_multiple_of(3).then_some(100),
+        ..tiny_options()
+    };
+    let mut world = World::new(seed, options, SimulatedOptions::default());
     for number in 0..1000u32 {
         let key = (random.below(300) as u32).to_be_bytes();
         let durability = match random.chance(300) {

@@ -1,7 +1,7 @@
 //! Verification finds what is damaged, names what it costs, and never cries wolf.
 
 use ringkeep_io::{Crash, Doing, SimulatedOptions, Times};
-use ringkeep_shard::{Call, Durability, Error, KeysAtRisk, Reply, Verified};
+use ringkeep_shard::{Call, Durability, Error, KeysAtRisk, Reply, ShardOptions, Verified};
 
 use crate::random::Random;
 use crate::world::{World, tiny_options};
@@ -18,7 +18,11 @@ fn verify(world: &mut World, bytes_per_second: u64) -> Verified {
 
 /// Tables in several runs, and some log behind them.
 fn world() -> World {
-    let mut world = World::new(5, tiny_options(), SimulatedOptions::default());
+    world_of(tiny_options())
+}
+
+fn world_of(options: ShardOptions) -> World {
+    let mut world = World::new(5, options, SimulatedOptions::default());
     for number in 0..1200u32 {
         let key = (number * 7919 % 1200).to_be_bytes();
         let token = world.put(&key, &[number as u8; 90], Durability::Buffered);
@@ -54,13 +58,22 @@ fn it_reads_no_faster_than_asked() {
 #[test]
 fn every_damaged_file_is_named_and_every_key_that_cannot_be_read_is_at_risk() {
     let mut random = Random::new(11);
-    for _ in 0..60 {
-        let mut world = world();
+    for round in 0..60 {
+        let mut world = match round % 3 {
+            0 => world_of(ShardOptions {
+                blob_bytes: Some(90),
+                ..tiny_options()
+            }),
+            _ => world(),
+        };
         world.lose_power(Crash::KeepAll);
         world.open().expect("it opens");
+        // What merges take away meanwhile is no loss.
+        world.run(100_000);
         assert_eq!(verify(&mut world, 0).damages, [], "before the damage");
         let tables = world.disk.files().into_iter();
-        let tables: Vec<_> = tables.filter(|(path, _)| path.contains("table-")).collect();
+        let is_data = |path: &str| path.contains("table-") || path.contains("blob-");
+        let tables: Vec<_> = tables.filter(|(path, _)| is_data(path)).collect();
         let (path, _) = &tables[random.below(tables.len() as u64) as usize];
         let contents = world.disk.read_raw(path).expect("a table");
         let filled: Vec<_> = (0..contents.len())

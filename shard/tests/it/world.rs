@@ -97,6 +97,7 @@ pub fn tiny_options() -> ShardOptions {
         group_bytes: 16 << 10,
         table_bytes: 32 << 10,
         runs_max: 3,
+        blob_bytes: None,
         codec: Codec::Raw,
         last_level_codec: Codec::Raw,
         idle_close_after: 1_000_000,

@@ -65,6 +65,17 @@ impl World<'_> {
         // A group may overshoot either generation, and a small arena takes a block at a time.
         let memtables = 2 * (setting.memtable_bytes + setting.group_bytes) + (512 << 10);
         for (shard, stats) in &stats.shards {
+            // What is less than half alive is collected where that gives back more than it takes of tables.
+            let dead = stats.blob_bytes / 2 + stats.table_bytes;
+            if stats.blob_dead_bytes > dead && stats.shards_failed == 0 {
+                return failed(
+                    Check::Leaks,
+                    format!(
+                        "shard {shard}: of {} bytes in blob files {} are dead, and {dead} may be",
+                        stats.blob_bytes, stats.blob_dead_bytes
+                    ),
+                );
+            }
             let cache = setting.cache_bytes as u64 + (64 << 10);
             if stats.memtable_bytes > memtables as u64 || stats.cache_bytes > cache {
                 return failed(
@@ -100,16 +111,17 @@ impl World<'_> {
             };
             files.iter().filter(|(path, _)| name(path)).count() as u64
         };
-        let (tables, logs) = (count("table-"), count("log-"));
+        let (tables, logs, blobs) = (count("table-"), count("log-"), count("blob-"));
         // What is known was counted a little later.
         let known = &stats.total;
         let changed = known.flushes + known.compaction_pieces + known.log_emptied > 0;
-        if !changed && (tables != known.tables || logs > known.log_segments) {
+        let same = tables == known.tables && blobs == known.blob_files;
+        if !changed && (!same || logs > known.log_segments) {
             return failed(
                 Check::Leaks,
                 format!(
-                    "there are {tables} table files and {logs} log files, known are {} and {}",
-                    stats.total.tables, stats.total.log_segments
+                    "there are {tables} table files, {blobs} blob files and {logs} log files, known are {}, {} and {}",
+                    known.tables, known.blob_files, known.log_segments
                 ),
             );
         }

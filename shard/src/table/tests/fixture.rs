@@ -138,6 +138,7 @@ impl Fixture {
                     let value = told(Content::Until(until, &value), &value);
                     return Ok(Some((version, Some(value))));
                 }
+                Found::Elsewhere(..) => unreachable!("these tables have all their values"),
                 Found::Tombstone(version) => return Ok(Some((version, None))),
                 Found::Absent => return Ok(None),
                 Found::Needs(handle) => {
