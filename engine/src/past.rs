@@ -17,7 +17,7 @@ use crate::{Database, Error, Result, Snapshot, desk};
 impl Database {
     /// The database as it was at a version of the past, for as long as the snapshot lives. All versions within
     /// [`Options::retention`](crate::Options::retention) can be read, and older ones while merges have not dropped
-    /// them. Of keyspaces with a window of their own, as much as that holds: [`Keyspace::as_of`](crate::Keyspace::as_of).
+    /// them; what another snapshot keeps is read through a clone of that. Of keyspaces with a window of their own, as much as that holds: [`Keyspace::as_of`](crate::Keyspace::as_of).
     ///
     /// Values that end ([`Database::put_until`]) are judged at the time of the version, as far as that is kept; without a
     /// retention, at the present. [`Snapshot::time`] tells.

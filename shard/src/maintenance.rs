@@ -94,8 +94,7 @@ impl<T: Token> Core<T> {
         let edit = move |manifest: &mut Manifest| {
             manifest.next_table = manifest.next_table.max(next_table);
             manifest.newest = manifest.newest.max(newest);
-            let gone = pins.let_go_so_far();
-            manifest.let_go(&gone);
+            manifest.let_go(&pins.let_go_so_far());
             manifest.moments = moments;
             manifest.replay_after = manifest.replay_after.max(replay_after);
             manifest.flushed = manifest.flushed.max(last_sequence);
@@ -107,7 +106,7 @@ impl<T: Token> Core<T> {
                 };
                 manifest.runs.insert(place, record);
             }
-            Core::<T>::keep_ranges(manifest, ranges, &gone);
+            Core::<T>::keep_ranges(manifest, ranges, &pins.unseen_so_far());
         };
         self.commit_manifest(edit).await?;
         let bytes = run.bytes;

@@ -1,6 +1,7 @@
 //! What flushes and merges have to keep, of each keyspace: what somebody reads, and what its window asks for.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use ringkeep_io::planted::{Defect, planted};
 
@@ -12,6 +13,8 @@ use crate::version::Version;
 pub(crate) struct Need {
     /// Nobody reads below this version.
     pub watermark: Version,
+    /// Anybody may read from this version on, and below it only at versions that are pinned.
+    pub whole_from: Version,
     /// What has ended by then has for everybody: milliseconds since 1970.
     pub ended_by: u64,
 }
@@ -21,6 +24,7 @@ impl Need {
     fn least(self, other: Need) -> Need {
         Need {
             watermark: self.watermark.min(other.watermark),
+            whole_from: self.whole_from.min(other.whole_from),
             ended_by: self.ended_by.min(other.ended_by),
         }
     }
@@ -28,6 +32,7 @@ impl Need {
     fn most(self, other: Need) -> Need {
         Need {
             watermark: self.watermark.max(other.watermark),
+            whole_from: self.whole_from.max(other.whole_from),
             ended_by: self.ended_by.max(other.ended_by),
         }
     }
@@ -47,6 +52,8 @@ pub(crate) struct Needs {
     pub common: Need,
     /// Of those that have, by number.
     pub own: BTreeMap<u32, Need>,
+    /// The versions that somebody reads at, in order.
+    pub pinned: Arc<[Version]>,
     /// Nobody has read yet which keyspaces have a window of their own: all of every one but the default one is needed.
     pub unread: bool,
 }
@@ -56,12 +63,35 @@ impl Needs {
     pub fn above(watermark: Version) -> Needs {
         let common = Need {
             watermark,
+            whole_from: watermark,
             ended_by: 0,
         };
         Needs {
             common,
             ..Needs::default()
         }
+    }
+
+    /// What is refused to new readers when all else has been let go: below where it is whole something is missing,
+    /// whoever still reads there.
+    pub fn refused(&self) -> Needs {
+        let refused = |need: &Need| Need {
+            watermark: need.whole_from,
+            ..*need
+        };
+        let own = self.own.iter();
+        Needs {
+            common: refused(&self.common),
+            own: own.map(|(number, need)| (*number, refused(need))).collect(),
+            pinned: Arc::default(),
+            unread: self.unread,
+        }
+    }
+
+    /// Somebody reads at `version` or above it, below `next`.
+    pub fn is_pinned(&self, version: Version, next: Version) -> bool {
+        let at = self.pinned.partition_point(|pinned| *pinned < version);
+        self.pinned.get(at).is_some_and(|pinned| *pinned < next)
     }
 
     /// Not all keyspaces have the same.
@@ -140,6 +170,7 @@ mod tests {
     fn need(watermark: u64) -> Need {
         Need {
             watermark: Version(watermark),
+            whole_from: Version(watermark),
             ended_by: 10 * watermark,
         }
     }
@@ -153,7 +184,7 @@ mod tests {
         let mut needs = Needs {
             common: need(50),
             own: [(2, need(10)), (300, need(90))].into(),
-            unread: false,
+            ..Needs::default()
         };
         let of = |needs: &Needs, number| needs.of(&key(number)).watermark.0;
         assert_eq!([0, 1, 2, 300].map(|n| of(&needs, n)), [50, 50, 10, 90]);
@@ -184,7 +215,7 @@ mod tests {
         let needs = |common, two| Needs {
             common: need(common),
             own: [(2, need(two))].into(),
-            unread: false,
+            ..Needs::default()
         };
         let mut gone = needs(5, 20);
         gone.raise(&needs(9, 10));

@@ -95,7 +95,7 @@ impl<T: Token> Core<T> {
                 let mut runs = tables.runs.iter();
                 runs.any(|run| hides_in(range, &run.tables, |table| table.summary()))
             };
-            still_needed(list, &self.pins.let_go_so_far(), hides)
+            still_needed(list, &self.pins.unseen_so_far(), hides)
         };
         let memtables = self.memtables.borrow();
         let mut all = Ranges::of(&list);

@@ -111,8 +111,11 @@ pub struct Pins {
 struct Held {
     /// By version and time, and how often.
     pins: BTreeMap<(Version, u64), usize>,
-    /// What only reads below these versions can see, and what has ended by these times, may be dropped already.
+    /// What only reads below these versions can see, but for those of pins, and what has ended by these times, may be
+    /// dropped already.
     gone: Needs,
+    /// The same, but with what no pin sees either: lower while something older is pinned.
+    unseen: Needs,
 }
 
 impl Pins {
@@ -130,7 +133,11 @@ impl Pins {
         let pins = BTreeMap::new();
         Arc::new(Pins {
             clock,
-            held: Mutex::new(Held { pins, gone }),
+            held: Mutex::new(Held {
+                pins,
+                unseen: gone.clone(),
+                gone,
+            }),
             timeline: Timeline::default(),
             latest: AtomicU64::new(0),
             machine: || 0,
@@ -173,13 +180,13 @@ impl Pins {
     pub fn pin(self: &Arc<Self>) -> Pin {
         let mut held = self.held();
         let (version, millis) = (self.clock.now(), self.now());
-        self.hold(&mut held, Moment { millis, version }, true)
+        self.hold(&mut held, Moment { millis, version }, None)
     }
 
     /// Pins a moment that a shard reads at now. What that shard has merged away was hidden from it; of other
     /// shards this says nothing.
     pub(crate) fn pin_at(self: &Arc<Self>, moment: Moment) -> Pin {
-        self.hold(&mut self.held(), moment, true)
+        self.hold(&mut self.held(), moment, None)
     }
 
     /// Pins a version of the past, if all of it is still there in a keyspace. Ends are judged at `time`, or else at the time
@@ -197,19 +204,20 @@ impl Pins {
         }
         let time = time.or_else(|| self.timeline.time_of(version));
         let millis = time.map_or_else(|| self.now(), |time| time.min(self.now()));
-        let moment = held.there(keyspace, Moment { millis, version })?;
+        let moment = there(&held.gone, keyspace, Moment { millis, version })?;
         let most = held.gone.most();
         let everywhere = most.watermark <= version && most.ended_by <= moment.millis;
-        Ok(self.hold(&mut held, moment, everywhere))
+        let gone = (!everywhere).then(|| Box::new(held.gone.clone()));
+        Ok(self.hold(&mut held, moment, gone))
     }
 
-    fn hold(self: &Arc<Self>, held: &mut Held, moment: Moment, everywhere: bool) -> Pin {
+    fn hold(self: &Arc<Self>, held: &mut Held, moment: Moment, gone: Option<Box<Needs>>) -> Pin {
         let key = (moment.version, moment.millis);
         *held.pins.entry(key).or_insert(0) += 1;
         Pin {
             pins: Arc::clone(self),
             moment,
-            everywhere,
+            gone,
         }
     }
 
@@ -222,7 +230,8 @@ impl Pins {
     pub(crate) fn let_go(&self) -> Needs {
         let mut held = self.held();
         let needs = self.needs_of(&held);
-        held.gone.raise(&needs);
+        held.gone.raise(&needs.refused());
+        held.unseen.raise(&needs);
         needs
     }
 
@@ -230,13 +239,16 @@ impl Pins {
     pub fn set_living(&self, living: Living) {
         let mut held = self.held();
         let windows = &living.windows;
-        // Until this was known, nothing of them was let go in this life.
-        let own = windows.keys().map(|number| (*number, Need::default()));
-        let own = std::mem::replace(&mut held.gone.own, own.collect());
-        let own = own.into_iter();
-        let own = own.filter(|(number, _)| windows.contains_key(number));
-        held.gone.own.extend(own);
-        held.gone.unread = false;
+        let held = &mut *held;
+        for let_go in [&mut held.gone, &mut held.unseen] {
+            // Until this was known, nothing of them was let go in this life.
+            let own = windows.keys().map(|number| (*number, Need::default()));
+            let own = std::mem::replace(&mut let_go.own, own.collect());
+            let own = own.into_iter();
+            let own = own.filter(|(number, _)| windows.contains_key(number));
+            let_go.own.extend(own);
+            let_go.unread = false;
+        }
         let steps = windows.values().map(|window| window.step());
         let step = steps.fold(self.retention.step(), u64::max);
         self.step.store(step, Ordering::Relaxed);
@@ -261,6 +273,7 @@ impl Pins {
         Needs {
             common: self.need_of(read, self.retention),
             own: own.collect(),
+            pinned: held.pinned(),
             unread: held.gone.unread,
         }
     }
@@ -285,6 +298,7 @@ impl Pins {
                 false => policy.min(read.watermark),
                 true => self.clock.now(),
             },
+            whole_from: policy,
             ended_by: match planted(Defect::EndedForReaders) {
                 false => ended_by.min(read.ended_by),
                 true => self.now(),
@@ -322,13 +336,20 @@ impl Pins {
         self.held().gone.clone()
     }
 
+    /// What nobody sees, whatever is pinned, and never will.
+    pub(crate) fn unseen_so_far(&self) -> Needs {
+        self.held().unseen.clone()
+    }
+
     /// Opening: an earlier life of a shard has let go of this.
     pub(crate) fn recover(&self, gone: &Needs) {
         // The versions may never have been used: the power went before.
         let most = gone.most();
         self.clock.raise_to(most.watermark);
         self.hear(most.ended_by);
-        self.held().gone.raise(gone);
+        let mut held = self.held();
+        held.gone.raise(gone);
+        held.unseen.raise(gone);
     }
 
     /// When versions were.
@@ -373,26 +394,39 @@ impl Held {
         let millis = self.pins.keys().map(|(_, millis)| *millis);
         Need {
             watermark: oldest.map_or(Version(u64::MAX), |((version, _), _)| *version),
+            whole_from: Version(u64::MAX),
             ended_by: millis.min().unwrap_or(u64::MAX),
         }
     }
 
-    /// By what moment a keyspace is read at this one. It stays the same for as long as the moment is pinned: nothing newer is
-    /// let go then.
-    fn there(&self, keyspace: KeyspaceId, moment: Moment) -> Result<Moment, Past> {
-        let gone = match planted(Defect::WindowOfKeyspaceUnchecked) {
-            false => self.gone.of_keyspace(keyspace),
-            true => self.gone.common,
-        };
-        if moment.version < gone.watermark {
-            return Err(Past::Gone(gone.watermark));
+    /// The versions that are read at.
+    fn pinned(&self) -> Arc<[Version]> {
+        if planted(Defect::PinForgotten) {
+            return Arc::default();
         }
-        Ok(Moment {
-            // What had ended before may be dropped on one shard, and still be there on another.
-            millis: moment.millis.max(gone.ended_by),
-            ..moment
-        })
+        let mut versions: Vec<_> = self.pins.keys().map(|(version, _)| *version).collect();
+        versions.dedup();
+        if planted(Defect::YoungerPinForgotten) {
+            versions.truncate(1);
+        }
+        versions.into()
     }
+}
+
+/// By what moment a keyspace is read at this one.
+fn there(gone: &Needs, keyspace: KeyspaceId, moment: Moment) -> Result<Moment, Past> {
+    let gone = match planted(Defect::WindowOfKeyspaceUnchecked) {
+        false => gone.of_keyspace(keyspace),
+        true => gone.common,
+    };
+    if moment.version < gone.watermark {
+        return Err(Past::Gone(gone.watermark));
+    }
+    Ok(Moment {
+        // What had ended before may be dropped on one shard, and still be there on another.
+        millis: moment.millis.max(gone.ended_by),
+        ..moment
+    })
 }
 
 /// Holds one moment readable until dropped.
@@ -400,8 +434,9 @@ impl Held {
 pub struct Pin {
     pins: Arc<Pins>,
     moment: Moment,
-    /// In all keyspaces, whatever their windows.
-    everywhere: bool,
+    /// What had been let go before, where that is more in some keyspaces than this moment can do without. What is let go
+    /// later leaves it whole.
+    gone: Option<Box<Needs>>,
 }
 
 impl Pin {
@@ -418,9 +453,9 @@ impl Pin {
     /// By what moment a keyspace is read: this one, if that keyspace has not let it go, and where values that end are
     /// dropped sooner than elsewhere, at the time by which they were.
     pub fn moment_in(&self, keyspace: KeyspaceId) -> Result<Moment, Past> {
-        match self.everywhere {
-            true => Ok(self.moment),
-            false => self.pins.held().there(keyspace, self.moment),
+        match &self.gone {
+            None => Ok(self.moment),
+            Some(gone) => there(gone, keyspace, self.moment),
         }
     }
 }
@@ -530,6 +565,7 @@ mod tests {
         let [all, none, long] = [0, 1, 2].map(KeyspaceId);
         let earlier = Need {
             watermark: Version(3),
+            whole_from: Version(3),
             ended_by: 0,
         };
         let own = [(none.0, earlier), (9, earlier)].into();

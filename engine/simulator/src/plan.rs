@@ -348,6 +348,7 @@ impl Setting {
                 tail_probability: self.tail_per_mille as f64 / 1000.0,
                 tail_factor: self.tail_factor,
             },
+            bytes_per_second: None,
             probabilities: Probabilities {
                 short: self.short_per_mille as f64 / 1000.0,
                 ..Probabilities::default()

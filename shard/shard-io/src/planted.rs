@@ -103,6 +103,8 @@ defects! {
     RemovalDroppedEarly,
     /// A merge does not ask which versions are still read.
     PinForgotten,
+    /// A merge asks for the oldest version that is still read, and for no other.
+    YoungerPinForgotten,
     /// The inputs of a merge are removed before the manifest stops naming them.
     InputsRemovedEarly,
     /// A filter says no to one in sixty keys that are there.

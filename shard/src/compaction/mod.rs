@@ -232,12 +232,11 @@ impl<T: Token> Core<T> {
             let records: Vec<_> = after.runs.iter().map(|run| run.record()).collect();
             move |manifest: &mut Manifest| {
                 manifest.next_table = manifest.next_table.max(next_table);
-                let gone = pins.let_go_so_far();
-                manifest.let_go(&gone);
+                manifest.let_go(&pins.let_go_so_far());
                 let flushed = manifest.runs.len() - before.runs.len();
                 manifest.runs.truncate(flushed);
                 manifest.runs.extend(records);
-                Core::<T>::keep_ranges(manifest, Vec::new(), &gone);
+                Core::<T>::keep_ranges(manifest, Vec::new(), &pins.unseen_so_far());
             }
         };
         self.commit_manifest(edit).await?;

@@ -115,10 +115,12 @@ impl Manifest {
         Needs {
             common: Need {
                 watermark: self.history_from,
+                whole_from: self.history_from,
                 ended_by: self.ended_by,
             },
             own: self.own.clone(),
             unread: true,
+            ..Needs::default()
         }
     }
 
@@ -242,8 +244,10 @@ impl Manifest {
         };
         for _ in 0..own {
             let number = input.u32()?;
+            let watermark = Version(input.u64()?);
             let gone = Need {
-                watermark: Version(input.u64()?),
+                watermark,
+                whole_from: watermark,
                 ended_by: input.u64()?,
             };
             manifest.own.insert(number, gone);
@@ -526,6 +530,7 @@ mod tests {
                 2,
                 Need {
                     watermark: Version(498),
+                    whole_from: Version(498),
                     ended_by: 0x0001_9000_0000_0000,
                 },
             )]
@@ -646,6 +651,7 @@ mod tests {
         ] {
             let common = Need {
                 watermark,
+                whole_from: watermark,
                 ended_by,
             };
             manifest.let_go(&Needs {

@@ -63,7 +63,7 @@ pub(crate) struct MergeCursor {
     living: Option<Arc<Living>>,
     /// What these hide is, too.
     ranges: Option<Rc<Ranges>>,
-    /// Keys of keyspaces are kept by these, and not all by the same.
+    /// What is kept where not all keys are kept alike, or something is pinned.
     needs: Option<Box<Needs>>,
 }
 
@@ -81,8 +81,9 @@ const HIDDEN_BEFORE_A_LEAP: u32 = 16;
 enum Keep {
     /// Each key's newest version up to that of the moment, unless it is a deletion or has ended.
     Visible { at: Moment },
-    /// All versions above the watermark, and each key's newest one up to it; of that, deletions only
-    /// where something older may lie below. What has ended for everybody is a deletion.
+    /// All versions above where the past is whole, and each key's newest one up to there and up to each version that is
+    /// pinned; of those up to the watermark, deletions only where something older may lie below. What has ended for
+    /// everybody is a deletion.
     Needed {
         need: Need,
         last: bool,
@@ -126,8 +127,8 @@ impl MergeCursor {
         MergeCursor::new(sources, Keep::Visible { at })
     }
 
-    /// What has to be kept when nobody will ever read below a watermark: all versions above it, and
-    /// the newest one of each key up to it, by the watermark of its keyspace. A value that has ended for everybody still hides what is older, and
+    /// What has to be kept for those who read at what is pinned, and from some version on at any, by the needs of each key's
+    /// keyspace: below that version, of each key the newest one up to it and up to each pin. A value that has ended for everybody still hides what is older, and
     /// becomes a deletion. With `last`, nothing older lies below the sources, so a
     /// deletion up to the watermark has nothing left to hide and goes as well. Forward only.
     pub fn needed(sources: Vec<Source>, needs: &Needs, last: bool) -> MergeCursor {
@@ -139,7 +140,8 @@ impl MergeCursor {
             all: false,
         };
         let mut cursor = MergeCursor::new(sources, keep);
-        cursor.needs = (!needs.own.is_empty()).then(|| Box::new(needs.clone()));
+        let is_simple = needs.own.is_empty() && needs.pinned.is_empty();
+        cursor.needs = (!is_simple).then(|| Box::new(needs.clone()));
         cursor
     }
 
@@ -354,11 +356,14 @@ impl MergeCursor {
             let same_key = self.met && self.key == key;
             let wanted = match self.keep {
                 Keep::Visible { at } => !same_key && version <= at.version,
-                // Of one key, what follows a version up to the watermark is hidden by it; and the same
-                // version once more is an older source's.
+                // Of one key, what follows a version is hidden by it from all who read there or above; and the same version
+                // once more is an older source's.
                 Keep::Needed { .. } => {
-                    let watermark = self.keep.need().watermark;
-                    !same_key || (version < self.version && self.version > watermark)
+                    let next = self.version;
+                    !same_key
+                        || (version < next
+                            && (next > self.keep.need().whole_from
+                                || self.is_pinned_between(version, next)))
                 }
             };
             let is_gone = |living: &Arc<Living>| living.is_gone(key);
@@ -371,12 +376,14 @@ impl MergeCursor {
             if !same_key {
                 self.key.clear();
                 self.key.extend_from_slice(key);
-                match (&self.needs, &mut self.keep) {
-                    (Some(needs), Keep::Needed { need, .. }) => *need = needs.of(&self.key),
-                    (None, Keep::Needed { unread, all, .. }) => {
-                        *all = *unread && is_of_named(&self.key);
+                if let Keep::Needed {
+                    need, unread, all, ..
+                } = &mut self.keep
+                {
+                    match &self.needs {
+                        Some(needs) => *need = needs.of(&self.key),
+                        None => *all = *unread && is_of_named(&self.key),
                     }
-                    _ => {}
                 }
             }
             self.version = version;
@@ -408,6 +415,11 @@ impl MergeCursor {
             }
         }
         None
+    }
+
+    fn is_pinned_between(&self, version: Version, next: Version) -> bool {
+        let needs = self.needs.as_ref();
+        needs.is_some_and(|needs| needs.is_pinned(version, next))
     }
 
     /// A stretch behind the entry under the cursor. The source that has to load a block now: it is on top.

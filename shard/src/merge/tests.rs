@@ -253,19 +253,24 @@ async fn wander(seed: u64, cursor: &mut MergeCursor, visible: &[Seen], keys: usi
     }
 }
 
-/// After a merge with a watermark, every read at or above it answers as before, and nothing is kept
-/// that no such read can see.
+/// After a merge, every read at a pinned version, and at any from some version on, answers as before, and nothing is
+/// kept that no such read can see.
 #[test]
 fn what_is_needed_is_kept_and_nothing_else() {
     with_seeds(150, |random| {
         let stack = Stack::new(random);
         let Moment { millis, version } = moment(random, &stack);
+        let pins = (0..random.below(4)).map(|_| moment(random, &stack).version);
+        let mut pinned: Vec<Version> = pins.filter(|pin| *pin < version).collect();
+        pinned.sort_unstable();
         let need = Need {
-            watermark: version,
+            watermark: pinned.first().copied().unwrap_or(version),
+            whole_from: version,
             ended_by: millis,
         };
         let needs = Needs {
             common: need,
+            pinned: pinned.clone().into(),
             ..Needs::default()
         };
         let last = random.one_in(2);
@@ -285,11 +290,14 @@ fn what_is_needed_is_kept_and_nothing_else() {
         });
         let mut needed = Model::new();
         for ((key, Reverse(version)), value) in &stack.all {
-            let newest = expected(&stack.all, key, need.watermark).map(|(version, _)| version);
             let lasts = of_test(value.as_deref()).ends() > need.ended_by;
             let value = value.clone().filter(|_| lasts);
-            let hides = !(last && value.is_none());
-            if *version > need.watermark || (Some(*version) == newest && hides) {
+            let mut readers = pinned.iter().chain([&need.whole_from]);
+            let is_seen = readers.any(|at| {
+                expected(&stack.all, key, *at).is_some_and(|(newest, _)| newest == *version)
+            });
+            let hides = !(last && value.is_none() && *version <= need.watermark);
+            if *version > need.whole_from || (is_seen && hides) {
                 needed.insert((key.clone(), Reverse(*version)), value);
             }
         }
@@ -416,12 +424,14 @@ fn each_key_is_kept_by_the_need_of_its_keyspace() {
     }
     let need = |watermark| Need {
         watermark: Version(watermark),
+        whole_from: Version(watermark),
         ended_by: 0,
     };
     let mut needs = Needs {
         common: need(9),
         own: [(1, need(0)), (3, need(2))].into(),
         unread: false,
+        pinned: Arc::default(),
     };
     let kept = |needs: &Needs| {
         let mut kept = [0; 4];

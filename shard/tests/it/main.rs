@@ -15,5 +15,6 @@ mod range_deletes;
 mod reads;
 mod rows;
 mod salvage;
+mod sustained;
 mod verify;
 mod world;

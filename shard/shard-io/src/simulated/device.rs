@@ -39,6 +39,8 @@ pub(super) struct Disk {
     pub options: SimulatedOptions,
     pub now: Nanos,
     latency: Random,
+    /// When the last transfer in line ends.
+    transferred: Nanos,
     chance: Random,
     fortune: Random,
     events: BinaryHeap<Reverse<Event>>,
@@ -109,6 +111,7 @@ impl Disk {
             options,
             now: 0,
             latency: Random::new(seed, 1),
+            transferred: 0,
             chance: Random::new(seed, 2),
             fortune: Random::new(seed, 3),
             events: BinaryHeap::new(),
@@ -255,6 +258,11 @@ impl Disk {
         let mut takes = latency.least + self.latency.below(spread);
         if self.latency.chance(latency.tail_probability) {
             takes *= latency.tail_factor.max(1);
+        }
+        if let Some(rate) = self.options.bytes_per_second {
+            let transfer = request.length as u64 * 1_000_000_000 / rate.max(1);
+            self.transferred = self.transferred.max(self.now) + transfer;
+            takes += self.transferred - self.now;
         }
         self.sequence += 1;
         self.events.push(Reverse(Event {

@@ -7,6 +7,9 @@ use crate::Nanos;
 pub struct SimulatedOptions {
     /// How long operations take.
     pub latency: Latency,
+    /// What the device transfers, one request at a time in the order in which they came; nothing: as much as is asked
+    /// for. The latency comes on top.
+    pub bytes_per_second: Option<u64>,
     /// What goes wrong by itself.
     pub probabilities: Probabilities,
     /// Room for all files together.
@@ -68,6 +71,7 @@ impl Default for SimulatedOptions {
                 tail_probability: 0.001,
                 tail_factor: 50,
             },
+            bytes_per_second: None,
             probabilities: Probabilities::default(),
             capacity_bytes: 1 << 40,
             // 2026-01-01, so that times look like times.
