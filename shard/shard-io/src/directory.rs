@@ -14,7 +14,7 @@ use crate::memory::MemoryDirectory;
 use crate::report::DirectoryFacts;
 use crate::simulated::SimulatedDirectory;
 use crate::system;
-use crate::{Doing, File, FileSystem, Io, IoError, OpenMode, Result};
+use crate::{CachedFile, Doing, File, FileSystem, Io, IoError, OpenMode, Result};
 
 /// A held directory; clones share it. All its calls but [`synced`](Directory::synced) block: they are for opening, recovery
 /// and file creation.
@@ -89,6 +89,18 @@ impl Directory {
             Place::Kernel(directory) => directory.open(name, mode),
             Place::Simulated(directory) => directory.open(name, mode).map(File::simulated),
             Place::Memory(directory) => directory.open(name, mode).map(File::memory),
+        }
+    }
+
+    /// Opens or creates a file in the page cache; none where nothing outlives the process.
+    pub fn open_cached(&self, name: &str, mode: OpenMode) -> Result<Option<CachedFile>> {
+        match &*self.place {
+            Place::Kernel(directory) => directory.open_cached(name, mode).map(Some),
+            Place::Simulated(directory) => {
+                let file = directory.open(name, mode)?;
+                Ok(Some(CachedFile::simulated(file)))
+            }
+            Place::Memory(_) => Ok(None),
         }
     }
 
@@ -203,12 +215,17 @@ impl KernelDirectory {
         Directory::hold(&self.io, fd, path)
     }
 
+    fn open_cached(&self, name: &str, mode: OpenMode) -> Result<CachedFile> {
+        let (doing, flags) = flags(mode);
+        let name = inside(name, doing)?;
+        let names = Some(self.names.fd());
+        let fd = system::open_at(names, &name, flags | libc::O_NOFOLLOW, 0o600);
+        fd.map_err(failed(doing))
+            .map(|fd| CachedFile::kernel(fd.into()))
+    }
+
     fn open(&self, name: &str, mode: OpenMode) -> Result<File> {
-        let (doing, flags) = match mode {
-            OpenMode::Read => (Doing::Open, libc::O_RDONLY),
-            OpenMode::ReadWrite => (Doing::Open, libc::O_RDWR),
-            OpenMode::CreateNew => (Doing::Create, libc::O_RDWR | libc::O_CREAT | libc::O_EXCL),
-        };
+        let (doing, flags) = flags(mode);
         let name = inside(name, doing)?;
         let refused = |errno| IoError::new(errno, Doing::OpenDirect(self.system));
         let open = |extra| {
@@ -271,6 +288,15 @@ impl KernelDirectory {
             alignment,
             fd: Some(fd),
         }))
+    }
+}
+
+/// What that is, and how the kernel is asked for it.
+fn flags(mode: OpenMode) -> (Doing, i32) {
+    match mode {
+        OpenMode::Read => (Doing::Open, libc::O_RDONLY),
+        OpenMode::ReadWrite => (Doing::Open, libc::O_RDWR),
+        OpenMode::CreateNew => (Doing::Create, libc::O_RDWR | libc::O_CREAT | libc::O_EXCL),
     }
 }
 

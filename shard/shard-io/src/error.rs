@@ -36,6 +36,8 @@ pub enum Doing {
     Read,
     /// Writing to a file.
     Write,
+    /// Writing to a file in the page cache.
+    Store,
     /// Making a file's data durable.
     Sync,
     /// Making a directory's entries durable.
@@ -121,6 +123,7 @@ impl fmt::Display for Doing {
             Doing::List => "listing a directory",
             Doing::Read => "reading",
             Doing::Write => "writing",
+            Doing::Store => "writing into the page cache",
             Doing::Sync => "syncing a file",
             Doing::SyncDirectory => "syncing a directory",
             Doing::Allocate => "allocating space",

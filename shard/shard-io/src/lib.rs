@@ -15,6 +15,8 @@
 //!    [`Io::sync`] of that file, asked for later, has succeeded. Names are durable after
 //!    [`Directory::sync`] only.
 //!
+//! Beside them there are [`CachedFile`]s, which the call itself writes: into the page cache, which outlives a process.
+//!
 //! ```
 //! use ringkeep_io::{Buffer, Io, OpenMode, PAGE, SimulatedDisk, SimulatedOptions, WriteDurability};
 //!
@@ -40,7 +42,7 @@
 //! A process that may meet a file size limit must ignore SIGXFSZ: the kernel kills it otherwise, before any error
 //! is seen.
 //!
-//! Absent on purpose: cancellation, appends, unaligned I/O, two writes in flight over one block.
+//! Absent on purpose: cancellation, appends, unaligned I/O past the page cache, two writes in flight over one block.
 
 mod error;
 mod options;
@@ -51,6 +53,7 @@ mod report;
 
 mod block;
 mod buffer;
+mod cached;
 mod directory;
 mod errand;
 mod file;
@@ -75,6 +78,7 @@ mod system;
 
 pub use block::Span;
 pub use buffer::Buffer;
+pub use cached::CachedFile;
 pub use directory::Directory;
 pub use doorbell::Doorbell;
 pub use errand::Errand;

@@ -397,6 +397,21 @@ impl Disk {
         bytes
     }
 
+    /// A write into the page cache, which reads see at once.
+    pub fn store(&mut self, inode: &InodeRef, offset: u64, bytes: &[u8]) {
+        let (stamp, mut inode) = (self.next_stamp(), inode.borrow_mut());
+        let (mut at, mut rest) = (offset as usize, bytes);
+        while !rest.is_empty() {
+            let (index, inside) = (at / PAGE, at % PAGE);
+            let (part, more) = rest.split_at(rest.len().min(PAGE - inside));
+            let mut page = inode.page(index).map_or([0; PAGE], |page| *page);
+            page[inside..][..part.len()].copy_from_slice(part);
+            inode.write(stamp, index, &[Some(Rc::new(page))], false);
+            inode.forget_versions(index);
+            (at, rest) = (at + part.len(), more);
+        }
+    }
+
     fn sync(&mut self, request: &Request, fate: Fate, covered: Stamp) -> i32 {
         let mut inode = request.inode.borrow_mut();
         match fate {

@@ -245,6 +245,33 @@ impl SimulatedFile {
         self.blocking(Doing::Stat, |_| Ok(self.inode.borrow().size()))
     }
 
+    /// Writes into the page cache, at any byte. One that fails has done a part.
+    pub fn store(&self, offset: u64, bytes: &[u8]) -> Result<()> {
+        let end = offset + bytes.len() as u64;
+        let stored = self.blocking(Doing::Store, |disk| {
+            if self.inode.borrow().growth(end) > disk.free_bytes() {
+                return Err(libc::ENOSPC);
+            }
+            disk.store(&self.inode, offset, bytes);
+            Ok(())
+        });
+        let is_inside = end <= self.inode.borrow().size();
+        if stored.is_err() && is_inside && self.host.is_alive() {
+            let part = &bytes[..bytes.len() / 2];
+            self.host.0.disk.disk().store(&self.inode, offset, part);
+        }
+        stored
+    }
+
+    /// The first bytes, from the page cache.
+    pub fn load(&self, bytes: usize) -> Result<Vec<u8>> {
+        self.blocking(Doing::Read, |_| {
+            let mut content = self.inode.borrow().contents();
+            content.truncate(bytes);
+            Ok(content)
+        })
+    }
+
     pub fn allocate(&self, bytes: u64) -> Result<()> {
         self.blocking(Doing::Allocate, |disk| {
             let mut inode = self.inode.borrow_mut();

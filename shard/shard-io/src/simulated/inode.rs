@@ -19,6 +19,9 @@ pub(super) type Page = [u8; PAGE];
 pub(super) type PageRef = Option<Rc<Page>>;
 pub(super) type InodeRef = Rc<RefCell<Inode>>;
 
+/// Versions of a page in the page cache that a crash chooses from.
+const CACHED_VERSIONS_MAX: usize = 4;
+
 /// Position in the order of completions on one disk.
 pub(super) type Stamp = u64;
 
@@ -156,6 +159,14 @@ impl Inode {
             page,
             clean: false,
         });
+    }
+
+    /// Of a page that is written again and again a crash leaves what is durable or one of the last.
+    pub fn forget_versions(&mut self, index: usize) {
+        if let Some(versions) = self.versions.get_mut(&index) {
+            let before = versions.len().saturating_sub(CACHED_VERSIONS_MAX);
+            versions.drain(..before);
+        }
     }
 
     /// What a write that was under way may have left; reads do not see it.
