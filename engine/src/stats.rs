@@ -61,7 +61,7 @@ macro_rules! rows {
 rows! {
     gets gets_found gets_waited scan_pages expired_read expired_dropped
     writes ops range_deletes range_deletes_kept user_bytes commits_coordinated conflicts
-    groups log_frames log_bytes log_durable_writes log_syncs log_closing_frames log_segments log_emptied
+    groups early_groups tails_lost log_frames log_bytes log_durable_writes log_syncs log_closing_frames log_segments log_emptied
     memtable_bytes flushes flush_bytes
     compactions compaction_pieces compaction_bytes compaction_last_level_bytes compaction_read_bytes
     tables_moved compaction_debt_bytes shards_slowed room_bytes

@@ -18,11 +18,9 @@ use crate::{Error, ShardId, Version};
 pub enum Durability {
     /// After the device holds it: survives power loss.
     Sync,
-    /// After the log write completed; made durable at most this long afterwards. Survives the end
-    /// of the process at once.
+    /// When it is in the page cache, which outlives the process; made durable at most this long afterwards.
     Periodic(Nanos),
-    /// After the log write completed; made durable whenever the log is next synced. Survives the
-    /// end of the process at once.
+    /// When it is in the page cache, which outlives the process; made durable whenever the log is next synced.
     Buffered,
 }
 

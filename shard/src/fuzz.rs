@@ -15,6 +15,7 @@ use crate::log::format::{
     Changes, FrameHeader, HEADER_BYTES, Read, Record, frame_bytes, push_op, push_record,
     take_record,
 };
+use crate::log::tail::{self, format::Head};
 use crate::manifest::{LogPiece, Manifest, PieceEnd, Run};
 use crate::needs::Need;
 use crate::ranges::RangeDelete;
@@ -131,6 +132,10 @@ fn owned(read: &Read<'_>) -> Result<Record, Op> {
             transaction: *transaction,
             version: *version,
         },
+        Read::Group { version, millis } => Record::Group {
+            version: *version,
+            millis: *millis,
+        },
     })
 }
 
@@ -172,6 +177,10 @@ pub fn log_seeds() -> Vec<Vec<u8>> {
             transaction: TransactionId(7),
             version: Some(Version(9)),
         },
+        Record::Group {
+            version: Version(10),
+            millis: 11,
+        },
     ];
     for record in &records {
         push_record(&mut payload, record);
@@ -186,6 +195,49 @@ pub fn log_seeds() -> Vec<Vec<u8>> {
     header.seal(&IDENTITY, &mut frame);
     frame.truncate(HEADER_BYTES + payload.len());
     flagged([frame, payload])
+}
+
+/// A tail of the log.
+pub fn tail(input: &[u8]) {
+    let Some((flags, bytes)) = split(input) else {
+        return;
+    };
+    let mut bytes = bytes.to_vec();
+    if flags & MENDED != 0 {
+        mend_tail(&mut bytes);
+    }
+    let next = u64::from(flags >> 1);
+    let mut before: Option<u64> = None;
+    for owed in tail::owed(&bytes, &IDENTITY, 1, next) {
+        assert!(owed.sequence >= next && before.is_none_or(|before| owed.sequence == before + 1));
+        before = Some(owed.sequence);
+        records(&owed.payload);
+    }
+}
+
+/// Two frames in two halves.
+pub fn tail_seeds() -> Vec<Vec<u8>> {
+    let mut file = vec![0; 512];
+    for (number, (at, sequence, place)) in (1..).zip([(0, 0, 0), (88, 0, 1), (256, 1, 0)]) {
+        let (mut payload, mut entry) = (Vec::new(), Vec::new());
+        let version = Version(number);
+        push_record(&mut payload, &Record::Group { version, millis: 5 });
+        push_op(
+            &mut payload,
+            &Op::Delete {
+                key: (*b"k").into(),
+            },
+        );
+        let head = Head {
+            epoch: 1,
+            sequence,
+            number,
+            place,
+        };
+        head.seal(&IDENTITY, &payload, &mut entry);
+        file[at..][..entry.len()].copy_from_slice(&entry);
+    }
+    flagged([file])
 }
 
 /// A manifest. What stands behind its checksum, which the superblock holds.
@@ -318,12 +370,34 @@ fn mend_frame(frame: &mut [u8]) {
     sum_up(frame, HEADER_BYTES - 4);
 }
 
+fn mend_tail(file: &mut [u8]) {
+    let half = tail::half_bytes(file.len());
+    for start in [0, half] {
+        let mut at = start;
+        while let Some(entry) = file
+            .get_mut(at..)
+            .filter(|rest| rest.len() >= tail::format::HEADER_BYTES)
+        {
+            let length = u32::from_le_bytes([entry[52], entry[53], entry[54], entry[55]]) as usize;
+            let Some(entry) = entry.get_mut(..tail::format::HEADER_BYTES.saturating_add(length))
+            else {
+                break;
+            };
+            let crc = crc32c(&entry[4..]);
+            entry[..4].copy_from_slice(&crc.to_le_bytes());
+            at += tail::format::entry_bytes(length);
+        }
+    }
+}
+
 /// Makes the checksums in the files of one shard match what they are over, as far as they can be found: those of
 /// frames, of the parts of tables, of footers in the manifest, of the manifest in the superblock.
 pub fn mend(files: &mut BTreeMap<String, Vec<u8>>) {
     let mut footers = BTreeMap::new();
     for (name, bytes) in files.iter_mut() {
-        if name.starts_with("log-") {
+        if name == tail::FILE_NAME {
+            mend_tail(bytes);
+        } else if name.starts_with("log-") {
             let frames = bytes.chunks_mut(PAGE).map(|page| page.starts_with(b"RKLG"));
             let frames: Vec<usize> = (0..).zip(frames).filter(|f| f.1).map(|f| f.0).collect();
             for page in frames {

@@ -54,10 +54,16 @@ impl<T: Token> Core<T> {
                 .await;
             let oldest = self.memtables.borrow().oldest_sealed().cloned();
             let Some(generation) = oldest else { continue };
-            // Only what is acknowledged may become a table.
+            // Only what is acknowledged may become a table, and what the log has: what leads on from its end must not be
+            // in tables already.
             let last_sequence = generation.last_sequence.get();
             self.published
-                .wait_until(|| self.is_failed() || self.commits.borrow().are_done(last_sequence))
+                .wait_until(|| {
+                    let is_written = self.log.borrow().completed() >= last_sequence
+                        || planted(Defect::TailFlushedEarly);
+                    let are_done = self.commits.borrow().are_done(last_sequence);
+                    self.is_failed() || (are_done && is_written)
+                })
                 .await;
             if planted(Defect::LogFreedEarly) {
                 self.log.borrow_mut().release(last_sequence);
@@ -198,6 +204,7 @@ impl<T: Token> Core<T> {
         let whom = [Starved::Log, Starved::Flush, Starved::Manifest];
         self.published
             .wait_until(|| {
+                self.commits.borrow_mut().hurry(self.io.now());
                 let between_groups = self.commits.borrow().is_between_groups();
                 self.is_refused_work(found, &whom)
                     || (between_groups && self.memtables.borrow().sealed_count() == 0)
@@ -244,8 +251,10 @@ impl<T: Token> Core<T> {
     async fn close(&self) -> Result<()> {
         self.published
             .wait_until(|| {
-                let quiet =
-                    self.commits.borrow().is_quiet() && self.transactions.borrow().is_idle();
+                let log = self.log.borrow();
+                let quiet = self.commits.borrow().is_quiet()
+                    && self.transactions.borrow().is_idle()
+                    && log.completed() == log.last_sequence();
                 self.is_failed() || quiet
             })
             .await;
@@ -302,6 +311,7 @@ impl<T: Token> Core<T> {
         stats.log_syncs = log.counters.syncs;
         stats.log_closing_frames = log.counters.closing_frames;
         stats.log_segments = log.slot_counts().0 as u64;
+        stats.tails_lost = u64::from(self.commits.borrow().has_lost_tail());
         let tables = self.tables.borrow();
         stats.runs = tables.runs.len() as u64;
         let census = tables.census();

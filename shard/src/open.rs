@@ -12,12 +12,14 @@ use ringkeep_io::planted::{Defect, planted};
 use ringkeep_io::{Directory, Io};
 
 use crate::blob::{Blobs, blob_number};
+use crate::commit::Commits;
 use crate::compaction::Compaction;
 use crate::core::Core;
 use crate::error::{Error, Result};
 use crate::full_disk::{FullDisk, Starved};
 use crate::log::format::HEADER_BYTES;
 use crate::log::segments::{create_slots, slot_index};
+use crate::log::tail::Tail;
 use crate::manifest::{self, Manifest, ManifestStore};
 use crate::memtables::Memtables;
 use crate::page_cache::PageCache;
@@ -98,8 +100,9 @@ pub(crate) async fn open<T: Token>(
     if !planted(Defect::OrphansKept) {
         sweep(directory, &manifest)?;
     }
-    let end = replayed.end;
+    let mut end = replayed.end;
     let files = end.open_slots(directory)?;
+    end.restore(io, &files, identity, &replayed.owed).await?;
     end.make_durable(io, &files).await?;
     let piece = end.next_piece();
     let edit = |manifest: &mut Manifest| {
@@ -113,6 +116,7 @@ pub(crate) async fn open<T: Token>(
     let frame_bytes_max = options.group_bytes + HEADER_BYTES;
     let frame_bytes_max = frame_bytes_max.next_multiple_of(ringkeep_io::PAGE);
     let log = end.into_log(identity, files, piece, frame_bytes_max);
+    let tail = Tail::open(directory, identity, piece.epoch, options.tail_bytes);
 
     if !planted(Defect::VersionsReused) {
         clock.raise_to(replayed.newest);
@@ -131,7 +135,7 @@ pub(crate) async fn open<T: Token>(
         clock,
         pins,
         log: RefCell::new(log),
-        commits: RefCell::default(),
+        commits: RefCell::new(Commits::with(tail)),
         transactions: RefCell::new(replayed.transactions),
         memtables: RefCell::new(Memtables::replayed(replayed.generations)),
         tables: RefCell::new(Rc::new(tables)),

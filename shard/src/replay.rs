@@ -16,6 +16,7 @@ use crate::error::{Error, Result};
 use crate::log::format::{Changes, Read, take_change, take_record};
 use crate::log::recovery::{LogEnd, Replay, ReplayedGroup};
 use crate::log::segments::slot_name;
+use crate::log::tail::Owed;
 use crate::manifest::Manifest;
 use crate::memtable::{BulkMemtable, Memtable};
 use crate::ranges::RangeDelete;
@@ -32,6 +33,8 @@ pub struct ReplayedLog {
     /// Of commits whose time was kept.
     pub(crate) moments: Vec<Moment>,
     pub(crate) end: LogEnd,
+    /// What the log lacks of it.
+    pub(crate) owed: Vec<Owed>,
     pub(crate) recovered: Recovered,
 }
 
@@ -91,14 +94,25 @@ pub(crate) async fn read_log(
     };
     while let Some(group) = next_group(io, &mut replay, &mut state.filling.table).await? {
         state.apply(&group, replay.payload())?;
-        if state.filling.table.bytes() >= options.memtable_bytes {
-            let next = Filling::new(options.memtable_bytes);
-            let full = std::mem::replace(&mut state.filling, next);
-            state.full.push(full.end(group.last_sequence));
-        }
+        state.seal_if_full(options, group.last_sequence);
     }
     let (frames, bytes, torn) = (replay.frames, replay.bytes, replay.torn);
     let end = replay.into_end();
+    let owed = end.read_tail(directory, identity)?;
+    for Owed {
+        sequence, payload, ..
+    } in &owed
+    {
+        let frame = ReplayedGroup {
+            first_sequence: *sequence,
+            last_sequence: *sequence,
+            // Its groups bring their own.
+            version: Version(0),
+            millis: 0,
+        };
+        state.apply(&frame, payload)?;
+        state.seal_if_full(options, *sequence);
+    }
     let newest = state.newest;
     let moments = std::mem::take(&mut state.moments);
     let (generations, transactions) = state.end();
@@ -111,9 +125,11 @@ pub(crate) async fn read_log(
             frames,
             bytes,
             torn,
-            last_sequence: end.last.sequence,
+            from_tail: owed.iter().map(|owed| owed.groups).sum(),
+            last_sequence: owed.last().map_or(end.last.sequence, |last| last.sequence),
         },
         end,
+        owed,
     })
 }
 
@@ -158,8 +174,9 @@ struct Part {
 
 impl State {
     fn apply(&mut self, group: &ReplayedGroup, payload: &[u8]) -> Result<()> {
-        self.newest = self.newest.max(group.version);
-        self.note_time(group);
+        // A frame of several groups names them one by one.
+        let mut version = group.version;
+        self.begin_group(version, group.millis);
         // A part is applied before its outcome is logged, and a later write to its keys is logged after that. So
         // of an outcome behind `flushed` nothing newer is in tables, and of one before it the part itself is.
         let in_tables = group.last_sequence <= self.flushed && !planted(Defect::TablesReplayed);
@@ -179,12 +196,12 @@ impl State {
                     let changes = std::iter::once(first).chain(more);
                     match in_tables {
                         true => changes.for_each(drop),
-                        false => self.insert(changes, group.version),
+                        false => self.insert(changes, version),
                     }
                 }
                 Read::Range(span) => {
                     if !in_tables {
-                        self.filling.ranges.push(span.at(group.version));
+                        self.filling.ranges.push(span.at(version));
                     }
                 }
                 Read::Prepare {
@@ -196,7 +213,7 @@ impl State {
                         coordinator,
                         changes: changes.bytes().to_vec(),
                         sequence: group.first_sequence,
-                        since: group.version,
+                        since: version,
                     };
                     self.prepared.insert(transaction, part);
                 }
@@ -206,14 +223,21 @@ impl State {
                     changes,
                 } => {
                     if !in_tables {
-                        self.insert_all(changes, group.version);
+                        self.insert_all(changes, version);
                     }
                     self.transactions.decided(
                         transaction,
-                        group.version,
+                        version,
                         group.first_sequence,
                         &participants,
                     );
+                }
+                Read::Group {
+                    version: next,
+                    millis,
+                } => {
+                    version = next;
+                    self.begin_group(version, millis);
                 }
                 Read::Outcome {
                     transaction,
@@ -233,9 +257,21 @@ impl State {
         Ok(())
     }
 
+    fn seal_if_full(&mut self, options: &ShardOptions, last_sequence: u64) {
+        if self.filling.table.bytes() >= options.memtable_bytes {
+            let next = Filling::new(options.memtable_bytes);
+            let full = std::mem::replace(&mut self.filling, next);
+            self.full.push(full.end(last_sequence));
+        }
+    }
+
+    fn begin_group(&mut self, version: Version, millis: u64) {
+        self.newest = self.newest.max(version);
+        self.note_time(version, millis);
+    }
+
     /// The last of each millisecond is enough.
-    fn note_time(&mut self, group: &ReplayedGroup) {
-        let (millis, version) = (group.millis, group.version);
+    fn note_time(&mut self, version: Version, millis: u64) {
         if millis == 0 {
             return;
         }

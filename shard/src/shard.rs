@@ -62,6 +62,9 @@ pub struct ShardOptions {
     pub codec: Codec,
     /// How the last level is compressed, where most of the data is and most of it is read seldom.
     pub last_level_codec: Codec,
+    /// Of the file of writes that are answered before the log has them; zero lets all of them wait for the log. Fixed
+    /// when the shard is first opened.
+    pub tail_bytes: usize,
     /// An idle log writes its closing frame after this long.
     pub idle_close_after: Nanos,
 }
@@ -92,6 +95,7 @@ impl ShardOptions {
             blob_bytes: Some(BLOB_BYTES),
             codec: Codec::Raw,
             last_level_codec: Codec::Raw,
+            tail_bytes: 256 << 10,
             idle_close_after: 50_000_000,
         }
     }
@@ -126,6 +130,8 @@ pub struct Recovered {
     pub bytes: u64,
     /// Frames beyond the end were cut: they had been in flight when the power went.
     pub torn: bool,
+    /// Groups that were answered and not in the log yet: its tail had them.
+    pub from_tail: u64,
     /// The last frame kept.
     pub last_sequence: u64,
 }
@@ -134,6 +140,9 @@ impl fmt::Display for Recovered {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Recovered { frames, bytes, .. } = self;
         write!(f, "{frames} log frames ({bytes} bytes) replayed")?;
+        if self.from_tail > 0 {
+            write!(f, ", {} groups taken from the log's tail", self.from_tail)?;
+        }
         if self.torn {
             write!(f, ", a torn tail cut after frame {}", self.last_sequence)?;
         }
@@ -318,7 +327,8 @@ impl<T: Token> Shard<T> {
 
     /// Park no longer than this.
     pub fn next_deadline(&self) -> Option<Nanos> {
-        let commits = self.core.commits.borrow().next_deadline();
+        let log = self.core.log.borrow();
+        let commits = self.core.commits.borrow().next_deadline(&log);
         commits
             .into_iter()
             .chain(self.core.tasks.next_deadline())

@@ -30,6 +30,10 @@ pub struct ShardStats {
     pub range_deletes_kept: u64,
     /// Commit groups written.
     pub groups: u64,
+    /// Of these, answered before the log had them.
+    pub early_groups: u64,
+    /// Shards whose log's tail could not be made, opened or written: all writes wait for the log.
+    pub tails_lost: u64,
     /// Log frames written (a large group takes several).
     pub log_frames: u64,
     /// Bytes of log frames.

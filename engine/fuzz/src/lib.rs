@@ -26,12 +26,13 @@ pub struct Target {
 }
 
 /// All of them.
-pub const TARGETS: [Target; 11] = {
+pub const TARGETS: [Target; 12] = {
     use ringkeep::fuzz as engine;
     use ringkeep_shard::fuzz as shard;
     [
         target("varint", shard::varint, shard::varint_seeds),
         target("log", shard::log, shard::log_seeds),
+        target("tail", shard::tail, shard::tail_seeds),
         target("manifest", shard::manifest, shard::manifest_seeds),
         target("superblock", shard::superblock, shard::superblock_seeds),
         target("block", shard::block, shard::block_seeds),

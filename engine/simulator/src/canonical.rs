@@ -40,6 +40,7 @@ fn settings() -> [(&'static str, Setting); 4] {
         table_bytes: 8192,
         runs_max: 2,
         idle_close_after: 1_000_000,
+        tail_bytes: 8 << 10,
         retention: 0,
         windows: Vec::new(),
         codecs: Vec::new(),

@@ -36,7 +36,26 @@ pub fn plan(seed: u64) -> Plan {
     }
     let mut random = Random::new(seed ^ BLOBS);
     plan.setting.blob_bytes = *random.pick(&[None, None, Some(1), Some(64), Some(300), Some(1000)]);
+    add_tail(&mut plan);
     plan
+}
+
+/// And for the log's tail, which may fail.
+fn add_tail(plan: &mut Plan) {
+    let mut random = Random::new(plan.seed ^ 0x74_61_69_6c);
+    plan.setting.tail_bytes = *random.pick(&[0, 4 << 10, 8 << 10, 16 << 10, 64 << 10]);
+    let fails = random.chance(20);
+    for life in &mut plan.lives {
+        if fails && random.chance(50) {
+            let action = Action::Fail {
+                doing: Fault::Store,
+                spared: random.below(30),
+                times: *random.pick(&[1, 1, 3, u64::MAX]),
+            };
+            let place = random.below(life.steps.len() as u64 + 1) as usize;
+            life.steps.insert(place, Step { client: 0, action });
+        }
+    }
 }
 
 /// What came later, with numbers of its own: what a seed has drawn before stays.
@@ -63,7 +82,7 @@ fn disturb(plan: &mut Plan) {
         }
         if openings && random.chance(20) {
             life.fails_while_opening.push(Failing {
-                doing: *random.pick(&Fault::ALL),
+                doing: *random.pick(&Fault::DRAWN),
                 spared: random.below(40),
                 times: *random.pick(&[1, 1, 3, u64::MAX]),
             });
@@ -203,6 +222,7 @@ fn setting(random: &mut Random) -> Setting {
         codecs: Vec::new(),
         blob_bytes: None,
         idle_close_after: *random.pick(&[100_000, 1_000_000, 20_000_000]),
+        tail_bytes: 0,
         latency_least,
         latency_most,
         tail_per_mille: if slow { random.between(1, 50) } else { 0 },
@@ -312,7 +332,7 @@ impl Swarm {
             }
         }
         let most = *random.pick(&[20, 200, 900, 3000]);
-        let faults = Fault::ALL
+        let faults = Fault::DRAWN
             .into_iter()
             .filter(|_| random.chance(40))
             .collect();

@@ -37,6 +37,9 @@ pub struct Setting {
     pub table_bytes: u64,
     pub runs_max: usize,
     pub idle_close_after: u64,
+    /// Of the log's tail; 0 for none.
+    #[serde(default)]
+    pub tail_bytes: usize,
     /// Versions of the past that are kept; 0 for none.
     #[serde(default)]
     pub retention: u64,
@@ -234,11 +237,17 @@ pub enum Fault {
     Allocate,
     Remove,
     Open,
+    Store,
 }
 
 impl Fault {
+    /// Each, the log's tail among them.
+    pub fn all() -> impl Iterator<Item = Fault> {
+        Fault::DRAWN.into_iter().chain([Fault::Store])
+    }
+
     /// In the order in which seeds draw them.
-    pub const ALL: [Fault; 8] = [
+    pub const DRAWN: [Fault; 8] = [
         Fault::Read,
         Fault::Write,
         Fault::Sync,
@@ -332,6 +341,7 @@ impl Setting {
                 table_bytes: self.table_bytes,
                 runs_max: self.runs_max,
                 blob_bytes: self.blob_bytes,
+                tail_bytes: self.tail_bytes,
                 idle_close_after: self.idle_close_after,
                 ..ShardOptions::for_budget(1 << 20)
             }),
@@ -393,6 +403,7 @@ impl Fault {
             Fault::Allocate => Doing::Allocate,
             Fault::Remove => Doing::Remove,
             Fault::Open => Doing::Open,
+            Fault::Store => Doing::Store,
         }
     }
 }

@@ -59,7 +59,7 @@ impl Strike {
             Strike::CutClosing,
             Strike::Full,
         ];
-        for fault in Fault::ALL {
+        for fault in Fault::all() {
             for times in [1, ALWAYS] {
                 all.push(Strike::Fail(fault, times));
                 all.push(Strike::FailOpening(fault, times));

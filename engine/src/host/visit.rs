@@ -86,6 +86,7 @@ impl Host {
 
     fn drive(&mut self, shard: ShardId, call: Option<Post>, may_block: bool) -> After {
         self.io.begin_visit();
+        let (others, is_new) = (self.calls, call.is_some());
         if let Some(post) = call {
             self.receive(post);
         }
@@ -98,7 +99,9 @@ impl Host {
             }
         }
         let more = self.carry();
-        let visited = self.io.end_visit(may_block);
+        // Whoever has its answer does not wait for the device.
+        let waits = !is_new || self.calls > others;
+        let visited = self.io.end_visit(may_block && waits);
         let is_due = self
             .next_deadline()
             .is_some_and(|due| self.sleeps_until.is_none_or(|until| due < until));

@@ -218,7 +218,7 @@ fn a_transaction_in_one_shard_is_one_frame_and_no_letter() {
     for isolation in [Isolation::Snapshot, Isolation::Serializable] {
         let options = TransactionOptions {
             isolation,
-            durability: Some(Durability::Buffered),
+            durability: Some(Durability::Sync),
             ..TransactionOptions::default()
         };
         let before = db.stats().unwrap().total;

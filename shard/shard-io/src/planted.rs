@@ -46,6 +46,18 @@ defects! {
     /// The directory entry of a new log segment is not synced.
     SegmentNameNotSynced,
 
+    // Its tail.
+    /// A write is answered without having been put in the log's tail.
+    TailNotWritten,
+    /// Room in the log's tail is used again before the log has what was there.
+    TailUsedAgainEarly,
+    /// An opening takes up what the log's tail has behind a gap.
+    TailGapIgnored,
+    /// What an opening has taken from the log's tail is not put in the log.
+    TailNotRestored,
+    /// Writes that were answered from the log's tail become a table before the log has them.
+    TailFlushedEarly,
+
     // Answers.
     /// A write is answered when it is submitted.
     AnsweredBeforeWritten,

@@ -1,9 +1,12 @@
 //! The write path: calls wait in line, a group of them becomes one log frame, and all are answered
-//! when it is as durable as each asked.
+//! when it is as durable as each asked. Those that need not be durable are answered before the log has them
+//! (`owed`).
 //!
 //! Batching is natural: the next group takes whatever came while the device was busy. At most two
-//! frames are in flight, so a group is acknowledged only after every earlier one.
+//! frames are in flight. A group is acknowledged only after every earlier one.
 
+mod owed;
+mod promises;
 mod refusal;
 #[cfg(test)]
 mod tests;
@@ -19,15 +22,16 @@ use crate::call::{Durability, Op, Reply, Written};
 use crate::core::Core;
 use crate::cross_shard::Decision;
 use crate::letter::{Content, Outcome, Verdict};
-use crate::log::FrameIntent;
 use crate::log::format::{
-    HEADER_BYTES, OP_OVERHEAD, RECORD_OVERHEAD, Record, push_op, push_record,
+    GROUP_BYTES, HEADER_BYTES, OP_OVERHEAD, RECORD_OVERHEAD, Record, push_op, push_record,
 };
+use crate::log::{FrameIntent, Log};
 use crate::ranges;
 use crate::shard::TransactionId;
 use crate::token::Token;
 use crate::version::{ShardId, Version};
 use crate::watch::{Phase, Watch};
+use owed::{Formed, Owed};
 
 /// Changes in line that one transaction looks at.
 const LINE_LOOKED_THROUGH: usize = 64;
@@ -46,12 +50,14 @@ pub(crate) struct Commits<T> {
     groups: VecDeque<Group<T>>,
     /// A group that takes more than one frame, with the rest of its payload.
     large: Option<Large>,
+    /// What was answered and is not in the log, and the payload of the group being built.
+    owed: Owed,
     /// When a promised periodic sync is due.
     sync_at: Option<Nanos>,
+    /// It was due, and waits until this frame is written.
+    sync_behind: Option<u64>,
     /// When an idle log gets its closing frame.
     close_at: Option<Nanos>,
-    /// The payload of the group being built, kept for its memory.
-    payload: Vec<u8>,
     /// The members of the group being built, and lists of whom to answer: empty, kept for their memory.
     members: Vec<Pending<T>>,
     acks_spare: Vec<Acks<T>>,
@@ -95,7 +101,7 @@ impl<T: Token> Ack<T> {
 
 struct Group<T> {
     version: Version,
-    /// `u64::MAX` until the last frame is written.
+    /// `u64::MAX` until the last frame is written; 0 when it need not be.
     last_sequence: u64,
     durable: bool,
     /// The shortest interval asked for.
@@ -122,9 +128,10 @@ impl<T> Default for Commits<T> {
             held_up: Vec::new(),
             groups: VecDeque::new(),
             large: None,
+            owed: Owed::default(),
             sync_at: None,
+            sync_behind: None,
             close_at: None,
-            payload: Vec::new(),
             members: Vec::new(),
             acks_spare: Vec::new(),
         }
@@ -143,14 +150,22 @@ impl<T> Commits<T> {
         oldest.is_none_or(|group| group.last_sequence > sequence)
     }
 
-    /// No group is half written.
+    /// No group is half written, and every one is in a frame.
     pub fn is_between_groups(&self) -> bool {
-        self.large.is_none()
+        self.large.is_none() && self.owed.is_empty()
     }
 
-    /// Nothing waits and nothing is in flight.
+    /// Nothing waits, nothing is unanswered, and nothing is owed.
     pub fn is_quiet(&self) -> bool {
-        self.pending.is_empty() && self.held_up.is_empty() && self.groups.is_empty()
+        self.pending.is_empty()
+            && self.held_up.is_empty()
+            && self.groups.is_empty()
+            && self.owed.is_empty()
+    }
+
+    /// Somebody waits for the log to have everything.
+    pub fn hurry(&mut self, now: Nanos) {
+        self.owed.hurry(now);
     }
 
     /// A place in line behind everything that waits now.
@@ -176,8 +191,12 @@ impl<T> Commits<T> {
         })
     }
 
-    pub fn next_deadline(&self) -> Option<Nanos> {
-        self.sync_at.into_iter().chain(self.close_at).min()
+    /// When to look again if nothing ends before. What waits for the log's device has none.
+    pub fn next_deadline(&self, log: &Log) -> Option<Nanos> {
+        let owed = self.owed.deadline().filter(|_| log.has_flight_free());
+        let may_sync = self.sync_behind.is_none() && !log.is_syncing();
+        let sync = self.sync_at.filter(|_| may_sync);
+        owed.into_iter().chain(sync).chain(self.close_at).min()
     }
 
     fn push(&mut self, body: Body, durability: Durability, ack: Ack<T>) {
@@ -325,28 +344,10 @@ impl<T: Token> Core<T> {
         }
         self.sync_or_close();
         if matches!(reaped, Ok(true)) {
+            // Some wait for the log and not for an answer.
+            self.published.raise();
             self.notice_dead_log();
         }
-    }
-
-    /// Writes are stopped, and what is still in flight has no one left to hear of it. But what was answered
-    /// with a periodic promise is synced in time, unless it is the log itself that failed.
-    fn keep_last_promise(&self) {
-        let mut log = self.log.borrow_mut();
-        let mut commits = self.commits.borrow_mut();
-        if log.reap().is_err() {
-            commits.sync_at = None;
-        }
-        let is_due = commits.sync_at.is_some_and(|due| self.io.now() >= due);
-        if is_due && !log.is_syncing() {
-            commits.sync_at = None;
-            log.start_sync(&self.io);
-        }
-    }
-
-    /// The log cannot be trusted with another sync: the kernel may have dropped what the failed one was for.
-    pub fn give_up_syncing(&self) {
-        self.commits.borrow_mut().sync_at = None;
     }
 
     fn finish_groups(&self) {
@@ -432,19 +433,33 @@ impl<T: Token> Core<T> {
         }
     }
 
-    /// Writes one frame, if there is something to write, a flight free, and room. True when it did.
+    /// Starts one group, or puts what is owed in the log: if there is something, and room. True when it did.
     fn start_frame(&self) -> bool {
-        if !self.log.borrow().has_flight_free() {
-            return false;
-        }
+        let has_flight = self.log.borrow().has_flight_free();
         if self.commits.borrow().large.is_some() {
-            return self.continue_large_group();
+            return has_flight && self.continue_large_group();
         }
-        if self.commits.borrow().pending.is_empty() || !self.memory_allows() {
+        if self.commits.borrow().pending.is_empty() {
+            return self.pay_if_due(false);
+        }
+        if !has_flight && self.commits.borrow().owed.tail.is_none() {
             return false;
+        }
+        if !self.memory_allows() {
+            // A memtable is sealed between frames.
+            return self.pay_if_due(self.memory_is_full());
         }
         let payload_max = self.log.borrow().payload_max();
         let group_bytes = payload_max.min(self.compaction.pace.group_bytes());
+        let early = self.early_members(group_bytes);
+        if early > 0 {
+            self.start_group(early, payload_max, true);
+            self.finish_groups();
+            return true;
+        }
+        if !has_flight {
+            return false;
+        }
         let (count, bytes) = {
             let commits = self.commits.borrow();
             let mut bytes = 0;
@@ -457,14 +472,22 @@ impl<T: Token> Core<T> {
             let members = commits.pending.iter().take(count);
             (count, members.map(|write| write.bytes).sum::<usize>())
         };
-        if !self.log.borrow().has_room(bytes.min(payload_max)) {
+        let bytes = match self.commits.borrow().owed.payload.len() {
+            0 => bytes,
+            owed => owed + GROUP_BYTES + bytes,
+        };
+        let has_room = self.log.borrow().has_room(bytes.min(payload_max));
+        if (bytes > payload_max || !has_room) && self.pay_if_due(true) {
+            return true;
+        }
+        if !has_room {
             self.work.raise();
             if self.is_full() {
                 self.refuse_pending();
             }
             return false;
         }
-        self.start_group(count, payload_max);
+        self.start_group(count, payload_max, false);
         true
     }
 
@@ -479,6 +502,9 @@ impl<T: Token> Core<T> {
             return true;
         }
         if admitted && !is_flushing {
+            if !self.commits.borrow().owed.is_empty() {
+                return false;
+            }
             memtables.seal(self.log.borrow().last_sequence());
             self.compaction.pace.begin_flush(filled as u64);
             self.work.raise();
@@ -488,7 +514,13 @@ impl<T: Token> Core<T> {
         self.is_full()
     }
 
-    fn start_group(&self, count: usize, payload_max: usize) {
+    fn memory_is_full(&self) -> bool {
+        let (memtables, full) = (self.memtables.borrow(), self.options.memtable_bytes);
+        memtables.active().filled(full) >= full
+    }
+
+    /// `early`: it is put in the tail, and in the log behind what is owed.
+    fn start_group(&self, count: usize, payload_max: usize, early: bool) {
         let version = self.clock.next();
         let millis = self.note_time(version);
         let (mut members, mut payload) = {
@@ -497,9 +529,13 @@ impl<T: Token> Core<T> {
             let mut members = std::mem::take(&mut commits.members);
             members.extend(commits.pending.drain(..count));
             commits.served += count as u64;
-            (members, std::mem::take(&mut commits.payload))
+            commits.owed.count();
+            (members, std::mem::take(&mut commits.owed.payload))
         };
-        payload.clear();
+        let from = payload.len();
+        if early || from > 0 {
+            push_record(&mut payload, &Record::Group { version, millis });
+        }
         let mut durable = false;
         let mut periodic: Option<Nanos> = None;
         let dropped = planted(Defect::LastRecordDropped) && members.len() > 1;
@@ -524,7 +560,24 @@ impl<T: Token> Core<T> {
         // The device first: it works while the memtable is filled. A group larger than a frame gets
         // its sequence from its last one; its first is the next to be written.
         let first_sequence = self.log.borrow().last_sequence() + 1;
-        let last_sequence = if payload.len() <= payload_max {
+        let formed = Formed {
+            version,
+            millis,
+            periodic,
+            from,
+        };
+        let last_sequence = if early {
+            let owed = &mut self.commits.borrow_mut().owed;
+            owed.payload = payload;
+            match owed.take(first_sequence, &formed, self.io.now()) {
+                true => {
+                    self.stats.borrow_mut().early_groups += 1;
+                    0
+                }
+                false => first_sequence,
+            }
+        } else if payload.len() <= payload_max {
+            let (version, millis) = self.commits.borrow().owed.head(&formed);
             let intent = FrameIntent {
                 version,
                 millis,
@@ -533,7 +586,9 @@ impl<T: Token> Core<T> {
                 durable,
             };
             let sequence = self.write_frame(&payload, intent);
-            self.commits.borrow_mut().payload = payload;
+            let owed = &mut self.commits.borrow_mut().owed;
+            owed.payload = payload;
+            owed.settle();
             sequence
         } else {
             self.commits.borrow_mut().large = Some(Large {
@@ -666,59 +721,6 @@ impl<T: Token> Core<T> {
             self.published.raise();
         }
         acks
-    }
-
-    /// With nothing to write: keeps a periodic promise, or closes an idle log.
-    fn sync_or_close(&self) {
-        if self.closed.get() {
-            return;
-        }
-        let mut log = self.log.borrow_mut();
-        let mut commits = self.commits.borrow_mut();
-        let waiting = commits.groups.front().is_some_and(|group| {
-            group.durable
-                && log.completed() >= group.last_sequence
-                && log.durable() < group.last_sequence
-        });
-        if waiting && !log.is_syncing() {
-            return log.start_sync(&self.io);
-        }
-        if let Some(due) = commits.sync_at
-            && !log.is_syncing()
-            && self.io.now() >= due
-        {
-            commits.sync_at = None;
-            return log.start_sync(&self.io);
-        }
-        let idle = commits.pending.is_empty() && commits.groups.is_empty() && log.is_quiet();
-        if !idle || !(log.wants_closing() || log.needs_sync()) {
-            commits.close_at = None;
-            return;
-        }
-        let now = self.io.now();
-        match commits.close_at {
-            None => commits.close_at = Some(now + self.options.idle_close_after),
-            Some(at) if now < at => {}
-            Some(_) if log.needs_sync() => {
-                commits.sync_at = None;
-                log.start_sync(&self.io);
-            }
-            Some(_) => {
-                commits.close_at = None;
-                if log.has_room(0) {
-                    let intent = FrameIntent {
-                        version: self.visible.get(),
-                        millis: 0,
-                        continues: false,
-                        closing: true,
-                        durable: true,
-                    };
-                    let buffer = log.take_buffer();
-                    log.append(&self.io, buffer, 0, intent);
-                    log.counters.closing_frames += 1;
-                }
-            }
-        }
     }
 
     pub fn send_outcome(

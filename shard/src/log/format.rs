@@ -8,7 +8,7 @@
 //!      24  shard u16   26  time u48: milliseconds since 1970 when the group was formed; 0 = not kept
 //!      32  segment u64   40 epoch u64   48 sequence u64
 //!      56  durable u64: the highest sequence known durable when this frame was written
-//!      64  version u64: of all writes in the group
+//!      64  version u64: of all writes in the group; of several groups, of the first
 //!      72  payload bytes u32        76  checksum of the previous frame's header u32
 //!      80  payload checksum u32     84  checksum of bytes 0 to 83 u32
 //!      88  payload, zeroes to the next boundary
@@ -27,7 +27,14 @@
 //! 7 range    length of both ends (varints), first key, first key behind the range: all between are deleted
 //! ```
 //!
-//! Where puts and deletes are named, 6 and 7 are meant as well.
+//! Where puts and deletes are named, 6 and 7 are meant as well. A frame that does not go on in the next one may hold
+//! several groups. Each then begins with
+//!
+//! ```text
+//! 8 group    version u64, time u48 as in a header: of the records up to the next one of these
+//! ```
+//!
+//! Version 2 is this without groups.
 
 use ringkeep_io::PAGE;
 use std::sync::Arc;
@@ -47,7 +54,9 @@ use crate::varint;
 use crate::version::{ShardId, Version};
 
 pub(crate) const MAGIC: [u8; 4] = *b"RKLG";
-pub(crate) const FORMAT_VERSION: u16 = 2;
+pub(crate) const FORMAT_VERSION: u16 = 3;
+/// The oldest that is read.
+pub(crate) const FORMAT_WITHOUT_GROUPS: u16 = 2;
 pub(crate) const HEADER_BYTES: usize = 88;
 
 const TIME_BYTES: usize = 6;
@@ -142,7 +151,7 @@ impl FrameHeader {
         let (bytes, _) = HeaderBytes::read_from_prefix(frame).ok()?;
         let ours = bytes.store == identity.store && bytes.shard.get() == identity.shard.0;
         let whole = bytes.crc.get() == crc32c(&bytes.as_bytes()[..HEADER_BYTES - 4]);
-        if !ours || !whole || bytes.format.get() != FORMAT_VERSION {
+        if !ours || !whole || !is_read(bytes.format.get()) {
             return None;
         }
         let numbers = [
@@ -179,6 +188,11 @@ impl FrameHeader {
     }
 }
 
+/// Whether this build reads a format version.
+pub(crate) fn is_read(format: u16) -> bool {
+    (FORMAT_WITHOUT_GROUPS..=FORMAT_VERSION).contains(&format)
+}
+
 /// 48 bits of milliseconds last until the year 10889.
 fn low_bytes(millis: u64) -> [u8; 6] {
     let [a, b, c, d, e, f, ..] = millis.to_le_bytes();
@@ -206,6 +220,10 @@ pub(crate) enum Record {
         transaction: TransactionId,
         version: Option<Version>,
     },
+    Group {
+        version: Version,
+        millis: u64,
+    },
 }
 
 const PUT: u8 = 1;
@@ -215,12 +233,16 @@ const DECIDE: u8 = 4;
 const OUTCOME: u8 = 5;
 const PUT_UNTIL: u8 = 6;
 const RANGE: u8 = 7;
+const GROUP: u8 = 8;
 
 /// At most this many bytes of an operation beside key and value: kind, two lengths and a time.
 pub(crate) const OP_OVERHEAD: usize = 1 + 3 + 5 + TIME_BYTES;
 
 /// At most this many bytes of any other record beside its operations.
 pub(crate) const RECORD_OVERHEAD: usize = 1 + 8 + 5 + 2 * SHARDS_MAX as usize + 5;
+
+/// The bytes of the record that begins a group.
+pub(crate) const GROUP_BYTES: usize = 1 + 8 + TIME_BYTES;
 
 /// Appends one operation.
 pub(crate) fn push_op(out: &mut Vec<u8>, op: &Op) {
@@ -296,6 +318,11 @@ pub(crate) fn push_record(out: &mut Vec<u8>, record: &Record) {
             out.extend_from_slice(&transaction.0.to_le_bytes());
             out.extend_from_slice(&version.map_or(0, |v| v.0).to_le_bytes());
         }
+        Record::Group { version, millis } => {
+            out.push(GROUP);
+            out.extend_from_slice(&version.0.to_le_bytes());
+            out.extend_from_slice(&low_bytes(*millis));
+        }
     }
 }
 
@@ -317,6 +344,10 @@ pub(crate) enum Read<'a> {
     Outcome {
         transaction: TransactionId,
         version: Option<Version>,
+    },
+    Group {
+        version: Version,
+        millis: u64,
     },
 }
 
@@ -434,6 +465,14 @@ pub(crate) fn take_record<'a>(input: &mut &'a [u8]) -> Option<Read<'a>> {
             Some(Read::Outcome {
                 transaction,
                 version: (version != 0).then_some(Version(version)),
+            })
+        }
+        GROUP => {
+            *input = rest;
+            let version = take_u64(input).filter(|version| *version < COUNTER_MAX)?;
+            Some(Read::Group {
+                version: Version(version),
+                millis: take_time(input)?,
             })
         }
         _ => None,
@@ -558,7 +597,7 @@ mod tests {
         frame[HEADER_BYTES..HEADER_BYTES + 3].copy_from_slice(b"abc");
         let sealed = header.seal(&identity(), &mut frame);
         let hex: String = frame[..80].iter().map(|b| format!("{b:02x}")).collect();
-        let expected = "524b4c47 0200 0100 30313233343536373839616263646566 0300 010203040506 \
+        let expected = "524b4c47 0300 0100 30313233343536373839616263646566 0300 010203040506 \
              0100000000000000 0200000000000000 0300000000000000 0400000000000000 \
              0500000000000000 03000000 0d0c0b0a";
         let expected: String = expected.split_whitespace().collect();
@@ -566,6 +605,16 @@ mod tests {
         assert_eq!(sealed.payload_crc, crc32c(b"abc"));
         assert!(frame[HEADER_BYTES + 3..].iter().all(|b| *b == 0));
         assert_eq!(FrameHeader::read(&identity(), &frame), Some(sealed));
+        let mut older = frame.clone();
+        older[4] = 2;
+        let crc = crc32c(&older[..HEADER_BYTES - 4]);
+        older[HEADER_BYTES - 4..HEADER_BYTES].copy_from_slice(&crc.to_le_bytes());
+        let read = FrameHeader::read(&identity(), &older).map(|header| header.version);
+        assert_eq!(
+            read,
+            Some(Version(5)),
+            "without groups, but for that the same"
+        );
         let mut other = identity();
         other.shard = ShardId(4);
         assert_eq!(FrameHeader::read(&other, &frame), None);
@@ -606,6 +655,7 @@ mod tests {
                 transaction,
                 version,
             },
+            Read::Group { version, millis } => Record::Group { version, millis },
         })
     }
 
@@ -671,6 +721,13 @@ mod tests {
                     version: Some(Version(10)),
                 }),
                 "05 0900000000000000 0a00000000000000",
+            ),
+            (
+                Ok(Record::Group {
+                    version: Version(10),
+                    millis: 0x0605_0403_0201,
+                }),
+                "08 0a00000000000000 010203040506",
             ),
         ];
         for (record, expected) in records {

@@ -9,7 +9,9 @@
 
 pub(crate) mod format;
 pub(crate) mod recovery;
+mod restore;
 pub(crate) mod segments;
+pub(crate) mod tail;
 #[cfg(test)]
 mod tests;
 mod verify;
@@ -286,6 +288,11 @@ impl Log {
     /// Nothing is in flight.
     pub fn is_quiet(&self) -> bool {
         self.flights.is_empty() && self.syncing.is_none()
+    }
+
+    /// A closing frame is in flight. It is in no tail.
+    pub fn is_closing(&self) -> bool {
+        self.last_frame_closes && !self.flights.is_empty()
     }
 
     /// The last frame has no later one to witness that it was durable.

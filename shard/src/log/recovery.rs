@@ -25,7 +25,7 @@ use crate::manifest::{LogPiece, Manifest, PieceEnd};
 use crate::shard::Identity;
 use crate::version::Version;
 
-use super::format::{FORMAT_VERSION, FrameHeader, HEADER_BYTES, frame_bytes};
+use super::format::{FORMAT_VERSION, FrameHeader, HEADER_BYTES, frame_bytes, is_read};
 use super::segments::{Content, Slot, open_slot, slot_name};
 use super::windows::Windows;
 use super::{Log, LogCounters};
@@ -62,6 +62,8 @@ pub(crate) struct Replay {
 
     /// The end of the last whole group.
     end: PieceEnd,
+    /// Where in the open piece the next one would be.
+    behind_last: Option<(usize, u64)>,
     pub frames: u64,
     pub bytes: u64,
     /// Valid frames beyond the cut, which had been in flight together.
@@ -109,6 +111,7 @@ impl Replay {
                 sequence: manifest.replay_after,
                 crc: 0,
             },
+            behind_last: None,
             frames: 0,
             bytes: 0,
             torn: false,
@@ -130,7 +133,7 @@ impl Replay {
             done.result
                 .map_err(|error| Error::io(error, slot_name(index)))?;
             if let Some(format) = FrameHeader::format_of(&done.buffer)
-                && format != FORMAT_VERSION
+                && !is_read(format)
             {
                 return Err(Error::Version {
                     file: slot_name(index),
@@ -204,6 +207,9 @@ impl Replay {
                     sequence: header.sequence,
                     crc: header.crc,
                 };
+                let open = self.pieces.get(self.piece);
+                let is_open = open.is_some_and(|piece| piece.end.is_none());
+                self.behind_last = self.at.filter(|_| is_open);
             }
             if header.sequence <= self.replay_after {
                 group = None;
@@ -503,6 +509,7 @@ impl Replay {
             next_sequence: self.end.sequence.max(self.flushed) + 1,
             doubtful: self.doubtful.into(),
             last: self.end,
+            behind_last: self.behind_last,
         }
     }
 }
@@ -518,15 +525,17 @@ struct Stretch {
 
 /// Where a log ended, and what its slots hold: enough to go on behind it.
 pub(crate) struct LogEnd {
-    heads: Vec<Option<FrameHeader>>,
-    segment_bytes: u64,
+    pub(super) heads: Vec<Option<FrameHeader>>,
+    pub(super) segment_bytes: u64,
     pieces: Vec<LogPiece>,
-    replay_after: u64,
+    pub(super) replay_after: u64,
     /// What the first new frame gets.
-    next_sequence: u64,
+    pub(super) next_sequence: u64,
     doubtful: Vec<Stretch>,
     /// The last frame of the last whole group.
     pub last: PieceEnd,
+    /// Slot and offset behind it, if it is in the open piece.
+    pub(super) behind_last: Option<(usize, u64)>,
 }
 
 impl LogEnd {
@@ -564,10 +573,21 @@ impl LogEnd {
         Ok(())
     }
 
-    /// The piece that the coming incarnation writes.
-    pub fn next_piece(&self) -> LogPiece {
+    /// The piece that was being written when the shard stopped, unless that was by a close.
+    pub(super) fn open_piece(&self) -> Option<&LogPiece> {
+        self.pieces.last().filter(|piece| piece.end.is_none())
+    }
+
+    /// No segment has a number above this one.
+    pub(super) fn newest_segment(&self) -> u64 {
         let segments = self.heads.iter().flatten().map(|head| head.segment);
         let newest = segments.max().unwrap_or(0);
+        let first = self.pieces.last().map_or(1, |piece| piece.first_segment);
+        newest.max(first - 1)
+    }
+
+    /// The piece that the coming incarnation writes.
+    pub fn next_piece(&self) -> LogPiece {
         let last = self.pieces.last();
         if let Some(last) = last
             && planted(Defect::EpochNotRaised)
@@ -580,7 +600,10 @@ impl LogEnd {
         }
         LogPiece {
             epoch: last.map_or(1, |piece| piece.epoch + 1),
-            first_segment: newest.max(last.map_or(0, |piece| piece.first_segment)) + 1,
+            first_segment: self
+                .newest_segment()
+                .max(last.map_or(0, |piece| piece.first_segment))
+                + 1,
             first_sequence: self.next_sequence,
             end: None,
         }
@@ -619,7 +642,7 @@ impl LogEnd {
         }
     }
 
-    fn content(&self, slot: usize) -> Content {
+    pub(super) fn content(&self, slot: usize) -> Content {
         let needed = |head: &FrameHeader| {
             self.pieces.iter().any(|piece| {
                 let end = piece.end.map_or(u64::MAX, |end| end.sequence);
@@ -629,12 +652,11 @@ impl LogEnd {
         let Some(head) = self.heads[slot].filter(needed) else {
             return Content::Free;
         };
-        // The last frame of a segment is the one before the next segment's first.
-        let next = self
-            .heads
-            .iter()
-            .flatten()
-            .find(|next| next.epoch == head.epoch && next.segment == head.segment + 1);
+        // The last frame of a segment is before the first of any later one. The next segment itself may be gone, and was
+        // not needed then.
+        let later = self.heads.iter().flatten();
+        let later = later.filter(|next| next.epoch == head.epoch && next.segment > head.segment);
+        let next = later.min_by_key(|next| next.sequence);
         Content::Live {
             segment: head.segment,
             last_sequence: next.map_or(self.last.sequence, |next| next.sequence - 1),

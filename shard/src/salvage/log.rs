@@ -11,6 +11,7 @@ use crate::checksum::crc32c;
 use crate::error::{Error, Result};
 use crate::log::format::{FrameHeader, HEADER_BYTES, Read, frame_bytes, take_record};
 use crate::log::segments::{slot_index, slot_name};
+use crate::log::tail;
 use crate::manifest::LogPiece;
 use crate::verify::{Damage, KeysAtRisk};
 use crate::version::Version;
@@ -42,7 +43,10 @@ impl Remains {
             let last = (piece.epoch, piece.end.map_or(u64::MAX, |end| end.sequence));
             if first <= last {
                 let own: Vec<&Frame> = frames.range(first..=last).map(|(_, f)| f).collect();
-                self.take_piece(&piece, first.1, &own);
+                let next = self.take_piece(&piece, first.1, &own);
+                if piece.end.is_none() {
+                    self.take_tail(directory, &piece, next);
+                }
             }
         }
         Ok(())
@@ -99,8 +103,8 @@ impl Remains {
     }
 
     /// The frames of one epoch in order. What is missing and had been durable is damage; what was in flight together
-    /// when the power went is cut, as an opening would.
-    fn take_piece(&mut self, piece: &LogPiece, first: u64, frames: &[&Frame]) {
+    /// when the power went is cut, as an opening would. Gives the frame behind them.
+    fn take_piece(&mut self, piece: &LogPiece, first: u64, frames: &[&Frame]) -> u64 {
         let durable = frames.iter().map(|frame| frame.header.durable).max();
         let durable = piece.end.map_or(durable.unwrap_or(0), |end| end.sequence);
         let mut expected = first;
@@ -109,7 +113,7 @@ impl Remains {
             let sequence = frame.header.sequence;
             if sequence != expected && self.manifest.is_some() {
                 if expected > durable {
-                    return;
+                    return expected;
                 }
                 self.report_gap(expected, sequence - 1);
                 group.clear();
@@ -129,6 +133,24 @@ impl Remains {
         if expected <= durable && self.manifest.is_some() {
             self.report_gap(expected, durable);
         }
+        expected
+    }
+
+    /// What leads on from the last frame.
+    fn take_tail(&mut self, directory: &Directory, piece: &LogPiece, next: u64) {
+        match tail::read(directory, &self.identity, piece.epoch, next) {
+            Ok(owed) => {
+                for owed in owed {
+                    self.take_group(Version(0), &owed.payload);
+                }
+            }
+            Err(error) => self.found.damages.push(Damage {
+                file: tail::FILE_NAME.into(),
+                offset: 0,
+                detail: format!("it cannot be read: {error}"),
+                keys: KeysAtRisk::Any,
+            }),
+        }
     }
 
     fn report_gap(&mut self, first: u64, last: u64) {
@@ -140,7 +162,7 @@ impl Remains {
         });
     }
 
-    fn take_group(&mut self, version: Version, payload: &[u8]) {
+    fn take_group(&mut self, mut version: Version, payload: &[u8]) {
         let mut rest = payload;
         while !rest.is_empty() {
             match take_record(&mut rest) {
@@ -164,6 +186,7 @@ impl Remains {
                     let ops = changes.ops();
                     self.prepared.push((transaction, coordinator, ops));
                 }
+                Some(Read::Group { version: next, .. }) => version = next,
                 Some(Read::Outcome {
                     transaction,
                     version,

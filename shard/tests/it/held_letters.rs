@@ -18,6 +18,7 @@ impl Held {
     fn new() -> Held {
         let options = ShardOptions {
             // Nothing becomes durable by the way.
+            tail_bytes: 8 << 10,
             idle_close_after: 1 << 50,
             ..tiny_options()
         };

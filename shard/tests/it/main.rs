@@ -16,5 +16,6 @@ mod reads;
 mod rows;
 mod salvage;
 mod sustained;
+mod tail;
 mod verify;
 mod world;

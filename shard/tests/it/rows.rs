@@ -133,7 +133,7 @@ fn what_fits_is_read_in_at_opening_and_what_was_written_since_is_not_hidden_by_i
 fn an_answer_that_waits_to_be_shown_is_forgotten_when_its_key_is_written() {
     let (mut world, rows) = world();
     world.call(get(None));
-    world.put(b"key", b"new", Durability::Buffered);
+    world.put(b"key", b"new", Durability::Sync);
     world.shard().turn();
     world.shard().replies();
     assert_eq!(shown(&rows, b"key"), None);

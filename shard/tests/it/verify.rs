@@ -30,6 +30,8 @@ fn world_of(options: ShardOptions) -> World {
     }
     let token = world.put(b"last", b"x", Durability::Sync);
     world.wait(token);
+    // Until flushes and merges have caught up.
+    world.run(10_000);
     world
 }
 
@@ -42,7 +44,8 @@ fn a_whole_shard_has_no_damage_and_every_byte_was_looked_at() {
     assert_eq!(found.damages, []);
     assert_eq!(found.tables, stats.tables);
     assert!(found.frames > 0);
-    assert!(found.bytes > stats.table_bytes / 10 * 9, "{found:?}");
+    let user_bytes = stats.table_entries * (4 + 90);
+    assert!(found.bytes > user_bytes, "{found:?}");
     assert_eq!(world.stats().verified_bytes, found.bytes);
 }
 

@@ -100,6 +100,7 @@ pub fn tiny_options() -> ShardOptions {
         blob_bytes: None,
         codec: Codec::Raw,
         last_level_codec: Codec::Raw,
+        tail_bytes: 8 << 10,
         idle_close_after: 1_000_000,
     }
 }

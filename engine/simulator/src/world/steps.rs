@@ -115,7 +115,8 @@ impl World<'_> {
             } => {
                 let reads = matches!(doing, Fault::Read);
                 self.causes.reads |= reads;
-                self.causes.writes |= !reads;
+                // Without a tail writes wait for the log, and nobody hears of it.
+                self.causes.writes |= !reads && *doing != Fault::Store;
                 self.totals.faults += 1;
                 let times = Times::Count(*times);
                 self.disk.fail_at(doing.doing(), *spared, EIO, times);

@@ -1,5 +1,6 @@
 //! The write path step by step: no task runs unless a test lets it.
 
+mod early;
 mod line;
 mod refusals;
 mod turns;
@@ -29,7 +30,12 @@ struct Desk {
 }
 
 impl Desk {
+    /// Everything waits for the log.
     fn new() -> Desk {
+        Desk::with_tail(0)
+    }
+
+    fn with_tail(tail_bytes: usize) -> Desk {
         let disk = SimulatedDisk::new(1, SimulatedOptions::default());
         let io = Io::simulated(&disk);
         let directory = io.directory(Path::new("/shard")).expect("a folder");
@@ -51,6 +57,7 @@ impl Desk {
             blob_bytes: None,
             codec: Codec::Raw,
             last_level_codec: Codec::Raw,
+            tail_bytes,
             idle_close_after: 1_000_000,
         };
         let clock = Arc::new(CommitClock::default());
@@ -66,6 +73,11 @@ impl Desk {
 
     fn accept(&self, token: u64, ops: Vec<Op>, durability: Durability) {
         self.core.accept_write(token, ops, durability);
+    }
+
+    fn deadline(&self) -> Option<Nanos> {
+        let log = self.core.log.borrow();
+        self.core.commits.borrow().next_deadline(&log)
     }
 
     /// Until nothing is in flight; the write path has not heard of it.

@@ -137,7 +137,7 @@ fn an_idle_log_is_closed_at_its_time_and_not_before() {
     desk.land();
     desk.core.turn_commits();
     let at = desk.core.commits.borrow().close_at.expect("it will close");
-    assert_eq!(desk.core.commits.borrow().next_deadline(), Some(at));
+    assert_eq!(desk.deadline(), Some(at));
     desk.disk.advance_to(at - 1);
     desk.core.turn_commits();
     assert_eq!(desk.core.log.borrow().counters.closing_frames, 0);
@@ -161,7 +161,7 @@ fn after_a_failed_log_write_no_promise_is_kept_with_another_sync() {
     desk.settle();
     assert_eq!(desk.answers(), [(1, true), (2, false)]);
     assert!(desk.core.is_failed());
-    assert_eq!(desk.core.commits.borrow().next_deadline(), None);
+    assert_eq!(desk.deadline(), None);
     assert_eq!(desk.core.log.borrow().counters.syncs, 0);
 }
 

@@ -1,0 +1,144 @@
+//! Writes that are answered before the log has them, and stops of all kinds behind them.
+
+use ringkeep_io::{Crash, Doing, SimulatedOptions, Times};
+use ringkeep_shard::{Call, Durability, Error, Reply};
+
+use super::world::{World, tiny_options};
+
+const EIO: i32 = 5;
+
+fn world(seed: u64) -> World {
+    World::new(seed, tiny_options(), SimulatedOptions::default())
+}
+
+/// Answered without any help of the disk.
+fn put(world: &mut World, number: u32) {
+    let key = (number % 40).to_be_bytes();
+    let token = world.put(&key, &number.to_be_bytes(), Durability::Buffered);
+    let reply = world.wait(token);
+    assert!(matches!(reply, Reply::Written(_)), "{reply:?}");
+}
+
+#[test]
+fn what_was_answered_outlives_the_process_wherever_it_is() {
+    for turns in 0..40 {
+        let mut world = world(turns);
+        for number in 0..30 {
+            put(&mut world, number);
+        }
+        world.run(turns as usize);
+        for number in 30..50 {
+            put(&mut world, number);
+        }
+        assert!(world.stats().early_groups > 30);
+        world.kill();
+        world.open().expect("opens after the end of a process");
+        world.check("after the end of a process");
+        assert_eq!(
+            world.get(&9u32.to_be_bytes()),
+            Ok(Some(49u32.to_be_bytes().to_vec()))
+        );
+        world.lose_power(Crash::LoseAll);
+        world.open().expect("opens after a power cut");
+        world.check("what an opening has found is durable");
+    }
+}
+
+#[test]
+fn an_opening_that_is_killed_too_takes_nothing_along() {
+    for spared in 0..60 {
+        let mut world = world(spared);
+        for number in 0..50 {
+            put(&mut world, number);
+        }
+        world.kill();
+        for again in [spared, spared / 2] {
+            // All that was written stays, as after the end of a process, and what was in flight as well.
+            world.disk.crash_at(1 + again, Crash::KeepAll);
+            if world.open().is_err() {
+                world.lose_power(Crash::KeepAll);
+            } else {
+                world.kill();
+            }
+        }
+        world.disk.crash_at(u64::MAX, Crash::KeepAll);
+        world.open().expect("opens at last");
+        world.check("after openings that were cut");
+    }
+}
+
+#[test]
+fn after_a_power_cut_the_tail_only_leads_on_from_the_log() {
+    for seed in 0..200 {
+        let mut world = world(seed);
+        for round in 0..3 {
+            for number in 0..40 {
+                put(&mut world, 40 * round + number);
+                if (u64::from(number) + seed) % 13 == 0 {
+                    world.run(3);
+                }
+            }
+            world.lose_power(Crash::Random);
+            world.open().expect("opens after a power cut");
+            world.check("after a power cut");
+        }
+    }
+}
+
+/// The log is what fails, after the answers were given: reads go on to show them, and the next opening has them.
+#[test]
+fn what_was_answered_before_the_log_failed_comes_back() {
+    let mut world = world(1);
+    for number in 0..20 {
+        put(&mut world, number);
+    }
+    world.disk.fail_next(Doing::Write, EIO, Times::Once);
+    let synced = world.put(b"synced", b"x", Durability::Sync);
+    let reply = world.wait(synced);
+    assert!(matches!(reply, Reply::Failed(Error::Unknown { .. })));
+    let later = world.put(b"later", b"x", Durability::Buffered);
+    let reply = world.wait(later);
+    assert!(matches!(reply, Reply::Failed(Error::Failed { .. })));
+    let expected = Ok(Some(19u32.to_be_bytes().to_vec()));
+    assert_eq!(world.get(&19u32.to_be_bytes()), expected);
+    world.kill();
+    world.open().expect("opens again");
+    assert_eq!(world.get(&19u32.to_be_bytes()), expected);
+    world.check("after the log failed");
+}
+
+#[test]
+fn a_flush_and_a_close_have_all_of_it() {
+    let mut world = world(1);
+    for number in 0..20 {
+        put(&mut world, number);
+    }
+    world.done(Call::Flush).expect("it flushes");
+    put(&mut world, 20);
+    world.done(Call::Close).expect("it closes");
+    world.lose_power(Crash::LoseAll);
+    world.open().expect("opens again");
+    assert_eq!(world.stats().recovered_frames, 0);
+    let expected = Ok(Some(20u32.to_be_bytes().to_vec()));
+    assert_eq!(world.get(&20u32.to_be_bytes()), expected);
+}
+
+/// Older databases have none, and neither has one whose folder was full.
+#[test]
+fn a_tail_that_is_missing_or_foreign_is_nothing() {
+    let mut world = world(1);
+    for number in 0..20 {
+        put(&mut world, number);
+    }
+    world.done(Call::Close).expect("it closes");
+    world.shard = None;
+    world.disk.remove("/shard/tail");
+    world.open().expect("opens without");
+    put(&mut world, 21);
+    world.kill();
+    let foreign = vec![0xee; 8 << 10];
+    world.disk.overwrite("/shard/tail", 0, &foreign);
+    world.open().expect("opens with rubbish");
+    put(&mut world, 23);
+    assert!(world.stats().early_groups > 0);
+}
