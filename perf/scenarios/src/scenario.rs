@@ -173,6 +173,7 @@ pub(crate) fn quiet() -> ShardOptions {
         runs_max: 16,
         codec: Codec::Raw,
         last_level_codec: Codec::Raw,
+        blob_bytes: None,
         tail_bytes: 256 << 10,
         idle_close_after: u64::MAX / 4,
     }

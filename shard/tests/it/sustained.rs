@@ -100,7 +100,7 @@ fn overwrite(world: &mut World, seconds: usize) -> Seen {
 
 /// No put waits for longer than the device takes for the writes that may be ahead of it.
 fn slowest_allowed() -> u64 {
-    (2 << 20) * SECOND / BYTES_PER_SECOND
+    (3 << 20) * SECOND / BYTES_PER_SECOND
 }
 
 #[test]
