@@ -129,6 +129,30 @@ fn what_is_dead_is_collected_and_takes_no_more_than_what_lives() {
 }
 
 #[test]
+fn what_is_left_of_many_files_is_collected_unasked() {
+    let mut world = world(Some(4096));
+    // Of each flush one value stays, and the next one overwrites the others.
+    for round in 0..40 {
+        put(&mut world, 1000 + round, 0);
+        for number in 0..15 {
+            put(&mut world, number, round);
+        }
+        world.done(Call::Flush).expect("flushes");
+    }
+    world.run(100_000);
+    let stats = world.stats();
+    assert!(
+        stats.blob_dead_bytes <= stats.blob_bytes / 2 + stats.table_bytes,
+        "{stats:?}"
+    );
+    let user_bytes = 40 * 16 * VALUE as u64;
+    assert!(stats.blob_written_bytes > user_bytes, "some were collected");
+    assert!(stats.blob_written_bytes < user_bytes * 3 / 2, "{stats:?}");
+    assert_eq!(files(&world, "blob-"), (stats.blob_files, stats.blob_bytes));
+    world.check("what was collected");
+}
+
+#[test]
 fn merges_pass_references_on() {
     let mut world = world(Some(4096));
     for number in 0..8 * KEYS {
