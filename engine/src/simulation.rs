@@ -170,6 +170,10 @@ impl ByHand {
         let mut hosts = self.hosts.borrow_mut();
         let awake = hosts.iter().enumerate();
         let awake = awake.filter(|(index, _)| held.is_none_or(|held| held.host != *index));
+        // The turn of a later host may have brought time to the end of an earlier one's operation: that one stays awake.
+        if awake.clone().any(|(_, host)| host.io().has_answers()) {
+            return;
+        }
         let deadlines = awake.filter_map(|(_, host)| host.next_deadline());
         let deadline = deadlines.chain(held.map(|held| held.until)).min();
         // Time is the disk's: whoever sleeps, it passes for all.

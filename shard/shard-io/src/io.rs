@@ -390,6 +390,11 @@ impl Io {
         self.0.flight.borrow().pending()
     }
 
+    /// Whether a turn would deliver something; known of the simulated disk alone.
+    pub fn has_answers(&self) -> bool {
+        matches!(self.0.door(), Door::Simulated(host) if host.has_answers())
+    }
+
     /// Monotonic time; virtual on the simulated disk.
     pub fn now(&self) -> Nanos {
         match self.0.door() {

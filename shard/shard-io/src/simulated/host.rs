@@ -76,6 +76,11 @@ impl Host {
         disk.options.wall_clock_start + disk.now
     }
 
+    /// Something has ended that was not delivered yet.
+    pub fn has_answers(&self) -> bool {
+        self.0.disk.disk().has_answers(self.0.host)
+    }
+
     pub fn enqueue(&self, token: Token, operation: &Operation) {
         let file = operation.file.in_simulation();
         if !self.is_alive() || !file.host.is_alive() {
