@@ -14,8 +14,7 @@ use super::{BlockHandle, Section, separator};
 use crate::Version;
 use crate::content::Content;
 
-/// The chunk that an extent becomes has room for a partition behind it.
-const EXTENT_BYTES: usize = CHUNK_BYTES - PAGE;
+const EXTENT_BYTES: usize = CHUNK_BYTES;
 
 pub(super) struct SectionWriter {
     section: Section,
@@ -25,6 +24,8 @@ pub(super) struct SectionWriter {
     last_key: Vec<u8>,
     last_version: Version,
     extent: Option<Extent>,
+    /// Its blocks. Their pages are counted from its beginning.
+    unplaced: Vec<IndexEntry>,
     partition: BlockBuilder,
     /// The last block in the partition.
     listed: Option<IndexEntry>,
@@ -38,8 +39,6 @@ pub(super) struct SectionWriter {
 struct Extent {
     buffer: Buffer,
     filled: usize,
-    /// Their pages are counted from the beginning of the extent.
-    blocks: Vec<IndexEntry>,
 }
 
 struct IndexEntry {
@@ -57,6 +56,7 @@ impl SectionWriter {
             last_key: Vec::new(),
             last_version: Version(0),
             extent: None,
+            unplaced: Vec::new(),
             partition: BlockBuilder::default(),
             listed: None,
             top: Vec::new(),
@@ -163,7 +163,7 @@ impl SectionWriter {
             None => self.data.lay_out(handle, out.table, part),
         }
         self.data.clear();
-        extent.blocks.push(IndexEntry {
+        self.unplaced.push(IndexEntry {
             key,
             version,
             handle,
@@ -176,7 +176,7 @@ impl SectionWriter {
             return;
         };
         let first = out.next_page;
-        for IndexEntry { handle, .. } in &mut extent.blocks {
+        for IndexEntry { handle, .. } in &mut self.unplaced {
             let start = handle.page as usize * PAGE;
             handle.page += first;
             settle(
@@ -186,13 +186,15 @@ impl SectionWriter {
         }
         out.append(extent.buffer, extent.filled);
         self.pages += out.next_page - first;
-        for block in extent.blocks {
+        let mut placed = std::mem::take(&mut self.unplaced);
+        for block in placed.drain(..) {
             if !block.push_to(&mut self.partition) {
                 self.close_partition(out);
                 block.push_to(&mut self.partition);
             }
             self.listed = Some(block);
         }
+        self.unplaced = placed;
     }
 
     fn close_partition(&mut self, out: &mut Output) {
@@ -209,12 +211,12 @@ impl SectionWriter {
 }
 
 impl Extent {
-    /// With room for a block of so many bytes, and for others if it is not large.
+    /// With room for a block of so many bytes, and for others if it is not large. The chunk that it becomes has room for a
+    /// partition behind it.
     fn of(bytes: usize) -> Extent {
         Extent {
-            buffer: Buffer::zeroed(CHUNK_BYTES.max(bytes + PAGE)),
+            buffer: Buffer::zeroed(EXTENT_BYTES.max(bytes) + PAGE),
             filled: 0,
-            blocks: Vec::new(),
         }
     }
 
