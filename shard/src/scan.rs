@@ -106,10 +106,13 @@ impl<T: Token> Core<T> {
                 }
                 continue;
             }
-            let passed = merge.pass_at_hand(to, |start, key, value| {
+            let passed = merge.pass_at_hand(to, |pieces| {
                 let has_room = page.bytes() < bytes_max;
                 if has_room {
-                    page.push_pieces(start, key, if scan.keys_only { &[] } else { value });
+                    page.push_pieces(match scan.keys_only {
+                        true => pieces.without_value(),
+                        false => pieces,
+                    });
                 }
                 has_room
             });

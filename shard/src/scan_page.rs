@@ -21,11 +21,33 @@ struct Ends {
     value: u32,
 }
 
+/// A key and its value, of which as much as possible is in one piece.
+#[derive(Clone, Copy)]
+pub(crate) struct Pieces<'a> {
+    /// What the key begins with.
+    pub start: &'a [u8],
+    /// The rest of the key and, right behind it, what of the value lies there.
+    pub tail: &'a [u8],
+    pub suffix_length: usize,
+    /// The rest of the value.
+    pub rest: &'a [u8],
+}
+
+impl<'a> Pieces<'a> {
+    pub fn without_value(self) -> Pieces<'a> {
+        Pieces {
+            tail: &self.tail[..self.suffix_length],
+            rest: &[],
+            ..self
+        }
+    }
+}
+
 /// What a page takes at most before its last entry, so that its places are numbers of four bytes.
 pub(crate) const BYTES_MAX: usize = 1 << 30;
 
 /// Memory taken in advance, at most, and the entries that it is thought to be for.
-const ROOM_BYTES_MAX: usize = 32 << 10;
+const ROOM_BYTES_MAX: usize = 256 << 10;
 const ENTRY_BYTES: usize = 96;
 
 impl ScanPage {
@@ -48,18 +70,26 @@ impl ScanPage {
 
     #[inline]
     pub(crate) fn push(&mut self, key: &[u8], value: &[u8]) {
-        self.push_pieces(&[], key, value);
-    }
-
-    /// The same of a key in two pieces.
-    #[inline]
-    pub(crate) fn push_pieces(&mut self, start: &[u8], key: &[u8], value: &[u8]) {
-        self.bytes.reserve(start.len() + key.len() + value.len());
-        self.bytes.extend_from_slice(start);
         self.bytes.extend_from_slice(key);
         let key = self.bytes.len() as u32;
         self.bytes.extend_from_slice(value);
         let value = self.bytes.len() as u32;
+        self.ends.push(Ends { key, value });
+    }
+
+    /// The same of an entry in the pieces in which it lies.
+    #[inline]
+    pub(crate) fn push_pieces(&mut self, pieces: Pieces<'_>) {
+        let key = self.bytes.len() + pieces.start.len() + pieces.suffix_length;
+        if !pieces.start.is_empty() {
+            self.bytes.extend_from_slice(pieces.start);
+        }
+        self.bytes.extend_from_slice(pieces.tail);
+        if !pieces.rest.is_empty() {
+            self.bytes.extend_from_slice(pieces.rest);
+        }
+        let value = self.bytes.len() as u32;
+        let key = key as u32;
         self.ends.push(Ends { key, value });
     }
 

@@ -200,6 +200,9 @@ impl Scan {
     }
 
     fn poll_step(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<()>>> {
+        if self.step() {
+            return Poll::Ready(Some(Ok(())));
+        }
         let merge = match &mut self.stage {
             Stage::Merging(merge) => merge,
             Stage::Ended => return Poll::Ready(None),

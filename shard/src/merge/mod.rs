@@ -25,6 +25,7 @@ use crate::content::Content;
 use crate::keyspace::Living;
 use crate::needs::{Need, Needs, is_of_named};
 use crate::ranges::{Ranges, hides};
+use crate::scan_page::Pieces;
 use crate::tasks::yield_now;
 use crate::timeline::Moment;
 use crate::{Result, Version};
@@ -192,7 +193,15 @@ impl MergeCursor {
     /// To the first entry within the lower bound `from`. Blocks of all sources are read at once.
     pub async fn seek(&mut self, from: Bound<&[u8]>) -> Result<()> {
         self.leave(false);
-        join::join_all(self.sources.iter_mut().map(|source| source.seek(from))).await?;
+        let mut others: Vec<&mut Source> = Vec::new();
+        for source in &mut self.sources {
+            if !source.seek_at_hand(from) {
+                others.push(source);
+            }
+        }
+        if !others.is_empty() {
+            join::join_all(others.into_iter().map(|source| source.seek(from))).await?;
+        }
         self.order();
         self.show_next().await
     }
@@ -223,14 +232,10 @@ impl MergeCursor {
         self.wait.is_none()
     }
 
-    /// As `next_at_hand`, behind all that follows the entry under the cursor, is at hand, and `take` takes: a key in two pieces
-    /// and its value. It is shown nothing beyond the upper bound `to`.
+    /// As `next_at_hand`, behind all that follows the entry under the cursor, is at hand, and `take` takes. It is shown nothing
+    /// beyond the upper bound `to`.
     #[inline]
-    pub fn pass_at_hand(
-        &mut self,
-        to: Bound<&[u8]>,
-        take: impl FnMut(&[u8], &[u8], &[u8]) -> bool,
-    ) -> bool {
+    pub fn pass_at_hand(&mut self, to: Bound<&[u8]>, take: impl FnMut(Pieces<'_>) -> bool) -> bool {
         if self.shown.is_none() {
             return true;
         }
@@ -238,7 +243,11 @@ impl MergeCursor {
             return false;
         }
         self.wait = match self.pass(to, take) {
-            Some(top) => Some(Wait::Block(top)),
+            Some(top) if !self.sources[top].advance_at_hand(false) => Some(Wait::Block(top)),
+            Some(top) => {
+                self.settle(top);
+                self.find_next()
+            }
             None => self.find_next(),
         };
         self.wait.is_none()
@@ -344,7 +353,7 @@ impl MergeCursor {
         if self.shown.take().is_some()
             && let Some(&top) = self.heap.first()
         {
-            if !self.sources[top].advance_in_block(false) {
+            if !self.sources[top].advance_at_hand(false) {
                 return Some(Wait::Block(top));
             }
             self.settle(top);
@@ -424,11 +433,7 @@ impl MergeCursor {
 
     /// A stretch behind the entry under the cursor. The source that has to load a block now: it is on top.
     #[inline]
-    fn pass(
-        &mut self,
-        to: Bound<&[u8]>,
-        take: impl FnMut(&[u8], &[u8], &[u8]) -> bool,
-    ) -> Option<usize> {
+    fn pass(&mut self, to: Bound<&[u8]>, take: impl FnMut(Pieces<'_>) -> bool) -> Option<usize> {
         let Keep::Visible { at } = self.keep else {
             return None;
         };
@@ -521,7 +526,7 @@ impl MergeCursor {
     /// Moves the source on top on and finds it its new place, as far as nothing has to be waited for.
     #[inline]
     fn pass_over(&mut self, top: usize) -> Option<Wait> {
-        if !self.sources[top].advance_in_block(self.backward) {
+        if !self.sources[top].advance_at_hand(self.backward) {
             return Some(Wait::Block(top));
         }
         self.settle(top);

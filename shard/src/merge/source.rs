@@ -89,6 +89,17 @@ impl Source {
         }
     }
 
+    /// To the first entry within the lower bound `from` if nothing has to be waited for. If not, `seek` has to be awaited.
+    pub(super) fn seek_at_hand(&mut self, from: Bound<&[u8]>) -> bool {
+        match self {
+            Source::Memtable(source) => {
+                source.seek(from);
+                true
+            }
+            Source::Run(run) => run.seek_at_hand(from),
+        }
+    }
+
     pub(super) async fn seek(&mut self, from: Bound<&[u8]>) -> Result<()> {
         match self {
             Source::Memtable(source) => source.seek(from),
@@ -105,9 +116,9 @@ impl Source {
         Ok(())
     }
 
-    /// One entry on if no block has to be loaded. If not, nothing has moved and `advance` has to be awaited.
+    /// One entry on if nothing has to be waited for. If not, nothing has moved and `advance` has to be awaited.
     #[inline]
-    pub(super) fn advance_in_block(&mut self, backward: bool) -> bool {
+    pub(super) fn advance_at_hand(&mut self, backward: bool) -> bool {
         match self {
             Source::Memtable(source) => {
                 match backward {
@@ -117,13 +128,13 @@ impl Source {
                 true
             }
             Source::Run(run) if backward => run.prev_in_block(),
-            Source::Run(run) => run.next_in_block(),
+            Source::Run(run) => run.next_at_hand(),
         }
     }
 
     /// One entry on, waiting for a block if need be.
     pub(super) async fn advance(&mut self, backward: bool) -> Result<()> {
-        if self.advance_in_block(backward) {
+        if self.advance_at_hand(backward) {
             return Ok(());
         }
         match self {

@@ -10,6 +10,7 @@ use std::ops::Bound;
 use super::Source;
 use crate::Version;
 use crate::content::Content;
+use crate::scan_page::Pieces;
 use crate::table::{Block, BlockEntry};
 use crate::timeline::Moment;
 
@@ -22,7 +23,6 @@ struct Lane<'a> {
     source: usize,
     block: &'a Block,
     at: usize,
-    entry: BlockEntry<'a>,
     /// Eight bytes of the key, behind `skip`: unequal ones decide, equal ones say nothing.
     head: u64,
 }
@@ -40,20 +40,12 @@ pub(super) struct Stretch<'a> {
     /// Bytes with which all keys of the stretch begin.
     skip: usize,
     end: Option<End<'a>>,
-    /// The last key met, which the first source is on to begin with.
-    met: Met<'a>,
+    /// On the last key met, which the first source is on to begin with.
+    met: Lane<'a>,
     /// Values that had ended.
     pub expired: u64,
     /// Entries passed over, shown or not.
     pub passed: usize,
-}
-
-#[derive(Clone, Copy)]
-struct Met<'a> {
-    block: &'a Block,
-    suffix: &'a [u8],
-    version: Version,
-    head: u64,
 }
 
 #[derive(Clone, Copy)]
@@ -75,7 +67,6 @@ impl<'a> Stretch<'a> {
             source: heap[0],
             block,
             at,
-            entry: block.entry(at),
             head: 0,
         };
         let (mut lanes, mut count) = ([top; LANES_MAX], 1);
@@ -97,7 +88,6 @@ impl<'a> Stretch<'a> {
                 source,
                 block,
                 at,
-                entry: block.entry(at),
                 head: 0,
             };
             count += 1;
@@ -115,12 +105,7 @@ impl<'a> Stretch<'a> {
             order[at] = at as u8;
         }
         let mut stretch = Stretch {
-            met: Met {
-                block: top.block,
-                suffix: top.entry.suffix,
-                version: top.entry.version,
-                head: lanes[0].head,
-            },
+            met: lanes[0],
             lanes,
             count,
             order,
@@ -139,14 +124,10 @@ impl<'a> Stretch<'a> {
         Some(stretch)
     }
 
-    /// Lets `take` see what a reader at `at` sees: a key in two pieces, and its value. Until it takes no more; then all
-    /// sources are on entries that have not been passed, or until one has passed the last of its block: then it is this one.
+    /// Lets `take` see what a reader at `at` sees. Until it takes no more; then all sources are on entries that have not been
+    /// passed, or until one has passed the last of its block: then it is this one.
     #[inline]
-    pub fn run(
-        &mut self,
-        at: Moment,
-        mut take: impl FnMut(&[u8], &[u8], &[u8]) -> bool,
-    ) -> Option<usize> {
+    pub fn run(&mut self, at: Moment, mut take: impl FnMut(Pieces<'_>) -> bool) -> Option<usize> {
         let (mut first, mut lane, mut bound) = self.first();
         loop {
             if lane.at + 1 == lane.block.count() {
@@ -154,13 +135,14 @@ impl<'a> Stretch<'a> {
                 return Some(lane.source);
             }
             lane.at += 1;
-            lane.entry = lane.block.entry(lane.at);
-            lane.head = lane.key().head(self.skip);
+            let mut entry = lane.entry();
+            lane.head = Key(lane.block.prefix(), entry.suffix).head(self.skip);
             if lane.head >= bound || lane.head == self.met.head {
                 self.lanes[first] = lane;
                 self.sink(0);
                 (first, lane, bound) = self.first();
-                let key = lane.key();
+                entry = lane.entry();
+                let key = Key(lane.block.prefix(), entry.suffix);
                 if lane.head == self.met.head && key.compare(self.met.key()).is_eq() {
                     self.passed += 1;
                     continue;
@@ -169,31 +151,33 @@ impl<'a> Stretch<'a> {
                     return None;
                 }
             }
-            let entry = &lane.entry;
             if entry.version <= at.version {
-                let ends = entry.content.ends();
-                let taken = match entry.content {
-                    Content::Removed => true,
-                    _ if ends <= at.millis => {
-                        self.expired += 1;
-                        true
-                    }
-                    Content::Value(value) | Content::Until(_, value) => {
-                        take(lane.block.prefix(), entry.suffix, value)
-                    }
+                let (tail, rest) = match entry.content {
+                    Content::Value(_) => (entry.tail, &[][..]),
+                    Content::Until(ends, value) if ends > at.millis => (entry.suffix, value),
                     // A step takes it, for whoever fetches it.
-                    Content::Elsewhere(..) => false,
+                    Content::Elsewhere(ends, _) if ends > at.millis => {
+                        self.lanes[first] = lane;
+                        return None;
+                    }
+                    gone => {
+                        self.expired += u64::from(!matches!(gone, Content::Removed));
+                        self.passed += 1;
+                        self.met = lane;
+                        continue;
+                    }
                 };
-                if !taken {
+                let pieces = Pieces {
+                    start: lane.block.prefix(),
+                    tail,
+                    suffix_length: entry.suffix.len(),
+                    rest,
+                };
+                if !take(pieces) {
                     self.lanes[first] = lane;
                     return None;
                 }
-                self.met = Met {
-                    block: lane.block,
-                    suffix: entry.suffix,
-                    version: entry.version,
-                    head: lane.head,
-                };
+                self.met = lane;
             }
             self.passed += 1;
         }
@@ -212,8 +196,8 @@ impl<'a> Stretch<'a> {
 
     /// The last key met, in two pieces, and its version.
     pub fn met(&self) -> (&'a [u8], &'a [u8], Version) {
-        let Key(start, rest) = self.met.key();
-        (start, rest, self.met.version)
+        let entry = self.met.entry();
+        (self.met.block.prefix(), entry.suffix, entry.version)
     }
 
     /// The sources and where in their blocks they are now.
@@ -251,26 +235,25 @@ impl<'a> Stretch<'a> {
             return a.head < b.head;
         }
         let order = a.key().compare(b.key());
-        let order = order.then_with(|| b.entry.version.cmp(&a.entry.version));
+        let order = order.then_with(|| b.entry().version.cmp(&a.entry().version));
         order.then_with(|| a.source.cmp(&b.source)).is_lt()
     }
 }
 
 impl<'a> Lane<'a> {
+    #[inline(always)]
+    fn entry(&self) -> BlockEntry<'a> {
+        self.block.entry(self.at)
+    }
+
     #[inline]
     fn key(&self) -> Key<'a> {
-        Key(self.block.prefix(), self.entry.suffix)
+        Key(self.block.prefix(), self.entry().suffix)
     }
 
     fn last_key(&self) -> Key<'a> {
         let last = self.block.entry(self.block.count() - 1);
         Key(self.block.prefix(), last.suffix)
-    }
-}
-
-impl<'a> Met<'a> {
-    fn key(&self) -> Key<'a> {
-        Key(self.block.prefix(), self.suffix)
     }
 }
 
@@ -292,15 +275,17 @@ impl Key<'_> {
 
     /// How many bytes both begin with.
     fn in_common(self, other: Key<'_>) -> usize {
-        let common = |a: &[u8], b: &[u8]| a.iter().zip(b).take_while(|(a, b)| a == b).count();
-        let start = common(self.0, other.0);
-        match start == self.0.len() && start == other.0.len() {
-            true => start + common(self.1, other.1),
-            false => {
-                let (a, b) = (self.0.iter().chain(self.1), other.0.iter().chain(other.1));
-                a.zip(b).take_while(|(a, b)| a == b).count()
+        let length = |key: Key<'_>| key.0.len() + key.1.len();
+        let length = length(self).min(length(other));
+        let mut skip = 0;
+        while skip < length {
+            let differing = self.head(skip) ^ other.head(skip);
+            if differing != 0 {
+                return length.min(skip + differing.leading_zeros() as usize / 8);
             }
+            skip += 8;
         }
+        length
     }
 
     /// Eight bytes behind the first `skip` as a big-endian number, filled up with zeros.
@@ -308,16 +293,25 @@ impl Key<'_> {
     fn head(self, skip: usize) -> u64 {
         let Key(prefix, suffix) = self;
         if let Some(skip) = skip.checked_sub(prefix.len())
-            && let Some(bytes) = suffix.get(skip..).and_then(<[u8]>::first_chunk::<8>)
+            && let Some(rest) = suffix.len().checked_sub(skip)
         {
-            return u64::from_be_bytes(*bytes);
+            if let Some(bytes) = suffix[skip..].first_chunk::<8>() {
+                return u64::from_be_bytes(*bytes);
+            }
+            // What is left is the end of the last eight.
+            if let Some(bytes) = suffix.last_chunk::<8>() {
+                let bits = 8 * (8 - rest as u32);
+                return u64::from_be_bytes(*bytes).checked_shl(bits).unwrap_or(0);
+            }
         }
         let mut bytes = [0; 8];
-        let rest = prefix.iter().chain(suffix).skip(skip);
-        bytes
-            .iter_mut()
-            .zip(rest)
-            .for_each(|(to, byte)| *to = *byte);
+        let start = prefix.get(skip..).unwrap_or_default();
+        let rest = suffix.get(skip.saturating_sub(prefix.len())..);
+        let (to, room) = bytes.split_at_mut(start.len().min(8));
+        to.copy_from_slice(&start[..to.len()]);
+        let rest = rest.unwrap_or_default();
+        let length = rest.len().min(room.len());
+        room[..length].copy_from_slice(&rest[..length]);
         u64::from_be_bytes(bytes)
     }
 }

@@ -195,11 +195,13 @@ fn stretches_and_steps_show_the_same() {
             while let Some((key, _, value)) = seen(&cursor).filter(|(key, ..)| is_inside(key)) {
                 found.push((key, value.unwrap()));
                 let mut left = random.below(40);
-                let passed = cursor.pass_at_hand(to, |start, rest, value| {
+                let passed = cursor.pass_at_hand(to, |pieces| {
                     let take = left > 0;
                     if take {
                         left -= 1;
-                        found.push(([start, rest].concat(), value.to_vec()));
+                        let (suffix, value) = pieces.tail.split_at(pieces.suffix_length);
+                        let key = [pieces.start, suffix].concat();
+                        found.push((key, [value, pieces.rest].concat()));
                     }
                     take
                 });
@@ -403,6 +405,32 @@ fn a_failed_read_ends_the_scan_with_its_error() {
             "{error:?}"
         );
         assert_eq!(cursor.key(), None);
+    }
+}
+
+#[test]
+fn a_seek_asks_the_cache_for_each_block_once() {
+    let fixture = Fixture::new(1 << 20);
+    let key = |number: u32| number.to_be_bytes().to_vec();
+    let entry = |number| ((key(number), Reverse(Version(1))), Some(vec![7; 100]));
+    let table = fixture.table(1, &(0..2000).map(entry).collect());
+    let asked = || {
+        let cache = fixture.cache.borrow();
+        (cache.hits(), cache.misses())
+    };
+    // Nothing is here; then the partition is; then both blocks are.
+    for (number, hits, misses) in [(100, 0, 2), (1900, 1, 1), (1900, 2, 0)] {
+        let reader = || {
+            let cache = Rc::clone(&fixture.cache);
+            BlockReader::cached(fixture.io.clone(), cache, 0)
+        };
+        let sources = Source::run(&[Rc::clone(&table)], &[], Version(9), reader);
+        let sources = sources.into_iter().flatten().collect();
+        let mut cursor = MergeCursor::visible(sources, present(9));
+        let (before, key) = (asked(), key(number));
+        fixture.run(cursor.seek(Bound::Included(&key))).unwrap();
+        assert_eq!(cursor.key(), Some(&*key));
+        assert_eq!(asked(), (before.0 + hits, before.1 + misses));
     }
 }
 

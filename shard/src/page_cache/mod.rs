@@ -91,10 +91,17 @@ impl PageCache {
     /// The block, if it is here.
     #[inline]
     pub fn get(&self, table: TableId, handle: BlockHandle) -> Option<Rc<Block>> {
-        let Some(slot) = self.find(table, handle.page) else {
+        let found = self.at_hand(table, handle);
+        if found.is_none() {
             self.misses.set(self.misses.get() + 1);
-            return None;
-        };
+        }
+        found
+    }
+
+    /// The same for who asks again if it is not: that is when it is missed.
+    #[inline]
+    pub fn at_hand(&self, table: TableId, handle: BlockHandle) -> Option<Rc<Block>> {
+        let slot = self.find(table, handle.page)?;
         let slot = &self.slots[slot as usize];
         slot.hits.set(HITS_COUNTED.min(slot.hits.get() + 1));
         self.hits.set(self.hits.get() + 1);

@@ -48,6 +48,8 @@ pub(crate) struct BlockEntry<'a> {
     pub suffix: &'a [u8],
     pub version: Version,
     pub content: Content<'a>,
+    /// The suffix and what follows it in the block: of a value for ever, the value.
+    pub tail: &'a [u8],
 }
 
 impl Block {
@@ -222,16 +224,17 @@ impl Block {
     pub fn entry(&self, index: usize) -> BlockEntry<'_> {
         let (at, suffix_length, end, tag) = self.locate(index);
         let suffix_at = at + self.version_bytes;
-        let body_at = suffix_at + suffix_length;
-        let body = &self.bytes[body_at..end];
+        let tail = &self.bytes[suffix_at..end];
+        let (suffix, body) = tail.split_at(suffix_length);
         BlockEntry {
-            suffix: &self.bytes[suffix_at..body_at],
+            suffix,
             version: Version(self.base.wrapping_add(self.delta(at))),
             content: match tag {
                 0 => Content::Value(body),
                 TAG_NO_VALUE => removed_or_ending(body),
                 _ => elsewhere(tag, body),
             },
+            tail,
         }
     }
 

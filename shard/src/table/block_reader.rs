@@ -140,11 +140,37 @@ impl BlockReader {
                 self.decode(table, handle, buffer, windowed)?
             }
         };
+        self.expect_less(handle);
+        Ok(block)
+    }
+
+    /// As `load`, if nothing has to be waited for.
+    #[inline]
+    pub(super) fn at_hand(&self, table: &Table, handle: BlockHandle) -> Option<Rc<Block>> {
+        let cache = self.cache.as_ref().filter(|_| self.is_scan())?;
+        let block = cache.borrow().at_hand(table.id(), handle)?;
+        (block.handle() == handle).then_some(block)
+    }
+
+    /// As `load_listed`, if nothing has to be waited for.
+    #[inline]
+    pub(super) fn listed_at_hand(
+        &mut self,
+        table: &Table,
+        partition: &Block,
+        at: usize,
+    ) -> Option<Rc<Block>> {
+        let handle = partition.handle_at(at);
+        let block = self.at_hand(table, handle)?;
+        self.expect_less(handle);
+        Some(block)
+    }
+
+    fn expect_less(&mut self, handle: BlockHandle) {
         if self.is_scan() {
             let bytes = handle.pages as usize * PAGE;
             self.expected_bytes = self.expected_bytes.saturating_sub(bytes);
         }
-        Ok(block)
     }
 
     fn decode(

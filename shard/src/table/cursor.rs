@@ -15,6 +15,8 @@ pub(crate) struct TableCursor {
     section: Section,
     reader: BlockReader,
     place: Option<Place>,
+    /// What a seek that had nothing to wait for came to before it had: for the one that is awaited in its place.
+    halfway: Option<Rc<Block>>,
     /// The key under the cursor: the block's prefix, then the entry's suffix.
     key: Vec<u8>,
     version: Version,
@@ -37,6 +39,7 @@ impl TableCursor {
             section,
             reader,
             place: None,
+            halfway: None,
             key: Vec::new(),
             version: Version(0),
         }
@@ -49,11 +52,7 @@ impl TableCursor {
 
     /// To the first entry within the lower bound `from`.
     pub async fn seek(&mut self, from: Bound<&[u8]>) -> Result<()> {
-        let (key, at) = match from {
-            Bound::Unbounded => (&[][..], Version(u64::MAX)),
-            Bound::Included(key) => (key, Version(u64::MAX)),
-            Bound::Excluded(key) => (key, Version(0)),
-        };
+        let (key, at) = lowest(from);
         match self.locate(key, at).await? {
             None => {}
             Some(place) if place.at == place.block.count() => self.enter_next_block(place).await?,
@@ -64,6 +63,17 @@ impl TableCursor {
             self.next().await?;
         }
         Ok(())
+    }
+
+    /// To the first entry within the lower bound `from` if nothing has to be waited for. If not, `seek` has to be awaited.
+    pub fn seek_at_hand(&mut self, from: Bound<&[u8]>) -> bool {
+        let (key, at) = lowest(from);
+        match self.locate_at_hand(key, at) {
+            Some(Some(place)) if place.at < place.block.count() => self.show(place),
+            Some(None) => {}
+            _ => return false,
+        }
+        !matches!(from, Bound::Excluded(key) if self.is_at(key))
     }
 
     /// To the last entry within the upper bound `to`.
@@ -120,6 +130,31 @@ impl TableCursor {
             _ => return false,
         }
         self.show_suffix();
+        true
+    }
+
+    /// To the following entry if nothing has to be waited for. If not, nothing has moved and `next` has to be awaited.
+    #[inline]
+    pub fn next_at_hand(&mut self) -> bool {
+        self.next_in_block() || self.next_block_at_hand()
+    }
+
+    fn next_block_at_hand(&mut self) -> bool {
+        let Some(place) = &mut self.place else {
+            return false;
+        };
+        let at = place.partition_at + 1;
+        if at == place.partition.count() {
+            return false;
+        }
+        let (reader, partition) = (&mut self.reader, &place.partition);
+        let Some(block) = reader.listed_at_hand(&self.table, partition, at) else {
+            return false;
+        };
+        place.partition_at = at;
+        place.block = block;
+        place.at = 0;
+        self.show_prefix();
         true
     }
 
@@ -186,10 +221,16 @@ impl TableCursor {
     /// Puts the cursor on a place. Until then it is on none, so that an error on the way leaves it
     /// there.
     fn show(&mut self, place: Place) {
-        self.key.clear();
-        self.key.extend_from_slice(place.block.prefix());
         self.place = Some(place);
-        self.show_suffix();
+        self.show_prefix();
+    }
+
+    fn show_prefix(&mut self) {
+        if let Some(place) = &self.place {
+            self.key.clear();
+            self.key.extend_from_slice(place.block.prefix());
+            self.show_suffix();
+        }
     }
 
     #[inline]
@@ -209,14 +250,44 @@ impl TableCursor {
         let Some((top, top_at)) = self.table.seek_top(self.section, key, at) else {
             return Ok(None);
         };
-        let handle = self.top()[top].handle_at(top_at);
-        let partition = self.reader.load(&self.table, handle).await?;
+        let partition = match self.halfway.take() {
+            Some(partition) => partition,
+            None => {
+                let handle = self.top()[top].handle_at(top_at);
+                self.reader.load(&self.table, handle).await?
+            }
+        };
         let partition_at = partition.lower_bound(key, at).min(partition.count() - 1);
         let reader = &mut self.reader;
         let block = reader.load_listed(&self.table, &partition, partition_at);
         let block = block.await?;
         let at = block.lower_bound(key, at);
         Ok(Some(Place {
+            top,
+            top_at,
+            partition,
+            partition_at,
+            block,
+            at,
+        }))
+    }
+
+    /// The same; nothing at all if something has to be waited for.
+    fn locate_at_hand(&mut self, key: &[u8], at: Version) -> Option<Option<Place>> {
+        self.place = None;
+        let Some((top, top_at)) = self.table.seek_top(self.section, key, at) else {
+            return Some(None);
+        };
+        let handle = self.top()[top].handle_at(top_at);
+        let partition = self.reader.at_hand(&self.table, handle)?;
+        let partition_at = partition.lower_bound(key, at).min(partition.count() - 1);
+        let reader = &mut self.reader;
+        let Some(block) = reader.listed_at_hand(&self.table, &partition, partition_at) else {
+            self.halfway = Some(partition);
+            return None;
+        };
+        let at = block.lower_bound(key, at);
+        Some(Some(Place {
             top,
             top_at,
             partition,
@@ -296,5 +367,14 @@ impl TableCursor {
         place.at = place.block.count() - 1;
         self.show(place);
         Ok(())
+    }
+}
+
+/// The key and version that a lower bound stands before.
+fn lowest(from: Bound<&[u8]>) -> (&[u8], Version) {
+    match from {
+        Bound::Unbounded => (&[], Version(u64::MAX)),
+        Bound::Included(key) => (key, Version(u64::MAX)),
+        Bound::Excluded(key) => (key, Version(0)),
     }
 }

@@ -46,31 +46,41 @@ impl RunCursor {
     /// To the first entry within the lower bound `from`.
     pub async fn seek(&mut self, from: Bound<&[u8]>) -> Result<()> {
         let start = std::mem::take(&mut self.from);
-        let below = match from {
-            Bound::Unbounded => true,
-            Bound::Included(key) | Bound::Excluded(key) => *key < *start,
-        };
-        let bound = match below && !start.is_empty() {
-            true => Bound::Included(&*start),
-            false => from,
-        };
+        let bound = within(&start, from);
         let done = self.seek_tables(bound).await;
         self.from = start;
         done
     }
 
     async fn seek_tables(&mut self, from: Bound<&[u8]>) -> Result<()> {
-        let at = match from {
-            Bound::Unbounded => 0,
-            Bound::Included(key) => self.tables.partition_point(|t| t.last_key() < key),
-            Bound::Excluded(key) => self.tables.partition_point(|t| t.last_key() <= key),
-        };
-        self.enter(at);
+        self.enter(self.first_table(from));
         if let State::On(cursor) = &mut self.state {
             cursor.seek(from).await?;
             self.leave_end().await?;
         }
         Ok(())
+    }
+
+    /// As `TableCursor::seek_at_hand`.
+    pub fn seek_at_hand(&mut self, from: Bound<&[u8]>) -> bool {
+        let start = std::mem::take(&mut self.from);
+        let bound = within(&start, from);
+        self.enter(self.first_table(bound));
+        let done = match &mut self.state {
+            State::On(cursor) => cursor.seek_at_hand(bound) && cursor.position().is_some(),
+            _ => true,
+        };
+        self.from = start;
+        done
+    }
+
+    /// The first one that has something behind a lower bound.
+    fn first_table(&self, from: Bound<&[u8]>) -> usize {
+        match from {
+            Bound::Unbounded => 0,
+            Bound::Included(key) => self.tables.partition_point(|t| t.last_key() < key),
+            Bound::Excluded(key) => self.tables.partition_point(|t| t.last_key() <= key),
+        }
     }
 
     /// To the last entry within the upper bound `to`.
@@ -131,11 +141,11 @@ impl RunCursor {
         Ok(())
     }
 
-    /// As `TableCursor::next_in_block`.
+    /// As `TableCursor::next_at_hand`.
     #[inline]
-    pub fn next_in_block(&mut self) -> bool {
+    pub fn next_at_hand(&mut self) -> bool {
         match &mut self.state {
-            State::On(cursor) => cursor.next_in_block(),
+            State::On(cursor) => cursor.next_at_hand(),
             _ => false,
         }
     }
@@ -218,5 +228,14 @@ impl RunCursor {
             Some(table) => State::On(TableCursor::new(Rc::clone(table), self.section, reader)),
             None => State::Idle(reader),
         };
+    }
+}
+
+/// A lower bound of what lies at and above `start`.
+fn within<'a>(start: &'a [u8], from: Bound<&'a [u8]>) -> Bound<&'a [u8]> {
+    match from {
+        Bound::Included(key) | Bound::Excluded(key) if *key >= *start => from,
+        Bound::Unbounded if start.is_empty() => from,
+        _ => Bound::Included(start),
     }
 }
