@@ -20,8 +20,9 @@ use crate::version::Version;
 /// Rows between two looks at what else there is to do: well under 100 us.
 const ROWS_PER_SLICE: usize = 128;
 
-/// What a row takes beside its key and value, and its place in the index.
-const ROW_OVERHEAD: u64 = 48;
+/// What a row takes beside what its table has of it: two words of its own, key and value filled up to words, and six places
+/// in the index. With less, blocks get what the last rows would have needed.
+const ROW_OVERHEAD: u64 = 72;
 
 /// What ended a walk.
 enum End {
@@ -38,15 +39,20 @@ impl<T: Token> Core<T> {
             entries += table.summary().entries;
             wanted += table.summary().file_bytes + table.summary().entries * ROW_OVERHEAD;
         }
-        let (room, missing) = {
+        let (room, begun, missing) = {
             let rows = self.rows.borrow();
             let most_are_missing = entries > 2 * rows.entries() as u64;
-            (rows.remembered_bytes() as u64, most_are_missing)
+            let room = rows.remembered_bytes() as u64;
+            (room, 2 * rows.segment_bytes(), most_are_missing)
         };
         if self.options.warm && missing && wanted <= room && !self.split.borrow().warming {
             self.split.borrow_mut().warming = true;
             let core = Rc::clone(self);
-            let left = self.options.caches_bytes - (wanted as usize).min(self.options.caches_bytes);
+            // The first segment may have begun with others, and the last one is not full.
+            let left = self
+                .options
+                .caches_bytes
+                .saturating_sub(wanted as usize + begun);
             self.tasks.spawn(async move { core.warm(left).await });
         }
     }

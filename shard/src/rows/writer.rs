@@ -26,9 +26,9 @@ pub(super) const FILLER: u64 = u64::MAX;
 
 /// The index grows while it has fewer places than this for each row: with three, one row in a hundred would have found
 /// its bucket full by the time that there are many, and all reads of it would have to ask.
-const PLACES_PER_ROW: usize = 4;
+const PLACES_PER_ROW: usize = 6;
 /// It shrinks while it has more.
-const PLACES_PER_ROW_MAX: usize = 10;
+const PLACES_PER_ROW_MAX: usize = 15;
 
 /// The only one who changes the rows. Dropped, it leaves none.
 pub struct RowWriter {
