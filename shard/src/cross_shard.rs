@@ -7,7 +7,8 @@
 //!           ◀─────────────────────────────── Vote
 //!   log the decision with its own part, sync: this is the commit, at the version of its group
 //!   answer the caller
-//!   Outcome ───────────────────────────────▶ apply at that version, unlock, log the outcome, sync
+//!   Outcome ───────────────────────────────▶ apply at that version, unlock
+//!                                              log the outcome with what comes next, sync
 //!           ◀─────────────────────────────── Settled: the decision may be forgotten
 //! ```
 //!

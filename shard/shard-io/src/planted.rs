@@ -211,6 +211,8 @@ defects! {
     LocksReleasedEarly,
     /// A read at a version does not wait for batches that are undecided below it.
     UndecidedNotAwaited,
+    /// The outcome of a part is logged behind what is written to its keys later.
+    OutcomeOvertaken,
     /// Writes that waited for a batch's lock are never taken up again.
     HeldUpForgotten,
 

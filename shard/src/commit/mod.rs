@@ -5,6 +5,7 @@
 //! Batching is natural: the next group takes whatever came while the device was busy. At most two
 //! frames are in flight. A group is acknowledged only after every earlier one.
 
+mod outcomes;
 mod owed;
 mod promises;
 mod refusal;
@@ -31,6 +32,7 @@ use crate::shard::TransactionId;
 use crate::token::Token;
 use crate::version::{ShardId, Version};
 use crate::watch::{Phase, Watch};
+use outcomes::Outcomes;
 use owed::{Formed, Owed};
 
 /// Changes in line that one transaction looks at.
@@ -46,6 +48,8 @@ pub(crate) struct Commits<T> {
     served: u64,
     /// Writes to keys that an undecided cross-shard batch holds.
     held_up: Vec<Pending<T>>,
+    /// Not in line yet.
+    outcomes: Outcomes<T>,
     /// In flight, oldest first.
     groups: VecDeque<Group<T>>,
     /// A group that takes more than one frame, with the rest of its payload.
@@ -126,6 +130,7 @@ impl<T> Default for Commits<T> {
             pending: VecDeque::new(),
             served: 0,
             held_up: Vec::new(),
+            outcomes: Outcomes::default(),
             groups: VecDeque::new(),
             large: None,
             owed: Owed::default(),
@@ -159,6 +164,7 @@ impl<T> Commits<T> {
     pub fn is_quiet(&self) -> bool {
         self.pending.is_empty()
             && self.held_up.is_empty()
+            && self.outcomes.is_empty()
             && self.groups.is_empty()
             && self.owed.is_empty()
     }
@@ -193,13 +199,25 @@ impl<T> Commits<T> {
 
     /// When to look again if nothing ends before. What waits for the log's device has none.
     pub fn next_deadline(&self, log: &Log) -> Option<Nanos> {
-        let owed = self.owed.deadline().filter(|_| log.has_flight_free());
+        let outcomes = self.outcomes.deadline();
+        let unwritten = outcomes.into_iter().chain(self.owed.deadline()).min();
+        let unwritten = unwritten.filter(|_| log.has_flight_free());
         let may_sync = self.sync_behind.is_none() && !log.is_syncing();
         let sync = self.sync_at.filter(|_| may_sync);
-        owed.into_iter().chain(sync).chain(self.close_at).min()
+        unwritten.into_iter().chain(sync).chain(self.close_at).min()
     }
 
     fn push(&mut self, body: Body, durability: Durability, ack: Ack<T>) {
+        if !planted(Defect::OutcomeOvertaken) {
+            self.line_up_outcomes();
+        }
+        let write = Pending::new(body, durability, ack);
+        self.pending.push_back(write);
+    }
+}
+
+impl<T> Pending<T> {
+    fn new(body: Body, durability: Durability, ack: Ack<T>) -> Pending<T> {
         let (bytes, begins_group) = match &body {
             Body::Ops(ops) => (ops_bytes(ops), ranges::any(ops)),
             Body::Record(Record::Prepare { ops, .. }) => (RECORD_OVERHEAD + ops_bytes(ops), false),
@@ -208,13 +226,13 @@ impl<T> Commits<T> {
             }
             Body::Record(_) => (RECORD_OVERHEAD, false),
         };
-        self.pending.push_back(Pending {
+        Pending {
             body,
             durability,
             ack,
             bytes,
             begins_group,
-        });
+        }
     }
 }
 
@@ -290,20 +308,24 @@ impl<T: Token> Core<T> {
         commits.push(body, durability, ack);
     }
 
-    /// Puts the outcome of a prepared part in the log.
+    /// Has the outcome of a prepared part put in the log, with what comes next or a little later.
     pub fn log_outcome(
         &self,
         transaction: TransactionId,
         coordinator: ShardId,
         version: Option<Version>,
     ) {
+        // A log that has failed takes nothing any more, and nothing must wait for it: the next opening asks.
+        if self.is_failed() {
+            return;
+        }
         let record = Record::Outcome {
             transaction,
             version,
         };
         let ack = Ack::Outcome(transaction, coordinator);
         let mut commits = self.commits.borrow_mut();
-        commits.push(Body::Record(record), Durability::Sync, ack);
+        commits.push_outcome(Body::Record(record), ack, self.io.now());
     }
 
     /// Writes that waited for a key's undecided batch get in line.
@@ -314,6 +336,9 @@ impl<T: Token> Core<T> {
         let transactions = self.transactions.borrow();
         let mut commits = self.commits.borrow_mut();
         let waiting = std::mem::take(&mut commits.held_up);
+        if !waiting.is_empty() {
+            commits.line_up_outcomes();
+        }
         for write in waiting {
             let blocked = match &write.body {
                 Body::Ops(ops) => transactions.blocks(ops),
@@ -439,6 +464,11 @@ impl<T: Token> Core<T> {
         if self.commits.borrow().large.is_some() {
             return has_flight && self.continue_large_group();
         }
+        let now = || match self.closing.get() {
+            true => Nanos::MAX,
+            false => self.io.now(),
+        };
+        self.commits.borrow_mut().line_up_outcomes_if_due(now);
         if self.commits.borrow().pending.is_empty() {
             return self.pay_if_due(false);
         }

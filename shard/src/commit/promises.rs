@@ -28,6 +28,7 @@ impl<T: Token> Core<T> {
         let idle = commits.pending.is_empty()
             && commits.groups.is_empty()
             && commits.owed.is_empty()
+            && commits.outcomes.is_empty()
             && log.is_quiet();
         if !idle || !(log.wants_closing() || log.needs_sync()) {
             commits.close_at = None;

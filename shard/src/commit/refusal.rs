@@ -33,6 +33,7 @@ impl<T: Token> Core<T> {
             let mut commits = self.commits.borrow_mut();
             commits.large = None;
             commits.close_at = None;
+            commits.line_up_outcomes();
             let mut pending: Vec<_> = commits.pending.drain(..).collect();
             pending.append(&mut commits.held_up);
             (std::mem::take(&mut commits.groups), pending)

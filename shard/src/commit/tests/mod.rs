@@ -2,6 +2,7 @@
 
 mod early;
 mod line;
+mod outcomes;
 mod refusals;
 mod turns;
 

@@ -14,6 +14,7 @@ fn on_a_full_disk_all_that_wait_are_refused_but_outcomes() {
         desk.accept(token, vec![Op::Delete { key }], Durability::Sync);
     }
     core.log_outcome(TransactionId(3), ShardId(1), None);
+    core.commits.borrow_mut().line_up_outcomes();
     let place = core.commits.borrow().end_of_line();
     assert_eq!(place, 3);
     core.refuse_pending();
