@@ -383,12 +383,12 @@ impl<'a> Bench<'a> {
         let open = self.open.as_ref().expect("it was just opened");
         let began = Instant::now();
         watch(Event::Settling);
-        open.target.settle()?;
+        let settled = open.target.settle()?;
         Ok(LoadRecord {
             keys: written.keys,
             user_bytes: loaded_bytes(&open.dataset, written.keys),
             write_ns: written.write_ns,
-            settle_ns: began.elapsed().as_nanos() as u64,
+            settle_ns: settled.saturating_duration_since(began).as_nanos() as u64,
             // What the killed process sent is not known.
             storage_write_bytes: 0,
             reopen_ns: Some(reopen_ns),

@@ -48,13 +48,14 @@ pub fn load(
 ) -> Result<LoadOutcome, Failure> {
     let written = write(target, dataset, seed, loaders, stop, progress)?;
     let began = Instant::now();
+    let mut settled = began;
     if !written.interrupted {
         progress(written.keys, written.keys);
-        target.settle()?;
+        settled = target.settle()?;
     }
     Ok(LoadOutcome {
         written,
-        settle_ns: began.elapsed().as_nanos() as u64,
+        settle_ns: settled.saturating_duration_since(began).as_nanos() as u64,
     })
 }
 

@@ -10,13 +10,13 @@ const IDLE_LOOKS: u32 = 4;
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 const WAIT_MAX: Duration = Duration::from_secs(300);
 
-/// Waits until `look` has found the same state without work several times in a row. It returns the state and
-/// whether there is work to do.
+/// Waits until `look` has found the same state without work several times in a row, and says when it was found so first. `look`
+/// returns the state and whether there is work to do.
 pub fn wait_until_idle<S: PartialEq + Debug>(
     mut look: impl FnMut() -> Result<(S, bool), Failure>,
-) -> Result<(), Failure> {
+) -> Result<Instant, Failure> {
     let began = Instant::now();
-    let (mut idle, mut before) = (0, look()?.0);
+    let (mut idle, mut since, mut before) = (0, began, look()?.0);
     while idle < IDLE_LOOKS {
         if began.elapsed() > WAIT_MAX {
             return Err(Failure(format!(
@@ -26,13 +26,14 @@ pub fn wait_until_idle<S: PartialEq + Debug>(
         }
         std::thread::sleep(LOOK_EVERY);
         let (now, works) = look()?;
-        idle = match now == before && !works {
-            true => idle + 1,
-            false => 0,
-        };
+        if now == before && !works {
+            idle += 1;
+        } else {
+            (idle, since) = (0, Instant::now());
+        }
         before = now;
     }
-    Ok(())
+    Ok(since)
 }
 
 #[cfg(test)]
@@ -53,7 +54,15 @@ mod tests {
             (1, false),
         ]
         .into_iter();
-        assert_eq!(wait_until_idle(|| Ok(looks.next().unwrap())), Ok(()));
+        let mut last_change = None;
+        let since = wait_until_idle(|| {
+            let look = looks.next().unwrap();
+            if looks.len() == IDLE_LOOKS as usize {
+                last_change = Some(Instant::now());
+            }
+            Ok(look)
+        });
         assert_eq!(looks.len(), 0);
+        assert!(since.unwrap() >= last_change.unwrap());
     }
 }

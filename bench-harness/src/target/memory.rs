@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::RwLock;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::{Answer, Caller, Counters, Failure, OpenOptions, Pipeline, Reply, Target, counter};
 use crate::random::mix;
@@ -132,8 +132,8 @@ impl Target for MemoryTarget {
         Some(Box::new(MemoryCaller { target: self }))
     }
 
-    fn settle(&self) -> Result<(), Failure> {
-        Ok(())
+    fn settle(&self) -> Result<Instant, Failure> {
+        Ok(Instant::now())
     }
 
     fn counters(&self) -> Counters {

@@ -16,7 +16,7 @@ mod settings;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 pub use answer::{Answer, Failure, Reply};
 pub use commit_group::{Change, CommitGroup, changes};
@@ -56,8 +56,9 @@ pub trait Target: Send + Sync {
         Ok(None)
     }
 
-    /// Waits until what was written is stored and no background work is due.
-    fn settle(&self) -> Result<(), Failure>;
+    /// Waits until what was written is stored and no background work is due. When that had come about: where a store can only be
+    /// watched, it takes longer to be sure of it.
+    fn settle(&self) -> Result<Instant, Failure>;
 
     /// What it says about itself now.
     fn counters(&self) -> Counters;

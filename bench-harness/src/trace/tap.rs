@@ -1,7 +1,7 @@
 //! A target that notes what it is asked before it asks another one.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::{Recording, Tap};
 use crate::target::{Answer, Caller, Counters, Failure, Held, Pipeline, Reply, Target};
@@ -45,7 +45,7 @@ impl Target for TappedTarget {
         self.inner.snapshot()
     }
 
-    fn settle(&self) -> Result<(), Failure> {
+    fn settle(&self) -> Result<Instant, Failure> {
         self.inner.settle()
     }
 

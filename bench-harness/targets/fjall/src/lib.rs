@@ -7,6 +7,8 @@
 mod calls;
 mod open;
 
+use std::time::Instant;
+
 use fjall::{Database, Keyspace, PersistMode};
 use ringkeep_bench::target::{
     Caller, CommitGroup, Counters, Failure, Settings, Target, TargetKind, wait_until_idle,
@@ -37,7 +39,7 @@ impl Target for FjallTarget {
         Ok(Box::new(calls::Calls::new(self)))
     }
 
-    fn settle(&self) -> Result<(), Failure> {
+    fn settle(&self) -> Result<Instant, Failure> {
         self.database
             .persist(PersistMode::SyncData)
             .map_err(Failure::new)?;

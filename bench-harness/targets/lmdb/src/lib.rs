@@ -7,6 +7,8 @@
 mod calls;
 mod open;
 
+use std::time::Instant;
+
 use heed::types::Bytes;
 use heed::{Database, Env};
 use ringkeep_bench::target::{
@@ -39,8 +41,9 @@ impl Target for LmdbTarget {
     }
 
     /// Nothing happens in the background; what MDB_NOSYNC left to the kernel is synced.
-    fn settle(&self) -> Result<(), Failure> {
-        self.env.force_sync().map_err(Failure::new)
+    fn settle(&self) -> Result<Instant, Failure> {
+        self.env.force_sync().map_err(Failure::new)?;
+        Ok(Instant::now())
     }
 
     fn counters(&self) -> Counters {

@@ -8,6 +8,7 @@ mod calls;
 mod open;
 
 use std::sync::atomic::AtomicU64;
+use std::time::Instant;
 
 use redb::{Database, Durability, TableDefinition};
 use ringkeep_bench::target::{
@@ -51,8 +52,9 @@ impl Target for RedbTarget {
     }
 
     /// Nothing happens in the background; what was not durable becomes so.
-    fn settle(&self) -> Result<(), Failure> {
-        self.sync()
+    fn settle(&self) -> Result<Instant, Failure> {
+        self.sync()?;
+        Ok(Instant::now())
     }
 
     fn counters(&self) -> Counters {

@@ -11,6 +11,8 @@ mod numbers;
 mod open;
 mod resident;
 
+use std::time::Instant;
+
 use ringkeep::{Database, Snapshot};
 use ringkeep_bench::target::{
     Caller, Counters, Failure, Held, Pipeline, Resident, Target, TargetKind, wait_until_idle,
@@ -55,7 +57,7 @@ impl Target for RingkeepTarget {
     }
 
     /// Flushes, then waits until no merge is due and the device stands still: an idle database does no I/O.
-    fn settle(&self) -> Result<(), Failure> {
+    fn settle(&self) -> Result<Instant, Failure> {
         self.database.flush().map_err(Failure::new)?;
         wait_until_idle(|| {
             let now = numbers::background(&self.database)?;

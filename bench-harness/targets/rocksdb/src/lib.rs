@@ -5,6 +5,8 @@
 mod calls;
 mod open;
 
+use std::time::Instant;
+
 use ringkeep_bench::target::{Caller, Counters, Failure, Settings, Target, TargetKind};
 use rocksdb::{DB, WaitForCompactOptions, properties};
 
@@ -31,11 +33,12 @@ impl Target for RocksTarget {
         Ok(Box::new(calls::Calls::new(&self.database)))
     }
 
-    fn settle(&self) -> Result<(), Failure> {
+    fn settle(&self) -> Result<Instant, Failure> {
         self.database.flush().map_err(Failure::new)?;
         self.database
             .wait_for_compact(&WaitForCompactOptions::default())
-            .map_err(Failure::new)
+            .map_err(Failure::new)?;
+        Ok(Instant::now())
     }
 
     fn counters(&self) -> Counters {

@@ -8,6 +8,7 @@ mod calls;
 mod open;
 
 use std::fs::File;
+use std::time::Instant;
 
 use ringkeep_bench::target::{
     Caller, CommitGroup, Counters, Failure, Settings, Target, TargetKind,
@@ -47,8 +48,9 @@ impl Target for SledTarget {
     }
 
     /// sled does not say what it does in the background; the log is complete.
-    fn settle(&self) -> Result<(), Failure> {
-        self.sync()
+    fn settle(&self) -> Result<Instant, Failure> {
+        self.sync()?;
+        Ok(Instant::now())
     }
 
     fn counters(&self) -> Counters {
