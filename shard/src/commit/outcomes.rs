@@ -47,9 +47,11 @@ impl<T> Commits<T> {
     }
 
     /// Somebody gets in line: outcomes do so first.
+    #[inline]
     pub(super) fn line_up_outcomes(&mut self) {
-        self.pending.extend(self.outcomes.waiting.drain(..));
-        self.outcomes.at = None;
+        if self.outcomes.at.take().is_some() {
+            self.pending.extend(self.outcomes.waiting.drain(..));
+        }
     }
 
     /// They have waited long enough.
