@@ -250,12 +250,12 @@ impl TableCursor {
         let Some((top, top_at)) = self.table.seek_top(self.section, key, at) else {
             return Ok(None);
         };
-        let partition = match self.halfway.take() {
+        let handle = self.top()[top].handle_at(top_at);
+        // A seek that an error ended may have left another one.
+        let halfway = self.halfway.take().filter(|it| it.handle() == handle);
+        let partition = match halfway {
             Some(partition) => partition,
-            None => {
-                let handle = self.top()[top].handle_at(top_at);
-                self.reader.load(&self.table, handle).await?
-            }
+            None => self.reader.load(&self.table, handle).await?,
         };
         let partition_at = partition.lower_bound(key, at).min(partition.count() - 1);
         let reader = &mut self.reader;
