@@ -20,7 +20,7 @@ use crate::full_disk::{FullDisk, Starved};
 use crate::log::format::HEADER_BYTES;
 use crate::log::segments::{create_slots, slot_index};
 use crate::log::tail::Tail;
-use crate::manifest::{self, Manifest, ManifestStore};
+use crate::manifest::{Manifest, ManifestStore};
 use crate::memtables::Memtables;
 use crate::page_cache::PageCache;
 use crate::range_deletes::TableRanges;
@@ -109,8 +109,8 @@ pub(crate) async fn open<T: Token>(
         if let Some(last) = manifest.pieces.last_mut() {
             last.end.get_or_insert(end.last);
         }
-        drop_dead_pieces(manifest);
         manifest.pieces.push(piece);
+        drop_dead_pieces(manifest);
     };
     store.commit(edit).await?;
     let frame_bytes_max = options.group_bytes + HEADER_BYTES;
@@ -182,11 +182,13 @@ pub(crate) async fn open<T: Token>(
     Ok((Rc::new(core), recovered))
 }
 
-/// Forgets the epochs of the log whose frames are all in tables.
+/// Forgets the epochs of the log whose frames are all in tables, but for the last one: the next follows it, so that none
+/// ever comes again. The log's tail may hold entries of any that was.
 pub(crate) fn drop_dead_pieces(manifest: &mut Manifest) {
     let replay_after = manifest.replay_after;
-    let dead = |end: manifest::PieceEnd| end.sequence <= replay_after;
-    manifest.pieces.retain(|piece| !piece.end.is_some_and(dead));
+    let last = manifest.pieces.pop();
+    manifest.pieces.retain(|piece| !piece.is_dead(replay_after));
+    manifest.pieces.extend(last);
 }
 
 /// Removes files that the manifest does not name: what a crash left half made.

@@ -10,6 +10,14 @@ use super::{Host, Stopping, host_of};
 use crate::latency::Issued;
 use crate::mailbox::Refused;
 
+/// Where a letter is now.
+enum Posted {
+    Here,
+    Away,
+    /// Its lane is full.
+    Back(Box<Letter>),
+}
+
 impl Host {
     pub(super) fn receive(&mut self, post: Post) {
         match post {
@@ -111,11 +119,17 @@ impl Host {
             resident.entangled |= letters.len() > 0;
             self.outbox.extend(letters);
         }
-        for _ in 0..self.outbox.len() {
-            let Some((to, letter)) = self.outbox.pop_front() else {
-                break;
-            };
-            more |= self.post(to, letter);
+        while let Some((to, letter)) = self.outbox.pop_front() {
+            match self.post(to, letter) {
+                Posted::Here => more = true,
+                Posted::Away => {}
+                Posted::Back(letter) => {
+                    // All behind it stay as well: between two shards no letter overtakes another.
+                    self.outbox.push_front((to, *letter));
+                    more = true;
+                    break;
+                }
+            }
         }
         if self.outbox.is_empty() {
             self.answer_callers();
@@ -165,25 +179,22 @@ impl Host {
         }
     }
 
-    fn post(&mut self, to: ShardId, letter: Letter) -> bool {
+    fn post(&mut self, to: ShardId, letter: Letter) -> Posted {
         let host = host_of(to, self.hosts);
         if host == self.index {
             let resident = self.resident(to);
             resident.entangled = true;
             resident.shard.deliver(letter);
-            return true;
+            return Posted::Here;
         }
         match self.peers[host].send_urgent(Post::Letter { to, letter }) {
             Ok(()) => {
                 self.letters_sent += 1;
-                false
+                Posted::Away
             }
             // The commits that need a host that is gone have been or will be told.
-            Err(Refused::Closed(_)) => false,
-            Err(Refused::Full(Post::Letter { to, letter })) => {
-                self.outbox.push_back((to, letter));
-                true
-            }
+            Err(Refused::Closed(_)) => Posted::Away,
+            Err(Refused::Full(Post::Letter { letter, .. })) => Posted::Back(Box::new(letter)),
             Err(Refused::Full(_)) => unreachable!("what comes back is what was sent"),
         }
     }

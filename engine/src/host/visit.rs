@@ -92,9 +92,11 @@ impl Host {
         }
         self.io.settle_visit();
         let place = self.place(shard);
+        let mut goes_on = true;
         for _ in 0..TURNS_PER_VISIT {
             let more = self.residents[place].shard.short_turn();
-            if !(self.io.settle_visit() || more) {
+            goes_on = self.io.settle_visit() || more;
+            if !goes_on {
                 break;
             }
         }
@@ -108,7 +110,10 @@ impl Host {
         let mut residents = self.residents.iter();
         After {
             errand: visited.errand,
+            // Mail may have waited for calls to end.
             wake: more
+                || goes_on
+                || self.has_mail()
                 || visited.left
                 || is_due
                 || !self.outbox.is_empty()

@@ -1,6 +1,6 @@
 //! Writes that are answered with an error: those that the disk has no room for, and all of them after a failure.
 
-use super::{Ack, Body};
+use super::{Ack, Body, Pending};
 use crate::call::Reply;
 use crate::core::Core;
 use crate::error::Error;
@@ -11,19 +11,21 @@ use crate::token::Token;
 impl<T: Token> Core<T> {
     /// The log has no room and the disk none for more log: what waits is refused, untouched.
     pub(super) fn refuse_pending(&self) {
-        let pending = {
+        let refused: Vec<_> = {
             let mut commits = self.commits.borrow_mut();
             commits.served += commits.pending.len() as u64;
-            std::mem::take(&mut commits.pending)
+            let pending = std::mem::take(&mut commits.pending);
+            let is_outcome =
+                |write: &Pending<T>| matches!(write.body, Body::Record(Record::Outcome { .. }));
+            // The outcome of a batch that is prepared here must not be lost: it waits for room, in front of whoever gets
+            // in line because another lets go of its locks.
+            let (outcomes, refused) = pending.into_iter().partition(is_outcome);
+            commits.pending = outcomes;
+            Vec::from(refused)
         };
-        for write in pending {
-            // The outcome of a batch that is prepared here must not be lost: it waits for room.
-            if matches!(write.body, Body::Record(Record::Outcome { .. })) {
-                self.commits.borrow_mut().pending.push_back(write);
-            } else {
-                let error = self.full_error();
-                self.refuse(write.ack, error);
-            }
+        for write in refused {
+            let error = self.full_error();
+            self.refuse(write.ack, error);
         }
     }
 

@@ -147,7 +147,11 @@ impl Replay {
     }
 
     /// Goes to the first frame of a piece that is not in tables yet.
-    async fn start_piece(&mut self, piece: usize) -> Result<()> {
+    async fn start_piece(&mut self, mut piece: usize) -> Result<()> {
+        let is_dead = |piece: &LogPiece| piece.is_dead(self.replay_after);
+        while self.pieces.get(piece).is_some_and(is_dead) {
+            piece += 1;
+        }
         self.piece = piece;
         self.previous_crc = None;
         self.at = None;

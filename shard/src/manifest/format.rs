@@ -87,6 +87,13 @@ pub(crate) struct LogPiece {
     pub end: Option<PieceEnd>,
 }
 
+impl LogPiece {
+    /// Whether all its frames are in tables, as those up to and with `replay_after` are. One that is still written never is.
+    pub fn is_dead(&self, replay_after: u64) -> bool {
+        self.end.is_some_and(|end| end.sequence <= replay_after)
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct PieceEnd {
     pub sequence: u64,

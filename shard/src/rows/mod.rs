@@ -110,7 +110,12 @@ impl Rows {
         };
         // Without addresses for it, there is no cache.
         let rows = make(segments, buckets).or_else(|| make(0, 0));
-        RowWriter::over(rows.expect("nothing takes no memory"), ghosts)
+        let rows = rows.expect("nothing takes no memory");
+        let ghosts = match rows.ring.segments() {
+            0 => 0,
+            _ => ghosts,
+        };
+        RowWriter::over(rows, ghosts)
     }
 
     /// The value of a key, appended to `value`, if it is here. `hash` is the key's XXH3, the same that chose the shard.

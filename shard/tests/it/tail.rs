@@ -142,3 +142,23 @@ fn a_tail_that_is_missing_or_foreign_is_nothing() {
     put(&mut world, 23);
     assert!(world.stats().early_groups > 0);
 }
+
+#[test]
+fn what_an_earlier_process_left_in_the_tail_does_not_come_between() {
+    let mut world = world(1);
+    // Few large groups reach the second half; later the first one has many small ones, of the same numbers.
+    for number in 0..14u32 {
+        let token = world.put(&number.to_be_bytes(), &[7; 400], Durability::Buffered);
+        world.wait(token);
+    }
+    world.done(Call::Close).expect("closes");
+    world.open().expect("opens");
+    for number in 0..30 {
+        put(&mut world, number);
+    }
+    world.kill();
+    world.open().expect("opens after the end of a process");
+    world.check("in the tail, and not in the log");
+    let newest = Ok(Some(29u32.to_be_bytes().to_vec()));
+    assert_eq!(world.get(&29u32.to_be_bytes()), newest);
+}

@@ -111,6 +111,15 @@ fn what_a_half_held_before_does_not_count() {
     assert_eq!(paper.owed(4), [], "its beginning is gone");
 }
 
+/// Epochs came again after a close, and with them their numbers: what stood in the other half came between these, as a gap.
+#[test]
+fn what_the_log_has_is_no_gap() {
+    let mut paper = Paper::new();
+    paper.entry(9, 0, 3).entry(9, 1, 4).turn_over();
+    paper.entry(4, 0, 3).entry(4, 1, 4).entry(5, 0, 5);
+    assert_eq!(paper.owed(9), [(9, vec![3, 4])]);
+}
+
 #[test]
 fn entries_of_other_epochs_and_torn_ones_do_not_count() {
     let mut older = Paper::new();
