@@ -33,12 +33,6 @@ fn change(db: &Database, content: &mut Content, round: u32) -> Version {
     db.write(batch).unwrap()
 }
 
-fn read(db: &Database, version: Version) -> Content {
-    let then = db.as_of(version).unwrap();
-    assert_eq!(then.version(), version);
-    then.scan(..).collect::<Result<_, _>>().unwrap()
-}
-
 #[test]
 fn every_version_of_the_window_is_as_it_was_through_flushes_merges_and_openings() {
     let folder = Folder::new();
@@ -62,18 +56,24 @@ fn every_version_of_the_window_is_as_it_was_through_flushes_merges_and_openings(
             }
             _ => {}
         }
-        let newest = db.snapshot().unwrap().version();
-        let mut outside = 0;
+        let newest = || db.snapshot().unwrap().version();
+        let (before, mut outside) = (newest(), 0);
         for (version, content) in &history {
-            if version.0 + window >= newest.0 {
-                assert_eq!(
-                    read(&db, *version),
-                    *content,
-                    "round {round}, version {version}"
-                );
-            } else if let Err(error) = db.as_of(*version) {
-                assert!(matches!(error, Error::HistoryGone { oldest, .. } if oldest > *version));
-                outside += 1;
+            match db.as_of(*version) {
+                Ok(then) if version.0 + window >= before.0 => {
+                    assert_eq!(then.version(), *version);
+                    let found: Content = then.scan(..).collect::<Result<_, _>>().unwrap();
+                    assert_eq!(found, *content, "round {round}, version {version}");
+                }
+                Ok(_) => {}
+                // The outcomes of parts of a batch take versions as well, a little later than the batch: of each shard one
+                // may be on its way, and count before it is seen.
+                Err(Error::HistoryGone { oldest, .. }) => {
+                    let newest = newest().0 + 3;
+                    assert!(oldest > *version && version.0 + window < newest, "{newest}");
+                    outside += 1;
+                }
+                Err(error) => panic!("{error}"),
             }
         }
         assert!(round < 30 || outside > 5, "history goes in the end");
