@@ -86,7 +86,9 @@ impl LogEnd {
         if let Some((slot, offset)) = self.behind_last
             && let Some(head) = self.heads[slot]
         {
-            if offset + bytes <= self.segment_bytes {
+            // Where tables have all of the log, the process had begun a segment anew, and counted on the room of a whole one.
+            let goes_on = self.last.sequence > self.replay_after;
+            if goes_on && offset + bytes <= self.segment_bytes {
                 return Ok((slot, offset, head.segment));
             }
             next = head.segment + 1;
