@@ -42,10 +42,12 @@ pub(crate) fn counters(database: &Database) -> Counters {
             device(&stats, |host| host.io.write_bytes),
         ),
         (counter::SYNCS, device(&stats, |host| host.io.syncs)),
-        (counter::CACHE_HITS, total.cache_hits),
+        // A get whose row is in memory needs no block.
+        (counter::CACHE_HITS, total.row_hits + total.cache_hits),
         (counter::CACHE_MISSES, total.cache_misses),
         (counter::USER_WRITE_BYTES, total.user_bytes),
         ("system_calls", device(&stats, |host| host.io.enters)),
+        ("row_hits", total.row_hits),
         ("gets", total.gets),
         ("gets_waited", total.gets_waited),
         ("scan_pages", total.scan_pages),
