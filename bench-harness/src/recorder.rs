@@ -105,8 +105,10 @@ impl Clocks {
     }
 }
 
+/// Puts a time into a histogram of `histogram`: `saturating_record` would not let it grow, and take every time for the
+/// largest that it has room for.
 #[inline]
-fn note(histogram: &mut Histogram<u64>, ns: u64) {
+pub fn note(histogram: &mut Histogram<u64>, ns: u64) {
     histogram
         .record(ns)
         .expect("a growing histogram takes any value");
