@@ -42,7 +42,8 @@ pub enum Executor {
 pub struct Options {
     /// Make the database, and the last part of its path, when it is not there.
     pub create_if_missing: bool,
-    /// Shards of a new database; one for each core when absent. An existing database keeps what it has.
+    /// Shards of a new database; as many as threads that serve them when absent. An existing database keeps what it has, so
+    /// one that is to move to a machine with more cores should have as many as that would give it threads.
     pub shards: Option<u16>,
     /// Threads that serve the shards; one for each core but one, which is left to the callers, when absent.
     /// Never more than shards.
@@ -186,8 +187,10 @@ impl Options {
 
     /// Shards of a new database.
     pub(crate) fn shards_of_new(&self) -> u16 {
-        let cores = cores().min(usize::from(SHARDS_MAX)) as u16;
-        self.shards.unwrap_or(cores)
+        // Two shards on a thread commit a batch over both by two durable writes, one after the other, where one shard
+        // needs one write, and look twice for the start of a scan.
+        let one_for_each_thread = || self.threads_for(SHARDS_MAX) as u16;
+        self.shards.unwrap_or_else(one_for_each_thread)
     }
 
     /// Threads for so many shards.

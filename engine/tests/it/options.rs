@@ -91,6 +91,27 @@ fn more_shards_than_threads_and_fewer() {
 }
 
 #[test]
+fn a_new_database_has_one_shard_for_each_thread() {
+    let folder = Folder::new();
+    let unsaid = |threads| Options {
+        shards: None,
+        threads,
+        ..tiny(1)
+    };
+    let shards = |options: Options| {
+        let db = folder.open(options);
+        let stats = db.stats().unwrap();
+        assert!(stats.hosts.iter().all(|host| host.shards.len() == 1));
+        db.close().unwrap();
+        stats.shards.len()
+    };
+    let cores = std::thread::available_parallelism().unwrap().get();
+    assert_eq!(shards(unsaid(None)), (cores - 1).max(1));
+    std::fs::remove_dir_all(folder.db()).unwrap();
+    assert_eq!(shards(unsaid(Some(3))), 3);
+}
+
+#[test]
 fn the_portable_backend_by_option_and_by_environment() {
     let folder = Folder::new();
     let by_option = child(

@@ -23,6 +23,7 @@ pub(crate) fn open(wanted: &OpenOptions) -> Result<RingkeepTarget, Failure> {
     for (name, value) in &wanted.extra {
         set(&mut options, name, value)?;
     }
+    // As many as the engine makes of its own, or a few more.
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let shards = options.shards.map_or(cores, usize::from) as u64;
     if let Some(memory) = wanted.memory_bytes {
