@@ -88,8 +88,8 @@ impl ShardOptions {
             rows_bytes: caches_bytes / 4 * 3,
             warm: true,
             segment_bytes,
-            // Two fit into a segment, or large groups would leave much of each unused.
-            group_bytes: (segment_bytes as usize / 2).min(1 << 20),
+            // With its header, two fit into a segment, or large groups would leave much of each unused.
+            group_bytes: (segment_bytes as usize / 2 - ringkeep_io::PAGE).min(1 << 20),
             table_bytes: 64 << 20,
             runs_max: 8,
             blob_bytes: Some(BLOB_BYTES),

@@ -93,3 +93,25 @@ fn a_segment_that_cannot_be_removed_is_in_nobodys_way() {
     world.run(10_000);
     assert_eq!(log_files(&world) as u64, world.stats().log_segments);
 }
+
+/// With its header, the second frame of half a segment each had to go into the next one, and left half of every segment unused.
+#[test]
+fn two_frames_of_the_largest_size_fit_into_a_segment() {
+    for memory_bytes in [1 << 20, 128 << 20] {
+        let options = ShardOptions {
+            warm: false,
+            ..ShardOptions::for_budget(memory_bytes)
+        };
+        let two_frames = 2 * options.group_bytes - 200;
+        let mut world = World::new(54, options, SimulatedOptions::default());
+        let token = world.put(b"key", &vec![7; two_frames], Durability::Sync);
+        assert!(matches!(world.wait(token), Reply::Written(_)));
+        let stats = world.stats();
+        assert_eq!(stats.log_frames, 2);
+        assert!(stats.log_bytes <= world.options.segment_bytes);
+        world.run(1000);
+        let next = world.disk.read_raw("/shard/log-0001");
+        let is_unused = next.is_none_or(|next| next[..4096].iter().all(|byte| *byte == 0));
+        assert!(is_unused, "of {memory_bytes} bytes of memory");
+    }
+}
