@@ -322,7 +322,8 @@ impl Database {
     }
 
     /// Lets the calls under way finish, flushes, and stops the threads. Calls from then on are refused with
-    /// [`Error::Closed`](crate::Error::Closed); closing again is fine.
+    /// [`Error::Closed`](crate::Error::Closed); closing again is fine. What it cannot flush, because the disk is full or a flush has
+    /// failed, is durable all the same, unless a log has failed, and there after the next opening.
     pub fn close(&self) -> Result<()> {
         desk::block_on(self.close_async())
     }

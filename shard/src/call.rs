@@ -194,6 +194,8 @@ pub enum Call {
     Stats,
     /// Finish everything, flush, and stop.
     Close,
+    /// Make what was answered durable, without finishing or writing anything else. Nothing is to be asked after it.
+    Stop,
 }
 
 /// One page of a scan. The caller keeps the version pinned and asks again from the last key.
@@ -246,7 +248,7 @@ pub enum Reply {
     Written(Written),
     /// To `Scan`.
     Page(ScanPage),
-    /// To `Pause`, `Flush`, `Compact` and `Close`.
+    /// To `Pause`, `Flush`, `Compact`, `Close` and `Stop`.
     Done,
     /// To `Estimate`.
     Estimated(Estimate),

@@ -80,6 +80,8 @@ pub(crate) struct Core<T> {
     pub hides_failed: Cell<bool>,
     /// While it is, what adds data is refused, and what removes data goes on.
     pub full_disk: FullDisk,
+    /// What was next in line had no room in the log when that was looked at last.
+    pub lacks_room: Cell<bool>,
 
     // Tasks, and what they wait for.
     pub tasks: Tasks,
@@ -100,6 +102,8 @@ pub(crate) struct Core<T> {
     pub letters: RefCell<Vec<(ShardId, Letter)>>,
     pub stats: RefCell<ShardStats>,
     pub closing: Cell<bool>,
+    /// What was answered is made durable now, whatever it was promised.
+    pub stopping: Cell<bool>,
     pub closed: Cell<bool>,
 }
 

@@ -55,6 +55,8 @@ pub(crate) type Found = [u64; 4];
 pub(crate) struct FullDisk {
     starved: [Cell<bool>; 4],
     found: Cell<Found>,
+    /// It is why writes were stopped.
+    has_given_up: Cell<bool>,
 }
 
 impl FullDisk {
@@ -73,6 +75,11 @@ impl FullDisk {
         whom.iter()
             .map(|who| *who as usize)
             .any(|who| self.starved[who].get() && found[who] >= before[who] + 2)
+    }
+
+    /// Writes are about to be stopped because of it.
+    pub fn give_up(&self) {
+        self.has_given_up.set(true);
     }
 
     fn mark(&self, who: Starved, full: bool) {
@@ -164,7 +171,10 @@ impl<T: Token> Core<T> {
     /// Why work that waits for `whom` since `before` does not go on, if it does not.
     pub fn refusal_of_work(&self, before: Found, whom: &[Starved]) -> Option<Error> {
         if let Some(reason) = self.failure.borrow().clone() {
-            return Some(Error::Failed { reason });
+            return Some(match self.full_disk.has_given_up.get() {
+                true => self.full_error(),
+                false => Error::Failed { reason },
+            });
         }
         let is_full = self.full_disk.is_found_since(before, whom);
         is_full.then(|| self.full_error())

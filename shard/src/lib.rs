@@ -50,6 +50,7 @@ mod table;
 mod table_set;
 mod warm;
 
+mod closing;
 mod compaction;
 mod full_disk;
 mod maintenance;

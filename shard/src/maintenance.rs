@@ -13,9 +13,9 @@ use ringkeep_io::planted::{Defect, planted};
 
 use crate::call::Reply;
 use crate::core::Core;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::full_disk::Starved;
-use crate::manifest::{Manifest, PieceEnd};
+use crate::manifest::Manifest;
 use crate::memtables::Generation;
 use crate::merge::{MergeCursor, Source};
 use crate::needs::Needs;
@@ -24,7 +24,6 @@ use crate::run_writer::{Errand, RunWriter};
 use crate::stats::{Lookups, ShardStats};
 use crate::table::Table;
 use crate::table_set::TableRun;
-use crate::tasks::yield_now;
 use crate::token::Token;
 use crate::version::Version;
 
@@ -200,17 +199,24 @@ impl<T: Token> Core<T> {
         // One generation is on its way at a time: seal behind it. Never in the middle of a group, whose
         // frames recovery could not join again.
         let found = self.full_disk.found();
-        // A group that is half written may wait for a log file.
-        let whom = [Starved::Log, Starved::Flush, Starved::Manifest];
+        let refusal = || {
+            let whom = [Starved::Flush, Starved::Manifest, Starved::Log];
+            // Only a group that is half written waits for a log file.
+            let count = match self.commits.borrow().is_between_groups() {
+                true => 2,
+                false => 3,
+            };
+            self.refusal_of_work(found, &whom[..count])
+        };
         self.published
             .wait_until(|| {
                 self.commits.borrow_mut().hurry(self.io.now());
                 let between_groups = self.commits.borrow().is_between_groups();
-                self.is_refused_work(found, &whom)
+                refusal().is_some()
                     || (between_groups && self.memtables.borrow().sealed_count() == 0)
             })
             .await;
-        if let Some(error) = self.refusal_of_work(found, &whom) {
+        if let Some(error) = refusal() {
             return Err(error);
         }
         let sealed = {
@@ -232,62 +238,6 @@ impl<T: Token> Core<T> {
             })
             .await;
         self.refusal_of_work(found, &whom).map_or(Ok(()), Err)
-    }
-
-    /// Finishes what was accepted, writes the memtables out, ends the log, and stops.
-    pub fn accept_close(self: &Rc<Self>, token: T) {
-        self.closing.set(true);
-        let core = Rc::clone(self);
-        self.tasks.spawn(async move {
-            let reply = match core.close().await {
-                Ok(()) => Reply::Done,
-                Err(error) => Reply::Failed(error),
-            };
-            core.closed.set(true);
-            core.reply(token, reply);
-        });
-    }
-
-    async fn close(&self) -> Result<()> {
-        self.published
-            .wait_until(|| {
-                let log = self.log.borrow();
-                let quiet = self.commits.borrow().is_quiet()
-                    && self.transactions.borrow().is_idle()
-                    && log.completed() == log.last_sequence();
-                self.is_failed() || quiet
-            })
-            .await;
-        self.flush().await?;
-        // The log ends here, on record: the next open has nothing to look for.
-        self.log.borrow_mut().start_sync(&self.io);
-        while !self.log.borrow().is_quiet() && !self.is_failed() {
-            yield_now().await;
-        }
-        // What failed is not there: recorded as the end, it would make of a good log a damaged one.
-        if let Some(reason) = self.failure.borrow().clone() {
-            return Err(Error::Failed { reason });
-        }
-        let end = {
-            let log = self.log.borrow();
-            PieceEnd {
-                sequence: log.last_sequence(),
-                crc: log.last_crc(),
-            }
-        };
-        let next_table = self.next_table.get();
-        self.add_latest();
-        let moments = self.pins.timeline().moments();
-        // On a full disk the caller hears of it: nothing will be written after this.
-        let ended = self.manifest.commit(move |manifest| {
-            manifest.next_table = manifest.next_table.max(next_table);
-            manifest.moments = moments;
-            if let Some(last) = manifest.pieces.last_mut() {
-                last.end = Some(end);
-            }
-            drop_dead_pieces(manifest);
-        });
-        ended.await
     }
 
     /// At little cost, unlike all of the counters.

@@ -155,6 +155,7 @@ pub(crate) async fn open<T: Token>(
         failure: RefCell::new(None),
         hides_failed: Cell::default(),
         full_disk: FullDisk::default(),
+        lacks_room: Cell::default(),
         tasks: Tasks::default(),
         published: Signal::default(),
         work: Signal::default(),
@@ -166,6 +167,7 @@ pub(crate) async fn open<T: Token>(
         letters: RefCell::default(),
         stats: RefCell::default(),
         closing: Cell::new(false),
+        stopping: Cell::new(false),
         closed: Cell::new(false),
     };
     core.begin_split();

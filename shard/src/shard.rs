@@ -277,7 +277,13 @@ impl<T: Token> Shard<T> {
             Call::Verify { bytes_per_second } => core.accept_verify(token, bytes_per_second),
             Call::Stats => core.reply(token, Reply::Stats(Box::new(core.gather_stats()))),
             Call::Close => core.accept_close(token),
+            Call::Stop => core.accept_stop(token),
         }
+    }
+
+    /// No more calls come but `Stats`, `Close` and `Stop`, and all that were taken are answered, also on a full disk.
+    pub fn drain(&mut self) {
+        self.core.drain();
     }
 
     /// Takes a message from another shard.

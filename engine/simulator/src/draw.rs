@@ -37,7 +37,72 @@ pub fn plan(seed: u64) -> Plan {
     let mut random = Random::new(seed ^ BLOBS);
     plan.setting.blob_bytes = *random.pick(&[None, None, Some(1), Some(64), Some(300), Some(1000)]);
     add_tail(&mut plan);
+    hinder_endings(&mut plan, &swarm);
     plan
+}
+
+/// Lives that end while the disk is full, or right behind the failure of something that is not the log, with promises to keep.
+fn hinder_endings(plan: &mut Plan, swarm: &Swarm) {
+    let mut random = Random::new(plan.seed ^ ENDINGS);
+    if !random.chance(15) {
+        return;
+    }
+    let promises = [
+        Promise::Sync,
+        Promise::Buffered,
+        Promise::Periodic(1 << random.between(10, 35)),
+    ];
+    for life in &mut plan.lives {
+        if random.chance(50) {
+            continue;
+        }
+        let is_full = random.chance(50);
+        let fate = match is_full {
+            true => Action::Fill {
+                bytes: random.below(40) * 4096,
+            },
+            false => Action::Fail {
+                doing: *random.pick(&[
+                    Fault::Create,
+                    Fault::Allocate,
+                    Fault::SyncDirectory,
+                    Fault::Read,
+                ]),
+                spared: random.below(4),
+                times: random.between(1, 3),
+            },
+        };
+        life.steps.push(Step {
+            client: 0,
+            action: fate,
+        });
+        for _ in 0..random.between(1, 40) {
+            let client = random.below(swarm.clients) as usize;
+            let promise = *random.pick(&promises);
+            let action = match random.below(10) {
+                0 => Action::Flush,
+                1 => Action::Compact,
+                2 => Action::Get(swarm.key(&mut random)),
+                3 if swarm.large > 0 => {
+                    let bytes = random.between(4_000, 40_000) as u32;
+                    Action::Write(swarm.key(&mut random), Some(bytes), promise)
+                }
+                3 | 4 => {
+                    let removals =
+                        (0..random.between(2, 8)).map(|_| (swarm.key(&mut random), None));
+                    Action::Batch(removals.collect(), promise)
+                }
+                5..7 => Action::Write(swarm.key(&mut random), None, promise),
+                _ => Action::Write(swarm.key(&mut random), swarm.bytes(&mut random), promise),
+            };
+            life.steps.push(Step { client, action });
+        }
+        let (cut, within) = (true, None);
+        life.end = match random.chance(50) {
+            true => End::Close { cut, within },
+            false => End::Drop { cut, within },
+        };
+    }
 }
 
 /// And for the log's tail, which may fail.
@@ -98,6 +163,9 @@ fn disturb(plan: &mut Plan) {
 
 /// Sets the numbers for windows of keyspaces apart from those for all else.
 const WINDOWS: u64 = 0x77_69_6e_64_6f_77;
+
+/// The same for endings.
+const ENDINGS: u64 = 0x65_6e_64_69_6e_67;
 
 /// The same for blob files.
 const BLOBS: u64 = 0x62_6c_6f_62_73;

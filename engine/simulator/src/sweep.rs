@@ -30,6 +30,8 @@ pub enum Strike {
     Fail(Fault, u64),
     /// There is room for so many pages more, until the life ends.
     Full,
+    /// And while it does.
+    FullAtEnd,
 }
 
 /// Of a kind of strikes, over all traces.
@@ -58,6 +60,7 @@ impl Strike {
             Strike::CutOpening,
             Strike::CutClosing,
             Strike::Full,
+            Strike::FullAtEnd,
         ];
         for fault in Fault::all() {
             for times in [1, ALWAYS] {
@@ -76,6 +79,7 @@ impl Strike {
             Strike::CutOpening => "power cut while opening".into(),
             Strike::CutClosing => "power cut while closing".into(),
             Strike::Full => "disk full".into(),
+            Strike::FullAtEnd => "disk full to the end".into(),
             Strike::Fail(fault, times) => format!("{fault:?} fails {}", how(times)),
             Strike::FailOpening(fault, times) => {
                 format!("{fault:?} fails {} while opening", how(times))
@@ -99,6 +103,11 @@ impl Strike {
             times,
         };
         let step = |action| Step { client: 0, action };
+        if let (Strike::Fail(..) | Strike::FullAtEnd, End::Close { cut, .. }) =
+            (self, &mut life.end)
+        {
+            *cut = true;
+        }
         match self {
             Strike::Cut => {
                 life.end = End::Cut {
@@ -124,10 +133,12 @@ impl Strike {
                 };
                 life.steps.insert(0, step(fail));
             }
-            Strike::Full => {
+            Strike::Full | Strike::FullAtEnd => {
                 let bytes = place * 4096;
                 life.steps.insert(0, step(Action::Fill { bytes }));
-                life.steps.extend([step(Action::Free), step(Action::Wait)]);
+                if self == Strike::Full {
+                    life.steps.extend([step(Action::Free), step(Action::Wait)]);
+                }
             }
         }
         if self.is_cut() {

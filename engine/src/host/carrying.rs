@@ -40,6 +40,9 @@ impl Host {
             Post::Drain(answer) => {
                 self.draining = true;
                 self.drained.push(answer);
+                for resident in &mut self.residents {
+                    resident.shard.drain();
+                }
             }
             Post::Report(answer) => answer.send(Outcome::Report(Box::new(self.reported()))),
             Post::Panic => panic!("this is a drill"),

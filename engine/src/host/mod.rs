@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 use ringkeep_io::planted::{Defect, planted};
 use ringkeep_io::{Io, Nanos, Sleep};
-use ringkeep_shard::{Call, Durability, Letter, Shard, ShardId};
+use ringkeep_shard::{Call, Letter, Shard, ShardId};
 
 use crate::hits::Marks;
 use crate::latency::Recorder;
@@ -271,7 +271,7 @@ impl Host {
     }
 
     /// After the last handle was dropped: nobody waits for anything, but what was acknowledged before
-    /// it was durable is made so. An empty write is durable after all before it.
+    /// it was durable is made so.
     fn step_down(&mut self) -> bool {
         let begins = self.stopping == Stopping::No && self.mail.is_stopped();
         if begins {
@@ -279,11 +279,7 @@ impl Host {
             let loose =
                 |resident: &&mut Resident| resident.loose && !planted(Defect::DropWithoutSync);
             for resident in self.residents.iter_mut().filter(loose) {
-                let call = Call::Write {
-                    ops: Vec::new(),
-                    durability: Durability::Sync,
-                };
-                resident.shard.accept(Asker::Host, call);
+                resident.shard.accept(Asker::Host, Call::Stop);
                 asked += 1;
             }
             self.stopping = Stopping::Syncing(asked);

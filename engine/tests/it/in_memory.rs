@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use ringkeep::{Batch, Database, Options, Result};
+use ringkeep::{Batch, Database, Durability, Options, Result};
 
 fn options(in_memory_bytes: u64) -> Options {
     Options {
@@ -82,4 +82,25 @@ fn full_it_refuses_writes_while_reads_and_deletes_go_on() -> Result<()> {
     db.delete(key(0))?;
     assert_eq!(db.get(key(0))?, None);
     Ok(())
+}
+
+/// The put waited for room, the close for the put, and the room for neither.
+#[test]
+fn a_write_that_finds_no_room_half_way_does_not_keep_it_open() -> Result<()> {
+    let db = Database::in_memory(options(12 << 20))?;
+    db.put_with("before", "value", Durability::Buffered)?;
+    std::thread::scope(|scope| {
+        let put = scope.spawn(|| db.put("large", vec![7; 32 << 20]));
+        while db.stats()?.total.shards_full == 0 && !put.is_finished() {
+            std::thread::yield_now();
+        }
+        assert!(!put.is_finished(), "some of it is in the log");
+        assert_eq!(db.get("large")?, None);
+        assert!(db.get("before")?.is_some());
+        let closed = db.close().expect_err("there was no room to flush");
+        assert!(closed.is_full(), "{closed}");
+        let refused = put.join().expect("no panic").expect_err("nor for this");
+        assert!(refused.is_full(), "{refused}");
+        Ok(())
+    })
 }

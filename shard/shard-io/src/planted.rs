@@ -69,6 +69,12 @@ defects! {
     VisibleBeforeAnswered,
     /// Dropping the last handle does not sync what was answered.
     DropWithoutSync,
+    /// A shard that has failed, or whose disk is full, ends without a sync of what was answered.
+    PromisesForgotten,
+    /// A closing waits for ever for room that the disk does not have.
+    RoomAwaited,
+    /// What waits for room in the log asks for it again at each turn.
+    RoomAskedAgain,
 
     // Recovery.
     /// A new incarnation writes with the epoch and the segment numbers of the old one.

@@ -160,6 +160,11 @@ impl<T> Commits<T> {
         self.large.is_none() && self.owed.is_empty()
     }
 
+    /// A group has some of its frames in the log, and not the last one.
+    pub fn is_half_written(&self) -> bool {
+        self.large.is_some()
+    }
+
     /// Nothing waits, nothing is unanswered, and nothing is owed.
     pub fn is_quiet(&self) -> bool {
         self.pending.is_empty()
@@ -460,6 +465,7 @@ impl<T: Token> Core<T> {
 
     /// Starts one group, or puts what is owed in the log: if there is something, and room. True when it did.
     fn start_frame(&self) -> bool {
+        self.lacks_room.set(false);
         let has_flight = self.log.borrow().has_flight_free();
         if self.commits.borrow().large.is_some() {
             return has_flight && self.continue_large_group();
@@ -511,10 +517,7 @@ impl<T: Token> Core<T> {
             return true;
         }
         if !has_room {
-            self.work.raise();
-            if self.is_full() {
-                self.refuse_pending();
-            }
+            self.lack_room();
             return false;
         }
         self.start_group(count, payload_max, false);
@@ -653,9 +656,10 @@ impl<T: Token> Core<T> {
         let rest = large.payload.len() - large.written;
         let part = rest.min(payload_max);
         if !self.log.borrow().has_room(part) {
-            // Begun is begun: it waits for room even on a full disk.
+            // Begun is begun: it waits for room even on a full disk, unless the shard ends.
             commits.large = Some(large);
-            self.work.raise();
+            drop(commits);
+            self.lack_room();
             return false;
         }
         let last = part == rest;
@@ -675,6 +679,18 @@ impl<T: Token> Core<T> {
             commits.large = Some(large);
         }
         true
+    }
+
+    /// What is next has no room in the log. Who makes room was told when the log came so close to its end, and says so when
+    /// there is some: to tell it again at each turn would give it, and so the shard, something to do at each turn.
+    fn lack_room(&self) {
+        self.lacks_room.set(true);
+        if planted(Defect::RoomAskedAgain) {
+            self.work.raise();
+        }
+        if self.is_full() {
+            self.refuse_pending();
+        }
     }
 
     fn write_frame(&self, payload: &[u8], intent: FrameIntent) -> u64 {

@@ -156,7 +156,7 @@ impl<T: Token> Core<T> {
 
     /// Puts what is owed in the log if it is time, or somebody waits for it, and a flight is free. True when it did.
     pub(super) fn pay_if_due(&self, somebody_waits: bool) -> bool {
-        let somebody_waits = somebody_waits || self.closing.get();
+        let somebody_waits = somebody_waits || self.closing.get() || self.stopping.get();
         let is_due = |owed: &Owed| match somebody_waits {
             true => !owed.is_empty(),
             false => owed.is_due(|| self.io.now()),

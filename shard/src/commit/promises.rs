@@ -25,12 +25,13 @@ impl<T: Token> Core<T> {
             return;
         }
         let (mut log, mut commits) = (self.log.borrow_mut(), self.commits.borrow_mut());
-        let idle = commits.pending.is_empty()
-            && commits.groups.is_empty()
-            && commits.owed.is_empty()
-            && commits.outcomes.is_empty()
-            && log.is_quiet();
-        if !idle || !(log.wants_closing() || log.needs_sync()) {
+        let nothing_waits =
+            commits.pending.is_empty() && commits.groups.is_empty() && commits.outcomes.is_empty();
+        // What waits for room in the log may do so for long, and nothing is written meanwhile.
+        let rests = nothing_waits || self.lacks_room.get();
+        let idle = rests && commits.owed.is_empty() && log.is_quiet();
+        let may_close = || nothing_waits && log.wants_closing() && log.has_room(0);
+        if !idle || !(log.needs_sync() || may_close()) {
             commits.close_at = None;
             return;
         }
@@ -44,18 +45,16 @@ impl<T: Token> Core<T> {
             }
             Some(_) => {
                 commits.close_at = None;
-                if log.has_room(0) {
-                    let intent = FrameIntent {
-                        version: self.visible.get(),
-                        millis: 0,
-                        continues: false,
-                        closing: true,
-                        durable: true,
-                    };
-                    let buffer = log.take_buffer();
-                    log.append(&self.io, buffer, 0, intent);
-                    log.counters.closing_frames += 1;
-                }
+                drop((log, commits));
+                let intent = FrameIntent {
+                    version: self.visible.get(),
+                    millis: 0,
+                    continues: false,
+                    closing: true,
+                    durable: true,
+                };
+                self.write_frame(&[], intent);
+                self.log.borrow_mut().counters.closing_frames += 1;
             }
         }
     }
@@ -69,6 +68,17 @@ impl<T: Token> Core<T> {
         }
         self.pay_if_due(true);
         self.sync_if_due();
+        if !matches!(reaped, Ok(false)) {
+            // Who stops the shard waits for this.
+            self.published.raise();
+        }
+    }
+
+    /// All that was answered is durable, or never will be since the log has failed.
+    pub fn has_kept_promises(&self) -> bool {
+        let (log, commits) = (self.log.borrow(), self.commits.borrow());
+        let is_durable = commits.owed.is_empty() && log.is_quiet() && !log.needs_sync();
+        is_durable || log.has_failed()
     }
 
     /// The log cannot be trusted with another sync: the kernel may have dropped what the failed one was for.
@@ -79,21 +89,21 @@ impl<T: Token> Core<T> {
         commits.owed.settle();
     }
 
-    /// Keeps a periodic promise that is due, once all is written that was answered by then. True when it did.
+    /// Keeps a periodic promise that is due, once all is written that was answered by then; when the shard stops, they all
+    /// are, and those that have no time. True when it did.
     fn sync_if_due(&self) -> bool {
         let (mut log, mut commits) = (self.log.borrow_mut(), self.commits.borrow_mut());
-        if log.is_syncing() {
+        if log.is_syncing() || log.has_failed() {
             return false;
         }
         // One promise after the other: what was answered later may be in a later frame.
-        if commits.sync_behind.is_none()
-            && let Some(due) = commits.sync_at
-        {
-            let now = self.io.now();
-            if now >= due {
+        if commits.sync_behind.is_none() {
+            let is_left = || !commits.owed.is_empty() || (log.is_quiet() && log.needs_sync());
+            let is_promised = || commits.sync_at.is_some_and(|due| self.io.now() >= due);
+            if is_promised() || (self.stopping.get() && is_left()) {
                 commits.sync_at = None;
                 commits.sync_behind = Some(commits.owed.carried_by());
-                commits.owed.hurry(now);
+                commits.owed.hurry(self.io.now());
             }
         }
         let is_written = |sequence: &mut u64| log.completed() >= *sequence;

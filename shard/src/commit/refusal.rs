@@ -29,6 +29,27 @@ impl<T: Token> Core<T> {
         }
     }
 
+    /// Lets go of a group of which a part is in the log: it was never answered, and an opening passes over what is there of
+    /// it. Nothing can be written behind it, so that writes are stopped with it. True when there was one.
+    pub fn give_up_half_a_group(&self) -> bool {
+        let acks = {
+            let mut commits = self.commits.borrow_mut();
+            if !commits.is_half_written() {
+                return false;
+            }
+            // The group itself stays in flight until then, so that nobody sees it, nor what lies above it.
+            let group = commits.groups.back_mut();
+            std::mem::take(&mut group.expect("a large group is in flight").acks)
+        };
+        for (ack, _) in acks {
+            self.refuse(ack, self.full_error());
+        }
+        self.refuse_pending();
+        self.full_disk.give_up();
+        self.fail_because("the disk had no room for the rest of a write of several log frames");
+        true
+    }
+
     /// After a failure: tells everybody who waits.
     pub fn refuse_everything(&self, reason: &str) {
         let (groups, pending) = {

@@ -51,6 +51,7 @@ pub(crate) struct Log {
     syncing: Option<Syncing>,
     buffers: Vec<Buffer>,
     last_frame_closes: bool,
+    has_failed: bool,
     pub(crate) counters: LogCounters,
 }
 
@@ -220,7 +221,7 @@ impl Log {
             self.flights.pop_front();
             self.buffers.push(done.buffer);
             if !planted(Defect::FailedWriteIgnored) {
-                done.result.map_err(|error| self.failure(error))?;
+                done.result.map_err(|error| self.fail(error))?;
             }
             self.completed = sequence;
             if durable {
@@ -235,7 +236,7 @@ impl Log {
             for mut ticket in syncing.tickets {
                 let done = ticket.try_take().expect("all are done");
                 if !planted(Defect::FailedSyncIgnored) {
-                    done.result.map_err(|error| self.failure(error))?;
+                    done.result.map_err(|error| self.fail(error))?;
                 }
             }
             self.durable = self.durable.max(syncing.covers);
@@ -244,7 +245,8 @@ impl Log {
         Ok(moved)
     }
 
-    fn failure(&self, error: IoError) -> LogFailure {
+    fn fail(&mut self, error: IoError) -> LogFailure {
+        self.has_failed = true;
         let slot = self.active.map_or(0, |at| at.slot);
         LogFailure {
             error,
@@ -254,7 +256,7 @@ impl Log {
 
     /// Starts making durable what has completed. Frames still in flight stay for the next sync.
     pub fn start_sync(&mut self, io: &Io) {
-        if self.syncing.is_some() || self.unsynced.is_empty() {
+        if self.syncing.is_some() || self.unsynced.is_empty() || self.has_failed {
             return;
         }
         let slots = std::mem::take(&mut self.unsynced);
@@ -274,6 +276,11 @@ impl Log {
             },
             tickets,
         });
+    }
+
+    /// A write or sync of it has failed: nothing of it is synced any more.
+    pub fn has_failed(&self) -> bool {
+        self.has_failed
     }
 
     pub fn is_syncing(&self) -> bool {

@@ -642,6 +642,7 @@ impl LogEnd {
             syncing: None,
             buffers: Vec::new(),
             last_frame_closes: true,
+            has_failed: false,
             counters: LogCounters::default(),
         }
     }

@@ -1,6 +1,7 @@
 //! Whole shards on the simulated disk.
 
 mod blobs;
+mod closing;
 mod compaction;
 mod counters;
 mod cross;

@@ -22,6 +22,9 @@ const TURNS_MAX: u64 = 200_000;
 /// And virtual time.
 const NANOS_MAX: u64 = 600_000_000_000;
 
+/// Of these, in a row and without an operation of the disk. Fewer than there are between two tries on a full one.
+const BUSY_TURNS_MAX: u64 = 20_000;
+
 /// While an operation is stuck or the disk full, what waits for it is left alone after so many.
 const TURNS_WHILE_HINDERED: u64 = 200;
 
@@ -149,11 +152,34 @@ impl World<'_> {
             if self.disk.now() > until {
                 break;
             }
-            if !hosts.turn() {
-                hosts.park();
-            }
+            self.turn(hosts)?;
         }
         failed(Check::Progress, "a call is never answered")
+    }
+
+    /// A turn, and a sleep behind it if that has left nothing to do. Whoever is busy for long and asks nothing of the disk
+    /// goes round in circles.
+    pub(super) fn turn(&self, hosts: &ByHand) -> Verdict {
+        let crashes = self.disk.crashes();
+        let more = hosts.turn();
+        if !more && self.disk.crashes() == crashes {
+            hosts.park();
+        }
+        let operations = self.disk.operations();
+        let (since, turns) = self.busy.get();
+        let turns = if more && since == operations {
+            turns + 1
+        } else {
+            0
+        };
+        self.busy.set((operations, turns));
+        if turns > BUSY_TURNS_MAX {
+            return failed(
+                Check::Progress,
+                format!("busy with nothing for {turns} turns: {}", self.waiting()),
+            );
+        }
+        Ok(())
     }
 
     /// The same, or nothing when the power goes.
@@ -188,9 +214,7 @@ impl World<'_> {
             if done(self) {
                 return Ok(true);
             }
-            if !open.hosts.turn() && !open.is_cut(&self.disk) {
-                open.hosts.park();
-            }
+            self.turn(&open.hosts)?;
             self.now += 1;
             turns += 1;
             let waited = self.disk.now() - since;
@@ -210,7 +234,7 @@ impl World<'_> {
         }
     }
 
-    fn waiting(&self) -> String {
+    pub(super) fn waiting(&self) -> String {
         let working = self.clients.working.iter().enumerate();
         let names = working.filter_map(|(number, client)| {
             let asked = match client.as_ref()?.asked {
@@ -367,12 +391,14 @@ impl Causes {
                 // Also a read: a merge that cannot read its tables stops the shard.
                 ShardError::Failed { .. }
                 | ShardError::Unknown { .. }
-                | ShardError::Unreadable { .. } => self.writes || self.reads,
+                | ShardError::Unreadable { .. } => self.writes || self.reads || self.gives_up,
                 ShardError::Io { error, .. } if error.is_full() => self.full,
                 ShardError::Io { .. } => self.reads || self.writes,
                 _ => false,
             },
             Error::Io { .. } => self.reads || self.writes || self.full,
+            // Who does several things one after the other is told so in between.
+            Error::Closed => self.gives_up,
             _ => false,
         }
     }

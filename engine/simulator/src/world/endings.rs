@@ -42,34 +42,45 @@ impl World<'_> {
             End::Close { cut, within } => {
                 self.say(|| "close".into());
                 self.totals.closings += 1;
-                self.wait(&open)?;
-                self.clients.clear();
+                self.wait_unless_full(&open)?;
+                self.causes.gives_up = self.is_full;
                 self.cut_within(*within);
                 let closed = self.drive_until_cut(&open, open.db.close_async())?;
                 let Some(closed) = closed.filter(|_| !open.is_cut(&self.disk)) else {
+                    self.clients.clear();
                     drop(open);
                     return self.cut_while_ending();
                 };
-                let whole = match closed {
-                    Ok(()) => open.hosts.is_finished(),
-                    Err(error) => {
-                        self.explain(&error)?;
-                        return Ok(self.give_up(open));
-                    }
-                };
-                if !whole {
+                // Who thinks for a while hears then that it is closed.
+                for _ in 0..1000 {
+                    self.poll_clients(&open)?;
+                }
+                if !open.hosts.is_finished() || !self.clients.all_free() {
                     return failed(
                         Check::Progress,
-                        "a closed database has something left to do",
+                        format!(
+                            "a closed database has something left to do: {}",
+                            self.waiting()
+                        ),
                     );
                 }
                 self.is_over(*within);
-                Ok(self.after_end_in_order(open, *cut))
+                self.clients.clear();
+                let whole = !self.causes.log;
+                if let Err(error) = closed {
+                    self.say(|| format!("the close fails: {error}"));
+                    self.explain(&error)?;
+                    if !whole || !*cut {
+                        return Ok(self.give_up(open));
+                    }
+                }
+                drop(open);
+                Ok(self.cut_after(*cut, true))
             }
             End::Drop { cut, within } => {
                 self.say(|| "the last handle is dropped".into());
                 self.totals.drops += 1;
-                self.wait(&open)?;
+                self.wait_unless_full(&open)?;
                 self.clients.clear();
                 self.cut_within(*within);
                 let crashes = self.disk.crashes();
@@ -77,9 +88,7 @@ impl World<'_> {
                 drop(db);
                 let mut turns = 0;
                 while !hosts.is_finished() && self.disk.crashes() == crashes {
-                    if !hosts.turn() {
-                        hosts.park();
-                    }
+                    self.turn(&hosts)?;
                     turns += 1;
                     if turns > 100_000 {
                         return failed(Check::Progress, "a dropped database does not end");
@@ -90,9 +99,20 @@ impl World<'_> {
                     return self.cut_while_ending();
                 }
                 self.is_over(*within);
-                let whole = !self.causes.writes && !self.causes.reads && !self.causes.full;
+                let whole = !self.causes.log;
                 drop(hosts);
                 Ok(self.cut_after(*cut, whole))
+            }
+        }
+    }
+
+    /// Until no call is under way, or what is under way waits for room on the disk.
+    fn wait_unless_full(&mut self, open: &Open) -> Verdict<bool> {
+        match self.is_full {
+            false => self.wait(open),
+            true => {
+                self.unstick();
+                self.turn_until(open, |world| world.clients.all_free())
             }
         }
     }
@@ -126,11 +146,6 @@ impl World<'_> {
         self.bury(open, false)
     }
 
-    fn after_end_in_order(&mut self, open: Open, cut: bool) -> Loss {
-        drop(open);
-        self.cut_after(cut, true)
-    }
-
     fn cut_after(&mut self, cut: bool, whole: bool) -> Loss {
         if !whole {
             return Loss::Process;
@@ -155,7 +170,7 @@ impl World<'_> {
     pub(super) fn power_loss(&self) -> Loss {
         // The sync that is under way when one falls due must end first, then its own.
         // After a failed sync there is none.
-        let slack = match self.causes.stuck || self.causes.writes {
+        let slack = match self.causes.stuck || self.causes.log {
             true => u64::MAX / 4,
             false => 4 * self.plan.setting.slowest(),
         };

@@ -21,6 +21,7 @@ mod spaces;
 mod steps;
 mod transactions;
 
+use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use ringkeep::simulation::{self, ByHand};
@@ -87,6 +88,8 @@ struct World<'p> {
     causes: Causes,
     /// There is no room at the moment: what is written half waits for it.
     is_full: bool,
+    /// Operations of the disk, and turns since the last one that left something to do.
+    busy: Cell<(u64, u64)>,
     /// When the last process ended: from then on nobody makes anything durable.
     ended_at: u64,
     totals: Totals,
@@ -101,7 +104,11 @@ struct World<'p> {
 struct Causes {
     reads: bool,
     writes: bool,
+    /// Of these, writes and syncs, which a log may meet: what it has answered for later is not promised any more then.
+    log: bool,
     full: bool,
+    /// No call waits for room any longer: a write of which a part is in the log is given up, and its shard with it.
+    gives_up: bool,
     /// An operation does not end, so no time is too long.
     stuck: bool,
     /// When the last such operation was let go: what waited for it begins anew.
@@ -136,6 +143,7 @@ impl<'p> World<'p> {
             now: 0,
             causes: Causes::default(),
             is_full: false,
+            busy: Cell::default(),
             ended_at: 0,
             totals: Totals::default(),
             seen: 0,

@@ -117,6 +117,7 @@ impl World<'_> {
                 self.causes.reads |= reads;
                 // Without a tail writes wait for the log, and nobody hears of it.
                 self.causes.writes |= !reads && *doing != Fault::Store;
+                self.causes.log |= matches!(doing, Fault::Write | Fault::Sync);
                 self.totals.faults += 1;
                 let times = Times::Count(*times);
                 self.disk.fail_at(doing.doing(), *spared, EIO, times);
