@@ -6,8 +6,10 @@ use ringkeep_bench::target::{Counters, Failure, counter};
 /// What the database does by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Background {
-    /// Bytes that have gone to and come from the device.
-    pub device_bytes: u64,
+    /// Bytes that have come from the device.
+    pub read_bytes: u64,
+    /// Bytes that have gone to it.
+    pub written_bytes: u64,
     /// Bytes that merges have still to read.
     pub debt_bytes: u64,
 }
@@ -16,7 +18,8 @@ pub(crate) struct Background {
 pub(crate) fn background(database: &Database) -> Result<Background, Failure> {
     let stats = database.stats().map_err(Failure::new)?;
     Ok(Background {
-        device_bytes: device(&stats, |host| host.io.read_bytes + host.io.write_bytes),
+        read_bytes: device(&stats, |host| host.io.read_bytes),
+        written_bytes: device(&stats, |host| host.io.write_bytes),
         debt_bytes: stats.total.compaction_debt_bytes,
     })
 }
