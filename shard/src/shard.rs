@@ -19,8 +19,10 @@ use crate::table::Codec;
 use crate::token::Token;
 use crate::version::{CommitClock, Pins, ShardId, Version};
 
-/// Tasks polled in one turn: what arrives meanwhile waits no longer than these take.
-const TASKS_PER_TURN: usize = 64;
+/// Tasks polled in one turn: a fourth of those that are ready, within these bounds. After each turn the device hears what
+/// they want to read and callers what they found, so that both are at work while the next few are. Fewer would leave less to
+/// be told at once; and what arrives meanwhile waits no longer than these take.
+const TASKS_PER_TURN: (usize, usize) = (16, 64);
 
 /// Who a shard is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -306,7 +308,8 @@ impl<T: Token> Shard<T> {
             core.tasks.expire(core.io.now());
         }
         core.turn_commits();
-        if core.tasks.run(TASKS_PER_TURN) {
+        let (least, most) = TASKS_PER_TURN;
+        if core.tasks.run((core.tasks.ready() / 4).clamp(least, most)) {
             core.turn_commits();
             return true;
         }

@@ -127,6 +127,11 @@ impl Tasks {
         }
     }
 
+    /// Tasks that wait to be run.
+    pub fn ready(&self) -> usize {
+        self.ready.len()
+    }
+
     pub fn has_ready(&self) -> bool {
         !self.ready.is_empty()
     }
