@@ -20,12 +20,12 @@ use crate::full_disk::{FullDisk, Starved};
 use crate::log::format::HEADER_BYTES;
 use crate::log::segments::{create_slots, slot_index};
 use crate::log::tail::Tail;
-use crate::manifest::{Manifest, ManifestStore};
+use crate::manifest::{LogPiece, Manifest, ManifestStore};
 use crate::memtables::Memtables;
 use crate::page_cache::PageCache;
 use crate::range_deletes::TableRanges;
 use crate::ranges::Ranges;
-use crate::replay::{self, ReplayedLog};
+use crate::replay::ReplayedLog;
 use crate::rows::Rows;
 use crate::shard::{Identity, Recovered, ShardOptions};
 use crate::table_set::{TableSet, table_number};
@@ -69,18 +69,6 @@ pub(crate) async fn create(
     ManifestStore::create(io, directory, identity, manifest).await
 }
 
-/// Reads a shard's log; see [`ReplayedLog`].
-pub(crate) async fn read_log(
-    io: &Io,
-    directory: &Directory,
-    identity: &Identity,
-    options: &ShardOptions,
-) -> Result<ReplayedLog> {
-    let store = ManifestStore::open(io, directory, identity).await?;
-    let manifest = store.with(Manifest::clone);
-    replay::read_log(io, directory, identity, options, &manifest).await
-}
-
 /// Recovers a shard, whose whole log has been read and judged: before that nothing is written.
 pub(crate) async fn open<T: Token>(
     io: &Io,
@@ -91,12 +79,13 @@ pub(crate) async fn open<T: Token>(
     pins: Arc<Pins>,
     replayed: ReplayedLog,
 ) -> Result<(Rc<Core<T>>, Recovered)> {
-    let store = ManifestStore::open(io, directory, identity).await?;
+    let store = ManifestStore::of(io, directory, replayed.chosen).await?;
     let manifest = store.with(Manifest::clone);
     let blobs = Blobs::of_directory(directory);
     let tables = TableSet::open(io, directory, identity, &manifest.runs, &blobs).await?;
     let recovered = replayed.recovered;
 
+    store.make_superblock_whole().await?;
     if !planted(Defect::OrphansKept) {
         sweep(directory, &manifest)?;
     }
@@ -190,7 +179,9 @@ pub(crate) fn drop_dead_pieces(manifest: &mut Manifest) {
     let replay_after = manifest.replay_after;
     let last = manifest.pieces.pop();
     manifest.pieces.retain(|piece| !piece.is_dead(replay_after));
-    manifest.pieces.extend(last);
+    let kept =
+        |last: &LogPiece| !last.is_dead(replay_after) || !planted(Defect::TailEpochsComeAgain);
+    manifest.pieces.extend(last.filter(kept));
 }
 
 /// Removes files that the manifest does not name: what a crash left half made.

@@ -17,15 +17,18 @@ use crate::log::format::{Changes, Read, take_change, take_record};
 use crate::log::recovery::{LogEnd, Replay, ReplayedGroup};
 use crate::log::segments::slot_name;
 use crate::log::tail::Owed;
-use crate::manifest::Manifest;
+use crate::manifest::{Manifest, ManifestStore};
 use crate::memtable::{BulkMemtable, Memtable};
 use crate::ranges::RangeDelete;
 use crate::shard::{Identity, Recovered, ShardOptions, TransactionId};
+use crate::superblock::Chosen;
 use crate::timeline::Moment;
 use crate::version::{ShardId, Version};
 
 /// A log that was read to its end and judged.
 pub struct ReplayedLog {
+    /// Which manifest it was read by.
+    pub(crate) chosen: Chosen,
     /// Oldest first; the last one is not full.
     pub(crate) generations: Vec<ReplayedGeneration>,
     pub(crate) transactions: Transactions,
@@ -80,9 +83,10 @@ pub(crate) async fn read_log(
     directory: &Directory,
     identity: &Identity,
     options: &ShardOptions,
-    manifest: &Manifest,
 ) -> Result<ReplayedLog> {
-    let mut replay = Replay::open(io, directory, identity, manifest).await?;
+    let store = ManifestStore::open(io, directory, identity).await?;
+    let manifest = store.with(Manifest::clone);
+    let mut replay = Replay::open(io, directory, identity, &manifest).await?;
     let mut state = State {
         full: Vec::new(),
         filling: Filling::new(options.memtable_bytes),
@@ -117,6 +121,7 @@ pub(crate) async fn read_log(
     let moments = std::mem::take(&mut state.moments);
     let (generations, transactions) = state.end();
     Ok(ReplayedLog {
+        chosen: store.chosen(),
         generations,
         newest,
         moments,

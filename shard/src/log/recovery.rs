@@ -658,13 +658,15 @@ impl LogEnd {
             return Content::Free;
         };
         // The last frame of a segment is before the first of any later one. The next segment itself may be gone, and was
-        // not needed then.
+        // not needed then. One that was cut is none.
         let later = self.heads.iter().flatten();
         let later = later.filter(|next| next.epoch == head.epoch && next.segment > head.segment);
         let next = later.min_by_key(|next| next.sequence);
         Content::Live {
             segment: head.segment,
-            last_sequence: next.map_or(self.last.sequence, |next| next.sequence - 1),
+            last_sequence: next
+                .map_or(u64::MAX, |next| next.sequence - 1)
+                .min(self.last.sequence),
         }
     }
 }

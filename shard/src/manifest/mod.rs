@@ -16,7 +16,7 @@ use ringkeep_io::{Buffer, Directory, File, Io, OpenMode, PAGE, WriteDurability};
 use crate::checksum::crc32c;
 use crate::error::{Error, Result};
 use crate::shard::Identity;
-use crate::superblock::{self, Superblock, missing_or};
+use crate::superblock::{self, Chosen, Superblock, missing_or};
 use crate::tasks::Signal;
 use crate::token::Token;
 use crate::verify::{Inspection, KeysAtRisk};
@@ -100,11 +100,17 @@ impl ManifestStore {
         directory: &Directory,
         identity: &Identity,
     ) -> Result<ManifestStore> {
-        let superblock::Chosen {
-            file: superblock_file,
+        let chosen = superblock::read(io, directory, identity).await?;
+        ManifestStore::of(io, directory, chosen).await
+    }
+
+    /// Reads what this superblock refers to.
+    pub async fn of(io: &Io, directory: &Directory, chosen: Chosen) -> Result<ManifestStore> {
+        let superblock_file = superblock::open(directory)?;
+        let Chosen {
             superblock,
             everywhere,
-        } = superblock::read(io, directory, identity).await?;
+        } = chosen;
         let open = |name: &str| {
             directory
                 .open(name, OpenMode::ReadWrite)
@@ -128,6 +134,15 @@ impl ManifestStore {
             }),
             written: Signal::default(),
         })
+    }
+
+    /// The superblock that refers to it.
+    pub fn chosen(&self) -> Chosen {
+        let state = self.state.borrow();
+        Chosen {
+            superblock: state.superblock.clone(),
+            everywhere: state.everywhere,
+        }
     }
 
     /// Looks at the manifest as edited so far.
@@ -225,8 +240,9 @@ impl ManifestStore {
     }
 
     /// After a power cut between the halves, two copies are still the one before. Torn while the next one is
-    /// written, they would be the quorum, for a manifest whose file the next one took.
-    async fn make_superblock_whole(&self) -> Result<()> {
+    /// written, they would be the quorum, for a manifest whose file the next one took. Before files are removed that this
+    /// one does not name, since the other may.
+    pub async fn make_superblock_whole(&self) -> Result<()> {
         let (everywhere, current) = {
             let state = self.state.borrow();
             (state.everywhere, state.superblock.clone())

@@ -29,6 +29,12 @@ pub(crate) fn create(directory: &Directory) -> Result<File> {
     Ok(file)
 }
 
+/// Opens the one that there is.
+pub(crate) fn open(directory: &Directory) -> Result<File> {
+    let file = directory.open(FILE_NAME, OpenMode::ReadWrite);
+    file.map_err(|e| missing_or(e, FILE_NAME))
+}
+
 /// Replaces all four copies.
 pub(crate) async fn write(io: &Io, file: &File, superblock: &Superblock) -> Result<()> {
     if planted(Defect::SuperblockOneCopy) {
@@ -80,18 +86,17 @@ pub(crate) async fn verify<T: Token>(
     }
 }
 
-/// The superblock that counts, and whether all copies are it.
+/// The superblock that counts, and whether all copies are it. Chosen once for an opening: by the next time a copy may not be
+/// readable, or be again, and another one may count.
+#[derive(Clone)]
 pub(crate) struct Chosen {
-    pub file: File,
     pub superblock: Superblock,
     pub everywhere: bool,
 }
 
 /// Reads the newest superblock that a quorum of copies agrees on.
 pub(crate) async fn read(io: &Io, directory: &Directory, identity: &Identity) -> Result<Chosen> {
-    let file = directory
-        .open(FILE_NAME, OpenMode::ReadWrite)
-        .map_err(|e| missing_or(e, FILE_NAME))?;
+    let file = open(directory)?;
     let mut copies = Vec::new();
     let (mut other_format, mut unread) = (None, None);
     for copy in 0..COPIES {
@@ -138,7 +143,6 @@ pub(crate) async fn read(io: &Io, directory: &Directory, identity: &Identity) ->
     }
     let everywhere = copies.len() == COPIES && copies.iter().all(|copy| *copy == superblock);
     Ok(Chosen {
-        file,
         superblock,
         everywhere,
     })

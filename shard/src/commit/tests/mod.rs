@@ -12,7 +12,8 @@ use std::sync::Arc;
 use ringkeep_io::{Io, SimulatedDisk, SimulatedOptions};
 
 use super::*;
-use crate::open::{block_on, create, open, read_log};
+use crate::open::{block_on, create, open};
+use crate::replay::read_log;
 use crate::shard::{Identity, ShardOptions};
 use crate::table::Codec;
 use crate::version::{CommitClock, Pins};
