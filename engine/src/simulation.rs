@@ -166,6 +166,11 @@ impl ByHand {
 
     /// Lets time pass until something happens.
     pub fn park(&self) {
+        self.park_until(None);
+    }
+
+    /// The same, but no longer than until then.
+    pub fn park_until(&self, latest: Option<Nanos>) {
         let held = self.held();
         let mut hosts = self.hosts.borrow_mut();
         let awake = hosts.iter().enumerate();
@@ -175,7 +180,8 @@ impl ByHand {
             return;
         }
         let deadlines = awake.filter_map(|(_, host)| host.next_deadline());
-        let deadline = deadlines.chain(held.map(|held| held.until)).min();
+        let deadlines = deadlines.chain(held.map(|held| held.until));
+        let deadline = deadlines.chain(latest).min();
         // Time is the disk's: whoever sleeps, it passes for all.
         if let Some(host) = hosts.first_mut() {
             host.io().park(deadline);

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use ringkeep_io::planted::{Defect, plant};
 
+use crate::plan::Plan;
 use crate::search::{Search, search};
 
 /// Seeds begin here, so that the table can be made again.
@@ -12,7 +13,7 @@ const FROM: u64 = 1_000_000;
 
 /// Plants every mistake whose name has `filter` in it, and prints a table in Markdown. True when all were
 /// found.
-pub fn run(seeds: u64, jobs: usize, filter: Option<&str>) -> bool {
+pub fn run(draw: fn(u64) -> Plan, seeds: u64, jobs: usize, filter: Option<&str>) -> bool {
     let chosen = |defect: &&Defect| filter.is_none_or(|part| name(**defect).contains(part));
     let mut missed = 0;
     println!("| planted | what it does | found by | after seeds | crash-recoveries | time |");
@@ -20,7 +21,7 @@ pub fn run(seeds: u64, jobs: usize, filter: Option<&str>) -> bool {
     for &defect in Defect::ALL.iter().filter(chosen) {
         plant(Some(defect));
         let bounds = Search {
-            draw: crate::draw::plan,
+            draw,
             from: FROM,
             seeds,
             budget: Some(Duration::from_secs(600)),

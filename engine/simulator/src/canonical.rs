@@ -50,6 +50,7 @@ fn settings() -> [(&'static str, Setting); 4] {
         tail_per_mille: 0,
         tail_factor: 1,
         short_per_mille: 0,
+        failing_factor: 1,
     };
     let one = Setting {
         shards: 1,

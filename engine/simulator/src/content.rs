@@ -58,7 +58,7 @@ const SIZES: u32 = 1 << 20;
 /// What a value that ends begins with, before the time of its end: no other value does.
 const MARK: u64 = 0x1e5d_5e4d_5a71_05ff;
 
-/// A size in a plan, of a value that is there for so long.
+/// A size in a plan, of a value that is there for so long: less than 4,095 ms.
 pub fn staying(bytes: u32, millis: u32) -> u32 {
     bytes + (millis + 1) * SIZES
 }

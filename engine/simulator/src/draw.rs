@@ -264,7 +264,7 @@ pub fn histories(seed: u64) -> Plan {
     }
 }
 
-fn setting(random: &mut Random) -> Setting {
+pub(crate) fn setting(random: &mut Random) -> Setting {
     let shards = *random.pick(&[1, 2, 2, 3, 3, 4, 5]);
     let slow = random.chance(20);
     let (latency_least, latency_most) = *random.pick(&[
@@ -296,6 +296,7 @@ fn setting(random: &mut Random) -> Setting {
         tail_per_mille: if slow { random.between(1, 50) } else { 0 },
         tail_factor: random.between(2, 50),
         short_per_mille: if random.chance(25) { 50 } else { 0 },
+        failing_factor: 1,
     }
 }
 

@@ -10,6 +10,7 @@
 //!   model/       what reads, scans, transactions and recoveries may show
 //!   history/     whether transactions over lists can have happened in any order: two judges
 //!   failure.rs   the checks
+//!   tails.rs     plans of processes that are killed behind answers that the log does not have yet
 //!   canonical.rs short plans that between them do everything
 //!   sweep.rs     each of them with everything that can go wrong, at every place
 //!   search.rs    many seeds on several threads
@@ -38,6 +39,7 @@ pub mod random;
 pub mod search;
 pub mod shrink;
 pub mod sweep;
+pub mod tails;
 pub mod totals;
 pub mod world;
 

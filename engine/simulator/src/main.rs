@@ -8,7 +8,7 @@ use clap::{Parser, Subcommand};
 use ringkeep_simulator::plan::Plan;
 use ringkeep_simulator::search::{Search, search};
 use ringkeep_simulator::sweep::sweep;
-use ringkeep_simulator::{Failure, Totals, corpus, draw, run, shrink};
+use ringkeep_simulator::{Failure, Totals, corpus, draw, run, shrink, tails};
 
 /// Runs the whole database from seeds on a simulated disk, and says where it breaks a promise.
 #[derive(Parser)]
@@ -36,6 +36,9 @@ struct Arguments {
     /// Draw plans of transactions over lists and little else
     #[arg(long)]
     histories: bool,
+    /// Draw plans of processes that are killed behind answers that the log does not have yet
+    #[arg(long, global = true, conflicts_with = "histories")]
+    tails: bool,
     /// Run so many seeds
     #[arg(long, value_name = "COUNT")]
     seeds: Option<u64>,
@@ -90,6 +93,7 @@ fn main() -> ExitCode {
         #[cfg(feature = "planted")]
         Some(Command::Alarms { seeds, filter }) => {
             return code(ringkeep_simulator::alarms::run(
+                arguments.draw(),
                 *seeds,
                 jobs,
                 filter.as_deref(),
@@ -136,9 +140,19 @@ fn main() -> ExitCode {
 impl Arguments {
     /// What a seed stands for.
     fn draw(&self) -> fn(u64) -> Plan {
-        match self.histories {
-            true => draw::histories,
-            false => draw::plan,
+        match (self.histories, self.tails) {
+            (true, _) => draw::histories,
+            (_, true) => tails::plan,
+            _ => draw::plan,
+        }
+    }
+
+    /// How to ask for that.
+    fn profile(&self) -> &'static str {
+        match (self.histories, self.tails) {
+            (true, _) => " --histories",
+            (_, true) => " --tails",
+            _ => "",
         }
     }
 }
@@ -176,11 +190,7 @@ fn run_many(arguments: &Arguments, jobs: usize) -> bool {
         );
     });
     report(&found.totals, found.took, jobs);
-    let profile = if arguments.histories {
-        " --histories"
-    } else {
-        ""
-    };
+    let profile = arguments.profile();
     for (seed, failure) in &found.failures {
         let again = format!("cargo run --release -p ringkeep-simulator --{profile} --seed {seed}");
         println!(

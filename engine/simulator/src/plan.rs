@@ -57,6 +57,9 @@ pub struct Setting {
     pub tail_per_mille: u64,
     pub tail_factor: u64,
     pub short_per_mille: u64,
+    /// How much longer than others an operation takes that fails.
+    #[serde(default)]
+    pub failing_factor: u64,
 }
 
 /// From one opening to one stop.
@@ -64,6 +67,15 @@ pub struct Setting {
 pub struct Life {
     /// The power goes after so many operations of an opening, once for each, before it succeeds.
     pub cuts_while_opening: Vec<u64>,
+    /// Before all of that the logs' tails are damaged, cut, lost, or what they were once.
+    #[serde(default)]
+    pub harms_tails: bool,
+    /// How large tails are in this life, where that is not as in the others.
+    #[serde(default)]
+    pub tail_bytes: Option<usize>,
+    /// Before that the process is killed after so many, once for each.
+    #[serde(default)]
+    pub kills_while_opening: Vec<u64>,
     /// Operations of an opening fail, once for each, before it succeeds.
     #[serde(default)]
     pub fails_while_opening: Vec<Failing>,
@@ -134,6 +146,8 @@ pub enum Action {
     Compact,
     /// Waits until no client waits.
     Wait,
+    /// Lets so much time pass.
+    Pause { nanos: u64 },
     /// Waits until the database has nothing to do, and looks for leaks.
     Idle,
     /// So many operations of a kind fail, after some that do not.
@@ -160,6 +174,8 @@ pub enum Action {
     AsOfTime { back: u64, reverse: bool },
     /// The power goes here in so many different ways, each on a copy of the disk.
     CutCopies { count: u64 },
+    /// The process is killed here so many times, each on a copy of the disk.
+    KillCopies { count: u64 },
     /// One bit turns over on a copy of the quiet disk, so many times.
     FlipCopies { count: u64 },
     /// A write of a flush lands elsewhere, on a copy of the quiet disk.
@@ -266,6 +282,8 @@ pub enum End {
     Cut { spared: u64, leaves: Leaves },
     /// The process is killed after so many operations.
     Kill { spared: u64 },
+    /// The same in the midst of a turn, within an operation.
+    KillWithin { spared: u64 },
     /// It is closed; then the power may go, or already within this operation of the closing.
     Close {
         cut: bool,
@@ -323,8 +341,8 @@ impl Setting {
         self.window(space).unwrap_or(self.retention)
     }
 
-    /// What the database is opened with.
-    pub fn options(&self) -> Options {
+    /// What the database is opened with, in a life with tails so large.
+    pub fn options(&self, tail_bytes: Option<usize>) -> Options {
         Options {
             shards: Some(self.shards),
             threads: Some(self.hosts),
@@ -341,7 +359,7 @@ impl Setting {
                 table_bytes: self.table_bytes,
                 runs_max: self.runs_max,
                 blob_bytes: self.blob_bytes,
-                tail_bytes: self.tail_bytes,
+                tail_bytes: tail_bytes.unwrap_or(self.tail_bytes),
                 idle_close_after: self.idle_close_after,
                 ..ShardOptions::for_budget(1 << 20)
             }),
@@ -365,6 +383,7 @@ impl Setting {
             },
             // Coarse, so that whoever polls instead of sleeping is not polled too often.
             turn_nanos: 2_000,
+            failing_factor: self.failing_factor,
             ..SimulatedOptions::default()
         }
     }

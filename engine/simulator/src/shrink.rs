@@ -28,7 +28,8 @@ fn weight(plan: &Plan) -> usize {
             Action::Batch(ops, _) => ops.len(),
             _ => 1,
         });
-        10 + life.cuts_while_opening.len() + steps.sum::<usize>()
+        let openings = life.cuts_while_opening.len() + life.kills_while_opening.len();
+        10 + openings + steps.sum::<usize>()
     };
     plan.lives.iter().map(life).sum()
 }
@@ -63,6 +64,11 @@ fn cuts(best: &mut (Plan, Failure), left: &mut usize) {
         if !best.0.lives[index].cuts_while_opening.is_empty() {
             let mut shorter = best.0.clone();
             shorter.lives[index].cuts_while_opening.clear();
+            attempt(best, left, shorter);
+        }
+        for kill in (0..best.0.lives[index].kills_while_opening.len()).rev() {
+            let mut shorter = best.0.clone();
+            shorter.lives[index].kills_while_opening.remove(kill);
             attempt(best, left, shorter);
         }
     }

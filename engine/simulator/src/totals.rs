@@ -38,8 +38,12 @@ totals! {
     cuts: "power cuts",
     /// Power cuts in the midst of a recovery.
     cuts_while_opening: "power cuts during recovery",
-    /// Kills.
+    /// Kills, also of copies.
     kills: "kills",
+    /// Kills in the midst of a recovery.
+    kills_while_opening: "kills during recovery",
+    /// Copies of which the log's tail was harmed.
+    tails_harmed: "tails harmed",
     /// Closings.
     closings: "closings",
     /// Drops of the last handle.

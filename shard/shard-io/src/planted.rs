@@ -55,6 +55,10 @@ defects! {
     TailGapIgnored,
     /// What an opening has taken from the log's tail is not put in the log.
     TailNotRestored,
+    /// What an opening has taken from the log's tail goes behind the log's last frame, although the log went on elsewhere.
+    TailPutElsewhere,
+    /// After a close the log's epochs begin anew, and older entries of the tail come between those that count.
+    TailEpochsComeAgain,
     /// Writes that were answered from the log's tail become a table before the log has them.
     TailFlushedEarly,
 

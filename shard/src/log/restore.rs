@@ -87,7 +87,8 @@ impl LogEnd {
             && let Some(head) = self.heads[slot]
         {
             // Where tables have all of the log, the process had begun a segment anew, and counted on the room of a whole one.
-            let goes_on = self.last.sequence > self.replay_after;
+            let goes_on =
+                self.last.sequence > self.replay_after || planted(Defect::TailPutElsewhere);
             if goes_on && offset + bytes <= self.segment_bytes {
                 return Ok((slot, offset, head.segment));
             }

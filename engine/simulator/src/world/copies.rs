@@ -31,6 +31,7 @@ impl World<'_> {
                 self.totals.cuts_while_opening += 1;
             }
             self.survives_on(&copy, loss)?;
+            self.totals.cuts += 1;
         }
         Ok(())
     }
@@ -40,23 +41,24 @@ impl World<'_> {
         for copy in self.disk.take_outcomes() {
             copy.set_capacity_bytes(1 << 40);
             self.survives_on(&copy, loss)?;
+            self.totals.cuts += 1;
         }
         Ok(())
     }
 
-    fn survives_on(&mut self, copy: &SimulatedDisk, loss: Loss) -> Verdict {
+    /// What an opening of the copy finds.
+    pub(super) fn survives_on(&mut self, copy: &SimulatedDisk, loss: Loss) -> Verdict<Findings> {
         let (db, hosts) = match self.try_open(copy) {
             Ok(opened) => opened,
-            Err(error) => return failed(Check::Opening, format!("after a cut: {error}")),
+            Err(error) => return failed(Check::Opening, format!("of a copy ({loss:?}): {error}")),
         };
         let found = self.find(&db, &hosts)?;
         self.model.survived(&found, loss)?;
         self.lists.survived(&self.find_lists(&db, &hosts)?)?;
         self.spaces_survived(&self.find_spaces(&db, &hosts)?)?;
         self.totals.recoveries += 1;
-        self.totals.cuts += 1;
         self.see(copy.trace_hash());
-        Ok(())
+        Ok(found)
     }
 
     /// Damages one bit at rest, in several places.

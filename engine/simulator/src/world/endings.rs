@@ -28,16 +28,13 @@ impl World<'_> {
                 self.turn_until(&open, |world| {
                     world.disk.operations() >= kill_at || world.clients.all_free()
                 })?;
-                self.disk.kill();
-                self.ended_at = self.disk.now();
-                self.say(|| "the process is killed".into());
-                self.totals.kills += 1;
-                // What the device was given lands, and nobody opens before it has: the lock is held by the ring.
-                self.unstick();
-                while let Some(landing) = self.disk.next_event() {
-                    self.disk.advance_to(landing);
-                }
-                Ok(self.bury(open, false))
+                Ok(self.killed(open))
+            }
+            End::KillWithin { .. } => {
+                let limit = self.now + 40;
+                self.turn_until(&open, |world| world.now >= limit)?;
+                self.missed += u64::from(!open.is_cut(&self.disk));
+                Ok(self.killed(open))
             }
             End::Close { cut, within } => {
                 self.say(|| "close".into());
@@ -139,10 +136,7 @@ impl World<'_> {
 
     /// After an end that could not make everything durable, a restart follows, not a power cut.
     fn give_up(&mut self, open: Open) -> Loss {
-        self.disk.kill();
-        while let Some(landing) = self.disk.next_event() {
-            self.disk.advance_to(landing);
-        }
+        self.kill();
         self.bury(open, false)
     }
 
@@ -157,7 +151,7 @@ impl World<'_> {
         Loss::Nothing
     }
 
-    fn bury(&mut self, open: Open, power: bool) -> Loss {
+    pub(super) fn bury(&mut self, open: Open, power: bool) -> Loss {
         self.clients.clear();
         drop(open);
         match power {

@@ -9,12 +9,14 @@
 //!   spaces.rs     keyspaces made, dropped, written and read
 //!   endings.rs    how a life stops
 //!   copies.rs     what is done to copies of the disk: cut, damaged, misled
+//!   kills.rs      a process that is killed, again and again, and what becomes of the log's tail meanwhile
 //!   quiet.rs      a database with nothing to do: still, and without leaks
 //! ```
 
 mod clients;
 mod copies;
 mod endings;
+mod kills;
 mod openings;
 mod quiet;
 mod spaces;
@@ -97,6 +99,10 @@ struct World<'p> {
     seen: u64,
     /// Power cuts that were planned within an operation, and came too late.
     missed: u64,
+    /// How large the logs' tails are in this life, if not as in the others.
+    tail_bytes: Option<usize>,
+    /// What they held at some moments.
+    tails: Vec<Vec<u8>>,
 }
 
 /// Why errors are to be expected.
@@ -121,7 +127,7 @@ struct Causes {
 struct Open {
     db: Database,
     hosts: ByHand,
-    /// Power cuts until then.
+    /// Power cuts, and planned kills, until then.
     crashes: u64,
     /// Its version then.
     began: Version,
@@ -148,6 +154,8 @@ impl<'p> World<'p> {
             totals: Totals::default(),
             seen: 0,
             missed: 0,
+            tail_bytes: None,
+            tails: Vec::new(),
         }
     }
 
@@ -177,6 +185,9 @@ impl<'p> World<'p> {
         let began = self.disk.operations();
         if let End::Cut { spared, leaves } = life.end {
             self.disk.crash_at(spared, leaves.crash());
+        }
+        if let End::KillWithin { spared } = life.end {
+            self.disk.kill_at(spared);
         }
         let kill_at = match life.end {
             End::Kill { spared } => began + spared,

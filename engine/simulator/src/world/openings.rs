@@ -13,15 +13,16 @@ use crate::model::{Loss, When};
 use crate::plan::{Failing, Fault, Life};
 
 /// A plan of a power cut that never comes.
-const NEVER: u64 = u64::MAX;
+pub(super) const NEVER: u64 = u64::MAX;
 
 impl World<'_> {
     /// Opens the database, whatever the power does meanwhile, and compares what is there.
     pub(super) fn open(&mut self, life: &Life, mut loss: Loss) -> Verdict<Open> {
         let cuts = &life.cuts_while_opening;
+        self.tail_bytes = life.tail_bytes;
         // What the last life went through decides what a cut may take now.
         if loss == Loss::Process
-            && !cuts.is_empty()
+            && (!cuts.is_empty() || life.harms_tails)
             && let Loss::Power { since, slack, .. } = self.power_loss()
         {
             let time = self.ended_at;
@@ -30,6 +31,12 @@ impl World<'_> {
         self.causes = Default::default();
         self.disk.heal();
         self.free();
+        if life.harms_tails {
+            self.harm_tails(&self.disk.clone());
+        }
+        for spared in &life.kills_while_opening {
+            self.kill_while_opening(*spared)?;
+        }
         for spared in cuts {
             let crashes = self.disk.crashes();
             self.disk.crash_at(*spared, Crash::Random);
@@ -113,15 +120,17 @@ impl World<'_> {
             }
         }
         drop(opened);
-        self.disk.kill();
-        while let Some(landing) = self.disk.next_event() {
-            self.disk.advance_to(landing);
-        }
+        self.kill();
         Ok(())
     }
 
     pub(super) fn try_open(&self, disk: &SimulatedDisk) -> Result<(Database, ByHand), Error> {
-        simulation::open(disk, PATH, &self.plan.setting.options(), STORE)
+        simulation::open(
+            disk,
+            PATH,
+            &self.plan.setting.options(self.tail_bytes),
+            STORE,
+        )
     }
 
     /// Everything in an open database: by a scan, and a few keys again by themselves.

@@ -26,6 +26,7 @@ impl World<'_> {
             step.action,
             Action::Pin
                 | Action::Wait
+                | Action::Pause { .. }
                 | Action::Idle
                 | Action::Fail { .. }
                 | Action::Heal
@@ -36,6 +37,7 @@ impl World<'_> {
                 | Action::Hold { .. }
                 | Action::MoveClock { .. }
                 | Action::CutCopies { .. }
+                | Action::KillCopies { .. }
                 | Action::FlipCopies { .. }
                 | Action::MisdirectCopies { .. }
         );
@@ -107,6 +109,7 @@ impl World<'_> {
                 self.ask(open, client, Asked::Compact, self.now, Box::pin(call));
             }
             Action::Wait => return self.wait(open).map(drop),
+            Action::Pause { nanos } => return self.pause(open, *nanos),
             Action::Idle => return self.idle(open).map(drop),
             Action::Fail {
                 doing,
@@ -148,6 +151,7 @@ impl World<'_> {
                 return self.read_past_time(open, client, *back, *reverse);
             }
             Action::CutCopies { count } => return self.cut_copies(open, *count),
+            Action::KillCopies { count } => return self.kill_copies(open, *count),
             Action::FlipCopies { count } => return self.flip_copies(open, *count),
             Action::MisdirectCopies { count } => return self.misdirect_copies(open, *count),
         }
@@ -322,6 +326,21 @@ impl World<'_> {
             self.disk.unstick();
             self.causes.stuck = false;
             self.causes.unstuck_at = self.disk.now();
+        }
+    }
+
+    /// Whatever happens meanwhile; no longer, though nothing does.
+    fn pause(&mut self, open: &Open, nanos: u64) -> Verdict {
+        let until = self.disk.now() + nanos;
+        loop {
+            self.poll_clients(open)?;
+            if open.is_cut(&self.disk) || self.disk.now() >= until {
+                return Ok(());
+            }
+            if !open.hosts.turn() && !open.is_cut(&self.disk) {
+                open.hosts.park_until(Some(until));
+            }
+            self.now += 1;
         }
     }
 

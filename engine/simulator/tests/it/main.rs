@@ -3,7 +3,7 @@
 use ringkeep_simulator::failure::Check;
 use ringkeep_simulator::plan::{Action, End, Leaves, Life, Plan, Promise, Setting, Step};
 use ringkeep_simulator::sweep::sweep;
-use ringkeep_simulator::{content, corpus, draw, run, shrink};
+use ringkeep_simulator::{content, corpus, draw, run, shrink, tails};
 
 #[test]
 fn what_failed_once_holds_now() {
@@ -25,6 +25,18 @@ fn whatever_a_seed_draws_every_promise_is_kept() {
     }
 }
 
+/// The same: `-- --tails --budget 10m`, `-- --tails --seed 7`.
+#[test]
+fn whoever_is_killed_behind_an_answer_takes_nothing_along() {
+    for seed in 0..12 {
+        let verdict = run(&tails::plan(seed), None).verdict;
+        assert!(
+            verdict.is_ok(),
+            "replay with: cargo run --release -p ringkeep-simulator -- --tails --seed {seed}: {verdict:?}"
+        );
+    }
+}
+
 /// All of it: `cargo run --release -p ringkeep-simulator -- --every-operation`.
 #[test]
 fn every_so_many_th_operation_of_the_canonical_traces_can_be_cut_or_fail() {
@@ -38,12 +50,13 @@ fn every_so_many_th_operation_of_the_canonical_traces_can_be_cut_or_fail() {
 #[test]
 fn a_clock_that_jumps_changes_no_data_and_ends_nothing_early() {
     let step = |action| Step { client: 0, action };
-    let (minute, year) = (60_000, 365 * 86_400_000);
+    // As long as a plan can say.
+    let (stay, year) = (4_000, 365 * 86_400_000);
     let moves = |millis| step(Action::MoveClock { millis });
     let ending = |key| {
         step(Action::Write(
             key,
-            Some(content::staying(50, minute)),
+            Some(content::staying(50, stay)),
             Promise::Sync,
         ))
     };
@@ -74,12 +87,12 @@ fn a_clock_that_jumps_changes_no_data_and_ends_nothing_early() {
     };
     let mut steps = vec![ending(0), step(Action::Write(1, Some(9), Promise::Sync))];
     for millis in [
-        i64::from(minute) / 2,
+        i64::from(stay) / 2,
         -2 * year,
         10 * year,
         -20 * year,
         10 * year,
-        -i64::from(minute),
+        -i64::from(stay),
     ] {
         steps.push(moves(millis));
         steps.extend(read());

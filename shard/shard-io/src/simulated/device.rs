@@ -56,18 +56,20 @@ pub(super) struct Disk {
     pub counters: DiskCounters,
     pub operations: u64,
     pub crashes: u64,
-    planned: Option<PlannedCrash>,
+    planned: Option<PlannedEnd>,
     /// Other outcomes that a planned crash is to have besides, and those of the last one.
     pub ways: Vec<Crash>,
     pub outcomes: Vec<Disk>,
 }
 
-struct PlannedCrash {
-    /// Operations that are asked for before the one in whose midst the power goes.
+struct PlannedEnd {
+    /// Operations that are asked for before the one in whose midst it comes.
     spared: u64,
-    crash: Crash,
+    /// None where only the process is killed.
+    crash: Option<Crash>,
 }
 
+#[derive(Default)]
 struct HostState {
     alive: bool,
     in_flight: usize,
@@ -191,7 +193,11 @@ impl Disk {
             None => {}
             Some(planned) if planned.spared > 0 => planned.spared -= 1,
             Some(planned) => {
-                let crash = planned.crash;
+                let Some(crash) = planned.crash else {
+                    self.planned = None;
+                    self.crashes += 1;
+                    return self.kill();
+                };
                 let seeds = self.operations << 8..;
                 let ways = seeds.zip(&self.ways);
                 self.outcomes = ways
@@ -258,6 +264,9 @@ impl Disk {
         let mut takes = latency.least + self.latency.below(spread);
         if self.latency.chance(latency.tail_probability) {
             takes *= latency.tail_factor.max(1);
+        }
+        if matches!(fate, Fate::Fail(_)) {
+            takes *= self.options.failing_factor.max(1);
         }
         if let Some(rate) = self.options.bytes_per_second {
             let transfer = request.length as u64 * 1_000_000_000 / rate.max(1);
@@ -406,9 +415,9 @@ impl Disk {
             let (part, more) = rest.split_at(rest.len().min(PAGE - inside));
             let mut page = inode.page(index).map_or([0; PAGE], |page| *page);
             page[inside..][..part.len()].copy_from_slice(part);
-            inode.write(stamp, index, &[Some(Rc::new(page))], false);
-            inode.forget_versions(index);
-            (at, rest) = (at + part.len(), more);
+            let end = at + part.len();
+            inode.store(stamp, index, Some(Rc::new(page)), end as u64);
+            (at, rest) = (end, more);
         }
     }
 
@@ -448,8 +457,8 @@ impl Disk {
         self.hosts.iter_mut().for_each(HostState::die);
     }
 
-    pub fn crash_at(&mut self, spared: u64, crash: Crash) {
-        self.planned = Some(PlannedCrash { spared, crash });
+    pub fn end_at(&mut self, spared: u64, crash: Option<Crash>) {
+        self.planned = Some(PlannedEnd { spared, crash });
     }
 
     pub fn crash(&mut self, crash: Crash) {
@@ -469,13 +478,49 @@ impl Disk {
         self.root.borrow_mut().crash(&mut survival);
     }
 
-    pub fn crashed_copy(&self, seed: u64, crash: Crash) -> Disk {
+    /// The same files, with nobody there.
+    fn copy(&self, seed: u64) -> (Disk, Copies) {
         let mut copy = Disk::new(seed, self.options.clone());
         copy.now = self.now;
         copy.stamp = self.stamp;
         copy.inodes = self.inodes;
         let mut copies = Copies::new(&copy.used);
         copy.root = copies.directory(&self.root);
+        (copy, copies)
+    }
+
+    /// As after a kill, with everything landed that was in flight.
+    pub fn killed_copy(&self, seed: u64) -> Disk {
+        let (mut copy, copies) = self.copy(seed);
+        copy.hosts.resize_with(self.hosts.len(), HostState::default);
+        let flying = self.events_in_order().into_iter();
+        let flying = flying.map(|event| (event.fate, event.covered, &event.request));
+        let stuck = self.stuck.iter();
+        let stuck = stuck.map(|request| (Fate::Normal, self.stamp, request));
+        for (fate, covered, request) in flying.chain(stuck) {
+            let Some(inode) = copies.known(&request.inode) else {
+                continue;
+            };
+            let request = Request {
+                inode: Rc::clone(inode),
+                pages: request.pages.clone(),
+                ..**request
+            };
+            match request.step {
+                Step::Write { dsync } => {
+                    copy.write(&request, fate, dsync);
+                }
+                Step::Sync => {
+                    copy.sync(&request, fate, covered);
+                }
+                Step::Read | Step::SyncNames => {}
+            }
+        }
+        copy
+    }
+
+    pub fn crashed_copy(&self, seed: u64, crash: Crash) -> Disk {
+        let (mut copy, copies) = self.copy(seed);
         for request in self.in_flight_in_order() {
             let stamp = copy.next_stamp();
             // A file without a name is lost anyway.
@@ -489,14 +534,16 @@ impl Disk {
 
     /// Everything in flight in the order in which it would complete.
     fn in_flight_in_order(&self) -> Vec<Rc<Request>> {
-        let mut events = self
-            .events
-            .iter()
-            .map(|Reverse(event)| event)
-            .collect::<Vec<_>>();
+        let events = self.events_in_order().into_iter();
+        let requests = events.map(|event| &event.request);
+        requests.chain(&self.stuck).cloned().collect()
+    }
+
+    fn events_in_order(&self) -> Vec<&Event> {
+        let events = self.events.iter().map(|Reverse(event)| event);
+        let mut events = events.collect::<Vec<_>>();
         events.sort();
-        let events = events.into_iter().map(|event| &event.request);
-        events.chain(&self.stuck).cloned().collect()
+        events
     }
 }
 

@@ -47,7 +47,12 @@ impl SimulatedDisk {
     /// Cuts the power when `spared` more operations have been asked for and the next one is under way: 0 is the next
     /// one. Blocking calls count too, see [`operations`](Self::operations).
     pub fn crash_at(&self, spared: u64, crash: Crash) {
-        self.disk().crash_at(spared, crash);
+        self.disk().end_at(spared, Some(crash));
+    }
+
+    /// Kills every host's process in the same way, instead of a power cut that was planned. See [`kill`](Self::kill).
+    pub fn kill_at(&self, spared: u64) {
+        self.disk().end_at(spared, None);
     }
 
     /// A crash that was planned by [`crash_at`](Self::crash_at) is to have these outcomes, too, each on a copy.
@@ -73,12 +78,17 @@ impl SimulatedDisk {
         SimulatedDisk::of(self.disk().crashed_copy(seed, crash))
     }
 
+    /// What this disk would be after a kill now, when all has landed; this one goes on undisturbed.
+    pub fn killed_copy(&self, seed: u64) -> SimulatedDisk {
+        SimulatedDisk::of(self.disk().killed_copy(seed))
+    }
+
     /// Operations asked for so far: reads, writes, syncs, and the blocking calls on files and directories.
     pub fn operations(&self) -> u64 {
         self.disk().operations
     }
 
-    /// How often the power was cut so far.
+    /// How often the power was cut so far, or a kill came that was planned.
     pub fn crashes(&self) -> u64 {
         self.disk().crashes
     }

@@ -122,6 +122,19 @@ impl Inode {
     }
 
     pub fn write(&mut self, stamp: Stamp, first: usize, pages: &[PageRef], durable: bool) {
+        self.put(stamp, first, pages, durable);
+        let end = (first + pages.len()) * PAGE;
+        self.extend(stamp, end as u64, durable);
+    }
+
+    /// One page of a write into the page cache, which goes up to `end`.
+    pub fn store(&mut self, stamp: Stamp, index: usize, page: PageRef, end: u64) {
+        self.put(stamp, index, &[page], false);
+        self.extend(stamp, end, false);
+        self.forget_versions(index);
+    }
+
+    fn put(&mut self, stamp: Stamp, first: usize, pages: &[PageRef], durable: bool) {
         for (index, page) in (first..).zip(pages) {
             put(&mut self.visible, index, page.clone());
             if durable {
@@ -134,7 +147,6 @@ impl Inode {
         let end = ((first + pages.len()) * PAGE) as u64;
         self.bad
             .retain(|bad| !overlaps(bad, &((first * PAGE) as u64..end)));
-        self.extend(stamp, end, durable);
     }
 
     /// The size that a write up to `end` needs.
@@ -162,7 +174,7 @@ impl Inode {
     }
 
     /// Of a page that is written again and again a crash leaves what is durable or one of the last.
-    pub fn forget_versions(&mut self, index: usize) {
+    fn forget_versions(&mut self, index: usize) {
         if let Some(versions) = self.versions.get_mut(&index) {
             let before = versions.len().saturating_sub(CACHED_VERSIONS_MAX);
             versions.drain(..before);

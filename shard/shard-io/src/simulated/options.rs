@@ -18,6 +18,8 @@ pub struct SimulatedOptions {
     pub wall_clock_start: Nanos,
     /// Virtual time that one turn takes, so that a loop that polls and never parks still gets on.
     pub turn_nanos: Nanos,
+    /// How much longer than others an operation takes that fails.
+    pub failing_factor: u64,
 }
 
 /// How long operations take: evenly between least and most, sometimes much longer.
@@ -77,6 +79,7 @@ impl Default for SimulatedOptions {
             // 2026-01-01, so that times look like times.
             wall_clock_start: 1_767_225_600_000_000_000,
             turn_nanos: 200,
+            failing_factor: 1,
         }
     }
 }

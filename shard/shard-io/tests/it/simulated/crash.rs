@@ -441,3 +441,37 @@ fn a_planned_cut_has_other_outcomes_on_copies() {
     assert_eq!((machine.disk.crashes(), first(&machine.disk)), (1, 1));
     assert!(machine.disk.take_outcomes().is_empty());
 }
+
+#[test]
+fn what_a_killed_process_had_in_flight_lands_and_is_not_durable() {
+    let machine = Machine::new(23);
+    let file = machine.create("file");
+    machine.write(&file, 0, 1, 1, Durable);
+    drop(machine.io.write(&file, 0, filled(PAGE, 3), PAGE, Cached));
+    let first = |disk: &SimulatedDisk| disk.read_raw("/db/file").unwrap()[0];
+    let copy = machine.disk.killed_copy(1);
+    assert_eq!((first(&machine.disk), first(&copy)), (1, 3));
+    copy.crash_with(Crash::LoseAll);
+    assert_eq!(first(&copy), 1);
+}
+
+#[test]
+fn the_process_can_be_killed_at_every_operation() {
+    for spared in 0..7 {
+        let machine = Machine::new(20);
+        machine.disk.kill_at(spared);
+        let count = append_five(&machine);
+        assert!(count < 5, "killed at {spared}");
+        assert_eq!(machine.disk.crashes(), 1);
+        while let Some(landing) = machine.disk.next_event() {
+            machine.disk.advance_to(landing);
+        }
+        let machine = Machine::on(machine.disk);
+        let pages = machine.disk.read_raw("/db/log");
+        let pages = pages.map_or(0, |bytes| bytes.len() / PAGE);
+        assert!(
+            pages >= count && pages <= count + 1,
+            "killed at {spared}: {pages} of {count}"
+        );
+    }
+}
