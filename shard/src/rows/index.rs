@@ -1,10 +1,13 @@
 //! Buckets of entries, each one cache line. Their number grows and shrinks one at a time (linear hashing), so that no
 //! step takes long and the index is no larger than its rows need.
 //!
-//! With `n` buckets a hash belongs to the bucket of its low bits below the next power of two, or, where that is not
-//! there yet, to the one without the highest of these bits. So one more bucket takes from one other. Readers may look
-//! in the bucket of a number that has just changed and find nothing: they ask the shard. They never find what was
-//! removed: an entry leaves its old bucket within the step that moved it, before anything else happens to it.
+//! With `n` buckets some bits belong to the bucket of their low ones below the next power of two, or, where that is not
+//! there yet, to the one without the highest of these. So one more bucket takes from one other, and until its turn has come
+//! a bucket has twice as many entries as one whose turn was. Therefore a hash has two homes, of bits that have nothing to do
+//! with each other: an entry is in the first, or, if that was full, in the second.
+//!
+//! Readers may look in the bucket of a number that has just changed and find nothing: they ask the shard. They never find
+//! what was removed: an entry leaves its old place within the step that moved it, before anything else happens to it.
 
 use crossbeam_utils::CachePadded;
 
@@ -13,6 +16,29 @@ use super::entry::{EMPTY, Entry};
 
 /// Entries of a bucket: one cache line.
 pub(super) const WAYS: usize = 8;
+
+/// One of the two buckets of a hash.
+#[derive(Clone, Copy)]
+pub(super) enum Home {
+    First,
+    Second,
+}
+
+pub(super) const HOMES: [Home; 2] = [Home::First, Home::Second];
+
+impl Home {
+    /// What chooses the bucket.
+    #[inline]
+    fn bits(self, hash: u64) -> usize {
+        // Of a product the upper half depends on all bits below.
+        const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
+        let hash = match self {
+            Home::First => hash,
+            Home::Second => hash.wrapping_mul(ODD),
+        };
+        (hash >> 32) as usize
+    }
+}
 
 pub(super) struct Index {
     places: Words,
@@ -31,11 +57,19 @@ impl Index {
 
     /// Where a hash may be, as of now; none without memory.
     #[inline]
-    pub fn bucket(&self, hash: u64) -> &[AtomicU64] {
+    pub fn home(&self, home: Home, hash: u64) -> &[AtomicU64] {
         // Acquire: what was moved into a new bucket is there.
         let buckets = self.buckets.load(Ordering::Acquire) as usize;
-        let start = bucket_of(hash, buckets) * WAYS;
+        let start = bucket_of(home.bits(hash), buckets) * WAYS;
         self.places.get(start..start + WAYS).unwrap_or_default()
+    }
+
+    /// All places where a hash may be, as of now.
+    #[inline]
+    pub fn places(&self, hash: u64) -> impl Iterator<Item = &AtomicU64> {
+        HOMES
+            .into_iter()
+            .flat_map(move |home| self.home(home, hash))
     }
 
     pub fn buckets(&self) -> usize {
@@ -46,6 +80,26 @@ impl Index {
         self.places.len() / WAYS
     }
 
+    /// Where a new entry goes, and whether that was free: a free place; that of an entry which can go to its other home; or
+    /// that of one that nobody reads, or of the oldest. Only for the writer.
+    pub fn place_for(&self, hash: u64, hash_of: impl Fn(Entry) -> u64) -> (&AtomicU64, bool) {
+        let entry = |place: &AtomicU64| Entry(place.load(Ordering::Relaxed));
+        let free = |hash| self.places(hash).find(|place| entry(place).is_empty());
+        if let Some(place) = free(hash) {
+            return (place, true);
+        }
+        for place in self.places(hash) {
+            let here = entry(place);
+            if let Some(other) = free(hash_of(here)) {
+                other.store(here.0, Ordering::Release);
+                return (place, true);
+            }
+        }
+        let rank = |place: &&AtomicU64| (entry(place).is_visited(), entry(place).position());
+        let worst = self.places(hash).min_by_key(rank);
+        (worst.expect("a bucket has places"), false)
+    }
+
     /// One more bucket. `hash_of` tells the hash of an entry's row. Only for the writer.
     pub fn split(&self, hash_of: impl Fn(Entry) -> u64) {
         let new = self.buckets();
@@ -53,7 +107,7 @@ impl Index {
         let mut moves = [false; WAYS];
         for (at, place) in old_places.iter().enumerate() {
             let entry = Entry(place.load(Ordering::Relaxed));
-            moves[at] = !entry.is_empty() && bucket_of(hash_of(entry), new + 1) == new;
+            moves[at] = !entry.is_empty() && goes_to(hash_of(entry), new);
             let stays_or_moves = if moves[at] { entry } else { EMPTY };
             new_places[at].store(stays_or_moves.0, Ordering::Release);
         }
@@ -63,7 +117,7 @@ impl Index {
         }
     }
 
-    /// One bucket less; how many entries found no room in the other. Only for the writer.
+    /// One bucket less; how many entries found no room in its twin. Only for the writer.
     pub fn merge(&self) -> usize {
         let last = self.buckets() - 1;
         let (old_places, new_places) = (self.at(last), self.at(twin(last)));
@@ -73,10 +127,12 @@ impl Index {
         let mut lost = 0;
         for place in old_places {
             let entry = Entry(place.load(Ordering::Relaxed));
-            match (entry.is_empty(), free.next()) {
-                (true, _) => {}
-                (false, Some(room)) => room.store(entry.0, Ordering::Release),
-                (false, None) => lost += 1,
+            if entry.is_empty() {
+                continue;
+            }
+            match free.next() {
+                Some(room) => room.store(entry.0, Ordering::Release),
+                None => lost += 1,
             }
         }
         self.buckets.store(last as u64, Ordering::Release);
@@ -97,10 +153,18 @@ impl Index {
     }
 }
 
-/// The bucket of a hash among so many.
+/// Whether an entry moves from its bucket when there is `new`, its twin.
+fn goes_to(hash: u64, new: usize) -> bool {
+    let twin = twin(new);
+    let mut homes = HOMES.into_iter().map(|home| home.bits(hash));
+    // Should both be here, either will do.
+    let here = homes.find(|bits| bucket_of(*bits, new) == twin);
+    here.is_some_and(|bits| bucket_of(bits, new + 1) == new)
+}
+
+/// The bucket of some bits among so many.
 #[inline]
-fn bucket_of(hash: u64, buckets: usize) -> usize {
-    let bits = (hash >> 32) as usize;
+fn bucket_of(bits: usize, buckets: usize) -> usize {
     let mask = usize::MAX >> (buckets.saturating_sub(1) | 1).leading_zeros();
     let bucket = bits & mask;
     if bucket < buckets {
@@ -122,9 +186,8 @@ mod tests {
     #[test]
     fn one_more_bucket_takes_from_its_twin_alone() {
         for buckets in 1..70 {
-            for bits in 0..300_u64 {
-                let hash = bits << 32;
-                let (before, after) = (bucket_of(hash, buckets), bucket_of(hash, buckets + 1));
+            for bits in 0..300 {
+                let (before, after) = (bucket_of(bits, buckets), bucket_of(bits, buckets + 1));
                 assert!(before < buckets);
                 if after != before {
                     assert_eq!((after, before), (buckets, twin(buckets)));
@@ -140,14 +203,14 @@ mod tests {
         let hash_of = |entry: Entry| entry.position() << 32;
         let find = |number: u64| {
             let wanted = Entry::new(number << 32, number);
-            let mut places = index.bucket(number << 32).iter();
+            let mut places = index.places(number << 32);
             places.any(|place| place.load(Ordering::Relaxed) == wanted.0)
         };
         for number in 1..=60 {
             while index.buckets() * WAYS < 2 * number as usize {
                 index.split(hash_of);
             }
-            let mut places = index.bucket(number << 32).iter();
+            let mut places = index.places(number << 32);
             let free = places.find(|place| place.load(Ordering::Relaxed) == 0);
             let entry = Entry::new(number << 32, number);
             free.expect("room").store(entry.0, Ordering::Relaxed);

@@ -39,7 +39,7 @@ use crossbeam_utils::CachePadded;
 use atomics::{AtomicU64, Ordering, fence};
 use counters::Counters;
 use entry::{Entry, VISITED};
-use index::{Index, WAYS};
+use index::{HOMES, Index, WAYS};
 use ring::Ring;
 
 pub use counters::RowReads;
@@ -62,8 +62,9 @@ const SEGMENT_BYTES_MAX: usize = 2 << 20;
 const SEGMENT_BYTES_MIN: usize = 256;
 const SEGMENTS_OF_SMALL: usize = 32;
 
-/// For each so many bytes of rows, at most one of index; with rows that are not tiny it takes half of that.
-const INDEX_PARTS: usize = 2;
+/// For each so many bytes of rows one of index, with rows of a hundred bytes and more; and at most, with tiny ones.
+const INDEX_PARTS: usize = 8;
+const INDEX_PARTS_OF_TINY: usize = 2;
 
 /// For each so many bytes one key is remembered that was asked for: about as many as there may be rows.
 const GHOST_PER_BYTES: usize = 128;
@@ -91,7 +92,7 @@ impl Rows {
         let rest = bytes_max - ghosts * size_of::<u16>();
         let segment = (bytes_max / SEGMENTS_OF_SMALL).max(1);
         let segment = (1_usize << segment.ilog2()).clamp(SEGMENT_BYTES_MIN, SEGMENT_BYTES_MAX);
-        let segments = rest / (segment + segment / INDEX_PARTS / 2);
+        let segments = rest / (segment + segment / INDEX_PARTS);
         Rows::sized(segments, segment / size_of::<u64>(), ghosts)
     }
 
@@ -99,7 +100,7 @@ impl Rows {
     pub fn sized(segments: usize, segment_words: usize, ghosts: usize) -> (Arc<Rows>, RowWriter) {
         // One is filled while another is emptied.
         let segments = if segments < 2 { 0 } else { segments };
-        let buckets = (segments * segment_words / INDEX_PARTS).div_ceil(WAYS);
+        let buckets = (segments * segment_words / INDEX_PARTS_OF_TINY).div_ceil(WAYS);
         let make = |segments, buckets| {
             Some(Rows {
                 index: Index::new(buckets)?,
@@ -140,10 +141,9 @@ impl Rows {
         let is_there = |((rows, hash, _), seen): ((&Rows, u64, _), &Entry)| {
             // Acquire, as in `find`: what is being removed may still be where it was.
             let may_look = rows.kept_from.load(Ordering::Acquire) != NOT_NOW;
-            let mut places = rows.index.bucket(hash).iter();
-            may_look
-                && places
-                    .any(|place| Entry(place.load(Ordering::Acquire)).position() == seen.position())
+            let entry = |place: &AtomicU64| Entry(place.load(Ordering::Acquire));
+            let mut places = rows.index.places(hash);
+            may_look && places.any(|place| entry(place).position() == seen.position())
         };
         fence(Ordering::Acquire);
         all.zip(&seen).all(is_there).then_some(values)
@@ -160,8 +160,20 @@ impl Rows {
         if self.kept_from.load(Ordering::Acquire) == NOT_NOW {
             return None;
         }
+        let mut homes = HOMES.into_iter();
+        homes.find_map(|home| self.find_in(self.index.home(home, hash), hash, key, value))
+    }
+
+    #[inline]
+    fn find_in(
+        &self,
+        bucket: &[AtomicU64],
+        hash: u64,
+        key: &[u8],
+        value: &mut Vec<u8>,
+    ) -> Option<Entry> {
         let tag = Entry::tag(hash);
-        for place in self.index.bucket(hash) {
+        for place in bucket {
             let entry = Entry(place.load(Ordering::Acquire));
             if !entry.may_be(tag) {
                 continue;

@@ -105,7 +105,7 @@ impl RowWriter {
         if !removal.has_key() {
             return;
         }
-        for place in self.rows.index.bucket(word(1)) {
+        for place in self.rows.index.places(word(1)) {
             let entry = Entry(place.load(Ordering::Relaxed));
             if !entry.is_empty() && entry.position() == position {
                 place.store(EMPTY.0, Ordering::Release);

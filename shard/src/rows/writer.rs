@@ -7,10 +7,12 @@
 
 use std::sync::Arc;
 
-use super::atomics::{AtomicU64, Ordering, fence};
+use super::atomics::{Ordering, fence};
 use super::entry::{EMPTY, Entry};
+use super::index::WAYS;
 use super::removal::Removal;
-use super::{HEAD_WORDS, INDEX_PARTS, NOT_NOW, ROW_WORDS_MAX, Rows, WAYS, head, lengths, word_of};
+use super::ring::Ring;
+use super::{HEAD_WORDS, INDEX_PARTS, NOT_NOW, ROW_WORDS_MAX, Rows, head, lengths, word_of};
 
 /// So many rows may stay for each new one: bounds the work of one insertion.
 const SECOND_CHANCES: usize = 4;
@@ -24,11 +26,11 @@ const HAD_ROW: u16 = 2;
 /// Instead of a row: nothing but the way to the end of the segment.
 pub(super) const FILLER: u64 = u64::MAX;
 
-/// The index grows while it has fewer places than this for each row: with three, one row in a hundred would have found
-/// its bucket full by the time that there are many, and all reads of it would have to ask.
-const PLACES_PER_ROW: usize = 6;
+/// The index grows while it has fewer places than this for each row. With so many, rows find no place once in ten
+/// thousand times or less, and more than nine in ten are in the first of their homes.
+const PLACES_PER_ROW: usize = 2;
 /// It shrinks while it has more.
-const PLACES_PER_ROW_MAX: usize = 15;
+const PLACES_PER_ROW_MAX: usize = 5;
 
 /// The only one who changes the rows. Dropped, it leaves none.
 pub struct RowWriter {
@@ -97,7 +99,7 @@ impl RowWriter {
     /// Memory that one more segment takes, with its part of the index.
     pub fn segment_bytes(&self) -> usize {
         let words = self.rows.ring.segment_words();
-        (words + words / INDEX_PARTS / 2) * size_of::<u64>()
+        (words + words / INDEX_PARTS) * size_of::<u64>()
     }
 
     /// Rows that readers can find.
@@ -108,14 +110,14 @@ impl RowWriter {
     /// Brings near what the next look at this hash will read: several of these wait for memory together.
     #[inline]
     pub fn approach(&self, hash: u64) {
-        let place = self.rows.index.bucket(hash).first();
+        let place = self.rows.index.places(hash).next();
         std::hint::black_box(place.map(|place| place.load(Ordering::Relaxed)));
     }
 
     /// By tag alone: one key in thousands is taken for another.
     pub fn has(&self, hash: u64) -> bool {
         let tag = Entry::tag(hash);
-        let mut places = self.rows.index.bucket(hash).iter();
+        let mut places = self.rows.index.places(hash);
         places.any(|place| Entry(place.load(Ordering::Relaxed)).may_be(tag))
     }
 
@@ -243,12 +245,12 @@ impl RowWriter {
     fn clear(&mut self, hash: u64) -> bool {
         let tag = Entry::tag(hash);
         let mut found = 0;
-        for place in self.rows.index.bucket(hash) {
+        self.rows.index.places(hash).for_each(|place| {
             if Entry(place.load(Ordering::Relaxed)).may_be(tag) {
                 place.store(EMPTY.0, Ordering::Release);
                 found += 1;
             }
-        }
+        });
         self.entries -= found;
         found > 0
     }
@@ -289,7 +291,7 @@ impl RowWriter {
         let hash = row[1];
         let entry = Entry::new(hash, self.head);
         self.head += row.len() as u64;
-        let (place, was_free) = self.place(hash);
+        let (place, was_free) = self.rows.index.place_for(hash, hash_in(&self.rows.ring));
         place.store(entry.0, Ordering::Release);
         self.entries += usize::from(was_free);
     }
@@ -322,7 +324,7 @@ impl RowWriter {
             let (key_bytes, value_bytes) = lengths(word(0));
             let count = HEAD_WORDS + key_bytes.div_ceil(8) + value_bytes.div_ceil(8);
             let hash = word(1);
-            for place in self.rows.index.bucket(hash) {
+            for place in self.rows.index.places(hash) {
                 let entry = Entry(place.load(Ordering::Relaxed));
                 if entry.position() == self.tail {
                     // What a removal has not looked at yet would get behind its end.
@@ -354,26 +356,12 @@ impl RowWriter {
         stays
     }
 
-    /// Where a new entry of this bucket goes: a free place, or one that nobody reads, or the oldest. Whether it was free.
-    fn place(&self, hash: u64) -> (&AtomicU64, bool) {
-        let bucket = self.rows.index.bucket(hash);
-        let entry = |at: usize| Entry(bucket[at].load(Ordering::Relaxed));
-        let rank = |at: &usize| {
-            let entry = entry(*at);
-            let in_use = !entry.is_empty();
-            (in_use, in_use && entry.is_visited(), entry.position())
-        };
-        let at = (0..WAYS).min_by_key(rank).expect("a bucket has places");
-        (&bucket[at], entry(at).is_empty())
-    }
-
     /// One step towards an index that fits its rows.
     fn fit_index(&mut self) {
         let index = &self.rows.index;
         let places = index.buckets() * WAYS;
         if self.entries * PLACES_PER_ROW > places && index.buckets() < index.buckets_max() {
-            let ring = &self.rows.ring;
-            index.split(|entry| ring.at(entry.position())[1].load(Ordering::Relaxed));
+            index.split(hash_in(&self.rows.ring));
         } else if index.buckets() > 1 && self.entries * PLACES_PER_ROW_MAX < places {
             self.entries -= index.merge();
         }
@@ -382,6 +370,11 @@ impl RowWriter {
     fn ghost(&mut self, hash: u64) -> Option<&mut u16> {
         ghost(&mut self.ghosts, hash)
     }
+}
+
+/// The hash of an entry's row.
+fn hash_in(ring: &Ring) -> impl Fn(Entry) -> u64 {
+    |entry| ring.at(entry.position())[1].load(Ordering::Relaxed)
 }
 
 fn ghost(ghosts: &mut [u16], hash: u64) -> Option<&mut u16> {

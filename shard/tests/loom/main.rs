@@ -25,9 +25,14 @@ fn read(rows: &Rows, hash: u64, key: &[u8]) -> Option<u64> {
 }
 
 fn model(steps: impl Fn() + Sync + Send + 'static) {
-    let mut builder = loom::model::Builder::new();
     // Enough for a reader that is overtaken twice while it copies.
-    builder.preemption_bound = Some(3);
+    model_with(3, steps);
+}
+
+fn model_with(preemptions: usize, steps: impl Fn() + Sync + Send + 'static) {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = Some(preemptions);
+    builder.max_branches = 20_000;
     builder.check(steps);
 }
 
@@ -135,27 +140,60 @@ fn a_row_of_a_removed_range_is_not_found_by_whoever_knows_of_its_removal() {
 /// Two buckets more than one: the row moves, and moves back.
 #[test]
 fn a_row_that_moves_in_the_index_is_neither_old_nor_back_once_removed() {
-    model(|| {
-        let (rows, mut writer) = Rows::sized(8, 32, 1);
-        // Enough that the index is to be split with the next one.
-        for at in 1..=FULL {
-            writer.show(at << 32, &at.to_be_bytes(), &at.to_le_bytes());
-        }
-        let acknowledged = Arc::new(AtomicU64::new(1));
-        let told = Arc::clone(&acknowledged);
-        let writing = thread::spawn(move || {
-            writer.show((FULL + 1) << 32, &(FULL + 1).to_be_bytes(), &[1; 8]);
-            writer.remove(1 << 32);
-            told.store(2, Ordering::Release);
-            writer
-        });
-        let is_removed = acknowledged.load(Ordering::Acquire) == 2;
-        let seen = read(&rows, 1 << 32, &1_u64.to_be_bytes());
-        assert!(matches!(seen, None | Some(1)), "{seen:?}");
-        assert!(!is_removed || seen.is_none(), "a removed row came back");
-        drop(writing.join().unwrap());
-    });
+    // Enough that the index is to be split with the last one.
+    let hashes: Vec<u64> = (1..=FULL + 1).map(|at| with_tag(at << 32, at)).collect();
+    // Many steps: with one more this takes a minute.
+    model_with(2, move || moves_and_is_removed(&hashes, true));
 }
 
 /// Rows in one bucket of eight before it is split.
-const FULL: u64 = 3;
+const FULL: u64 = 4;
+
+/// The last row finds both its homes full, of four buckets, and another one goes to its other home for it.
+#[test]
+fn a_row_that_makes_room_for_another_is_neither_old_nor_back_once_removed() {
+    let all = || (1..).map(|bits: u64| with_tag(bits << 32, bits));
+    let of = |homes: [usize; 2]| all().filter(move |hash| homes_of(*hash) == homes);
+    let one = of([0, 2]).take(1);
+    let hashes = one.chain(of([0, 1]).take(7)).chain(of([1, 0]).take(8));
+    let hashes: Vec<u64> = hashes.chain(of([0, 1]).skip(7).take(1)).collect();
+    model(move || moves_and_is_removed(&hashes, false));
+}
+
+/// Shows rows, the last one beside a reader of the first, which is removed behind it. Then the index may shrink.
+fn moves_and_is_removed(hashes: &[u64], shrinks: bool) {
+    let (rows, mut writer) = Rows::sized(8, 32, 1);
+    let (last, before) = hashes.split_last().expect("some");
+    for hash in before {
+        writer.show(*hash, &hash.to_be_bytes(), &hash.to_le_bytes());
+    }
+    let acknowledged = Arc::new(AtomicU64::new(1));
+    let told = Arc::clone(&acknowledged);
+    let (last, hash, all) = (*last, hashes[0], hashes.to_vec());
+    let writing = thread::spawn(move || {
+        writer.show(last, &last.to_be_bytes(), &[1; 8]);
+        assert_eq!(writer.entries(), all.len(), "none had to leave");
+        writer.remove(hash);
+        told.store(2, Ordering::Release);
+        if shrinks {
+            all[1..3].iter().for_each(|other| writer.remove(*other));
+            writer.show(last, &last.to_be_bytes(), &[1; 8]);
+        }
+        writer
+    });
+    let is_removed = acknowledged.load(Ordering::Acquire) == 2;
+    let seen = read(&rows, hash, &hash.to_be_bytes());
+    assert!(seen.is_none_or(|seen| seen == hash), "{seen:?}");
+    assert!(!is_removed || seen.is_none(), "a removed row came back");
+    drop(writing.join().unwrap());
+}
+
+/// By tag alone a row is taken for another in the same bucket.
+fn with_tag(hash: u64, tag: u64) -> u64 {
+    hash | tag % (1 << 15) << 17
+}
+
+/// The two of four buckets, as the index says.
+fn homes_of(hash: u64) -> [usize; 2] {
+    [hash, hash.wrapping_mul(0x9e37_79b9_7f4a_7c15)].map(|hash| (hash >> 32) as usize % 4)
+}
