@@ -35,6 +35,7 @@ use crate::tasks::{Signal, Tasks};
 use crate::timeline::Moment;
 use crate::token::Token;
 use crate::version::{CommitClock, Pins, ShardId, Version};
+use crate::warm::Warmth;
 use crate::watch::{Phase, Watch, watched};
 
 pub(crate) struct Core<T> {
@@ -93,6 +94,8 @@ pub(crate) struct Core<T> {
     pub log_may_be_dead: Signal,
     /// Raised when rows of a range are left to be taken away.
     pub rows_to_remove: Signal,
+    /// When rows that are missing are read in.
+    pub warmth: Warmth,
     /// Raised when a part of a transaction waits to be validated.
     pub to_validate: Signal,
     pub compaction: Compaction,

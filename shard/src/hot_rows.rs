@@ -14,7 +14,7 @@ use crate::token::Token;
 use crate::version::Version;
 
 /// A larger write is a load: showing its rows would double its cost, and what is read of them comes by the reads.
-const SHOWN_OF_A_WRITE: usize = 64;
+pub(crate) const SHOWN_OF_A_WRITE: usize = 64;
 
 /// Rows looked at between two looks at what else there is to do: well under 100 us.
 const ROWS_PER_SLICE: usize = 256;
@@ -125,18 +125,26 @@ impl<T: Token> Core<T> {
         }
     }
 
-    /// A row that is in tables, and in no memtable; false when there is no room for more.
+    /// A row that a walk found; false when there is no room for more. It may have been written over since the walk began,
+    /// but no tables have been put in place.
     pub fn offer_resting(&self, key: &[u8], version: Version, value: &[u8]) -> bool {
+        let hash = xxh3_64(key);
+        if self.rows.borrow().has(hash) {
+            return true;
+        }
         self.make_room_for_rows();
         if !self.rows.borrow().has_room() {
             return false;
         }
         let memtables = self.memtables.borrow();
-        let mut newest = memtables.newest_first();
-        let is_known = self.ranges.borrow().newest_over(key) > version
-            || newest.any(|generation| generation.table.borrow().newest_of(key).is_some());
-        if !is_known && self.is_newest(key) {
-            let hash = xxh3_64(key);
+        let mut newest = memtables
+            .newest_first()
+            .filter_map(|generation| generation.table.borrow().newest_of(key));
+        // Of what is in no memtable any more the tables have the newest.
+        let is_newest = newest.next().is_none_or(|newest| newest == version)
+            && self.ranges.borrow().newest_over(key) <= version
+            && !self.transactions.borrow().locks.is_changing(key);
+        if is_newest {
             self.to_show.borrow_mut().push(hash, key, value, true);
         }
         true
@@ -147,6 +155,7 @@ impl<T: Token> Core<T> {
     pub fn hide_rows(&self, ops: &[Op]) {
         let mut rows = self.rows.borrow_mut();
         let mut to_show = self.to_show.borrow_mut();
+        self.miss_rows(&mut rows, ops.len());
         if rows.inserted() == 0 && to_show.rows.is_empty() {
             return;
         }

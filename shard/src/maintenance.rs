@@ -1,7 +1,7 @@
 //! What a shard does for itself: memtables become tables; runs are merged (`compaction`), and the log gets room
 //! (`log_room`).
 //!
-//! Six tasks that live as long as the shard, and one until what the log said is in order. Each waits for work, does one
+//! Seven tasks that live as long as the shard, and one until what the log said is in order. Each waits for work, does one
 //! piece of it in slices, and waits again. A full disk makes a piece of work wait and try again; any other failure of it
 //! stops the shard's writes, since a shard that cannot shed data must not take more.
 
@@ -44,6 +44,8 @@ impl<T: Token> Core<T> {
         let core = Rc::clone(self);
         self.tasks
             .spawn(async move { core.keep_removing_rows().await });
+        let core = Rc::clone(self);
+        self.tasks.spawn(async move { core.keep_warming().await });
     }
 
     async fn keep_flushing(self: Rc<Self>) {
@@ -186,7 +188,7 @@ impl<T: Token> Core<T> {
         self.tasks.spawn(async move {
             let reply = match core.flush().await {
                 Ok(()) => {
-                    core.start_warming();
+                    core.warm_at_once();
                     Reply::Done
                 }
                 Err(error) => Reply::Failed(error),

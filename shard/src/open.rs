@@ -32,6 +32,7 @@ use crate::table_set::{TableSet, table_number};
 use crate::tasks::{Signal, Tasks};
 use crate::token::Token;
 use crate::version::{CommitClock, Pins};
+use crate::warm::Warmth;
 
 /// The next is made ready while this one takes frames.
 const SLOTS_AT_FIRST: usize = 1;
@@ -150,6 +151,7 @@ pub(crate) async fn open<T: Token>(
         work: Signal::default(),
         log_may_be_dead: Signal::default(),
         rows_to_remove: Signal::default(),
+        warmth: Warmth::default(),
         to_validate: Signal::default(),
         compaction: Compaction::default(),
         replies: RefCell::default(),

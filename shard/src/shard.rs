@@ -210,7 +210,6 @@ impl<T: Token> Shard<T> {
         let (core, recovered) = block_on(io, opening)?;
         core.start_maintenance();
         core.start_validating();
-        core.start_warming();
         let me = core.identity.shard;
         let unsettled = core.transactions.borrow().unsettled_decisions();
         for (transaction, version, participants) in unsettled {

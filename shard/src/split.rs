@@ -28,8 +28,6 @@ pub(crate) struct Split {
     by_rows: u64,
     by_blocks: u64,
     missed: u64,
-    /// Rows are being read in.
-    pub warming: bool,
     /// What this shard has of its host's frames: to begin with, what its blocks may take at most.
     frames: usize,
     /// How often frames had been wanted back when it was last looked.

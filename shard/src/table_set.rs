@@ -72,6 +72,12 @@ impl TableRun {
         TableRun::starting(all, self.from.clone())
     }
 
+    /// Versions of keys, and removals.
+    pub fn entries(&self) -> u64 {
+        let tables = self.tables.iter();
+        tables.map(|table| table.summary().entries).sum()
+    }
+
     /// No entry that counts is below this key.
     pub fn first_key(&self) -> &[u8] {
         let first = self

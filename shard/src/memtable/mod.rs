@@ -178,7 +178,6 @@ impl Memtable {
     }
 
     /// Versions of keys.
-    #[cfg(test)]
     pub fn entries(&self) -> usize {
         self.entries
     }

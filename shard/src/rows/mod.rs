@@ -23,6 +23,7 @@
 //! whatever the shard has told others because of it is on its way.
 
 mod atomics;
+mod cleaning;
 mod counters;
 mod entry;
 mod index;
@@ -42,6 +43,7 @@ use entry::{Entry, VISITED};
 use index::{HOMES, Index, WAYS};
 use ring::Ring;
 
+pub use cleaning::SPARE_PARTS;
 pub use counters::RowReads;
 pub use writer::RowWriter;
 

@@ -242,3 +242,23 @@ fn no_row_of_a_removed_range_is_found_while_it_is_removed_and_afterwards() {
         }
     });
 }
+
+#[test]
+fn rows_that_nobody_reads_stay_beside_a_few_that_take_all_writes() {
+    const ROWS: u64 = 3000;
+    let (rows, mut writer) = Rows::new(640 << 10);
+    let key = |at: u64| at.to_be_bytes();
+    let mut write = |at: u64, version: u64| {
+        let key = key(at);
+        writer.remove(xxh3_64(&key));
+        let value = [version as u8; 100];
+        assert!(writer.admits_written(xxh3_64(&key), &key, &value));
+        show(&mut writer, &key, &value);
+    };
+    (0..ROWS).for_each(|at| write(at, 0));
+    // Several times round, through long stretches where nothing is dead.
+    (0..10 * ROWS).for_each(|version| write(version % 30, version));
+    let found = (30..ROWS).filter(|at| read(&rows, &key(*at)).as_deref() == Some(&[0; 100]));
+    let missing = ROWS as usize - 30 - found.count();
+    assert!(missing <= 3, "{missing} of {ROWS} are missing");
+}

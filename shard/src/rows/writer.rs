@@ -1,21 +1,19 @@
 //! The writer's side: which rows are here, and which leave.
 //!
-//! Segments are a queue. While the rows have memory that was never used, every row gets in. Later the oldest segment is
-//! emptied while the newest is filled: a row that was read since it was written is written anew, the others leave; and
-//! only a key that is asked for a second time gets in, or one that was here when it was written over. So a walk over
-//! everything takes no room from what is hot.
+//! Segments are a queue. While there is memory that was never used, or that only rows have which were written over
+//! (`cleaning`), every row gets in. Later the oldest segment is emptied while the newest is filled: a row that was read
+//! since it was written is written anew, the others leave; and only a key that is asked for a second time gets in, or one
+//! that was here when it was written over. So a walk over everything takes no room from what is hot.
 
 use std::sync::Arc;
 
 use super::atomics::{Ordering, fence};
+use super::cleaning::Stays;
 use super::entry::{EMPTY, Entry};
 use super::index::WAYS;
 use super::removal::Removal;
 use super::ring::Ring;
-use super::{HEAD_WORDS, INDEX_PARTS, NOT_NOW, ROW_WORDS_MAX, Rows, head, lengths, word_of};
-
-/// So many rows may stay for each new one: bounds the work of one insertion.
-const SECOND_CHANCES: usize = 4;
+use super::{HEAD_WORDS, INDEX_PARTS, NOT_NOW, ROW_WORDS_MAX, Rows, head, word_of};
 
 /// A row takes at most one part in so many of a segment, or too much of it would stay empty.
 const ROW_PARTS: usize = 4;
@@ -42,12 +40,16 @@ pub struct RowWriter {
     /// Segments may be so many.
     limit: usize,
     /// Places with memory that no segment has, and those that have none.
-    spare: Vec<u32>,
+    pub(super) spare: Vec<u32>,
     unused: Vec<u32>,
     /// No more memory was wanted to be given for the segment that is being filled.
     declined: bool,
     /// Entries in the index.
     pub(super) entries: usize,
+    /// Rows from the tail to the head, with those that have left the index.
+    pub(super) written: usize,
+    /// Rows that readers miss for now, or for good: hidden for a write, or left for want of room. Counted roughly.
+    missing: u64,
     /// Tags of keys that were asked for, or whose row left, by hash.
     ghosts: Box<[u16]>,
     /// What readers have to know of `kept_from` once they may look again.
@@ -55,13 +57,14 @@ pub struct RowWriter {
     pub(super) removal: Removal,
     /// The row being written, and one that stays; kept for their memory.
     row: Vec<u64>,
-    staying: Vec<u64>,
+    pub(super) staying: Vec<u64>,
     inserted: u64,
 }
 
 impl RowWriter {
     pub(super) fn over(rows: Rows, ghosts: usize) -> (Arc<Rows>, RowWriter) {
         let segments = rows.ring.segments();
+        let longest = ROW_WORDS_MAX.min(rows.ring.segment_words() / ROW_PARTS);
         // Positions begin behind zero, which stands for no row.
         let start = rows.ring.start(1);
         rows.kept_from.store(start, Ordering::Relaxed);
@@ -76,11 +79,14 @@ impl RowWriter {
             unused: (1..segments as u32).rev().collect(),
             declined: false,
             entries: 0,
+            written: 0,
+            missing: 0,
             ghosts: vec![0; ghosts].into(),
             kept: start,
             removal: Removal::default(),
             row: Vec::new(),
-            staying: Vec::new(),
+            // Gets allocate nothing, and rows may have to move for one.
+            staying: Vec::with_capacity(longest),
             inserted: 0,
         };
         (rows, writer)
@@ -121,6 +127,21 @@ impl RowWriter {
         places.any(|place| Entry(place.load(Ordering::Relaxed)).may_be(tag))
     }
 
+    /// Rows that were hidden, or had to leave, and that nobody has shown since.
+    pub fn missing(&self) -> u64 {
+        self.missing
+    }
+
+    /// Some more are missing.
+    pub fn miss(&mut self, rows: u64) {
+        self.missing += rows;
+    }
+
+    /// From here on only what is missing anew counts.
+    pub fn forget_missing(&mut self) {
+        self.missing = 0;
+    }
+
     /// Segments that there may be, now and at most.
     pub fn limit(&self) -> usize {
         self.limit
@@ -144,7 +165,9 @@ impl RowWriter {
 
     /// The next row takes the place of another, unless the limit is raised. Says so once for each segment.
     pub fn asks_for_more(&mut self) -> bool {
-        let asks = !self.declined && self.is_at_limit() && self.limit < self.limit_max();
+        let asks = !self.declined
+            && self.limit < self.limit_max()
+            && (self.is_at_limit() || self.is_mostly_dead());
         self.declined |= asks;
         asks
     }
@@ -159,6 +182,10 @@ impl RowWriter {
         if self.held() <= self.limit {
             return false;
         }
+        let stays = match self.is_roomy() {
+            true => Stays::Alive,
+            false => Stays::Nobody,
+        };
         for _ in 0..rows {
             match self.spare.pop() {
                 Some(place) => {
@@ -167,7 +194,7 @@ impl RowWriter {
                     break;
                 }
                 None => {
-                    self.clean_one(false);
+                    self.clean_one(stays);
                 }
             }
         }
@@ -191,9 +218,9 @@ impl RowWriter {
         (room || again, missed)
     }
 
-    /// Every row gets in: there is memory that was never used.
+    /// Every row gets in: there is memory that nobody uses, or that only dead rows have.
     pub fn has_room(&self) -> bool {
-        !self.is_at_limit()
+        !self.is_at_limit() || self.is_roomy()
     }
 
     /// Shows a row, unless it is too large for that.
@@ -208,18 +235,11 @@ impl RowWriter {
         row.push(hash);
         row.extend(key.chunks(8).map(word_of));
         row.extend(value.chunks(8).map(word_of));
-        self.append(&row);
+        self.append(&row, 0);
         self.row = row;
         self.inserted += 1;
-        let mut chances = SECOND_CHANCES;
-        while self.is_behind() {
-            if self.clean_one(chances > 0) {
-                chances -= 1;
-                let staying = std::mem::take(&mut self.staying);
-                self.append(&staying);
-                self.staying = staying;
-            }
-        }
+        self.missing = self.missing.saturating_sub(1);
+        self.clean();
         self.fit_index();
     }
 
@@ -264,19 +284,12 @@ impl RowWriter {
         self.limit_max() - self.unused.len()
     }
 
-    fn is_at_limit(&self) -> bool {
+    pub(super) fn is_at_limit(&self) -> bool {
         self.held() >= self.limit && self.spare.is_empty()
     }
 
-    /// The oldest segment must be empty by the time that the newest is full.
-    fn is_behind(&self) -> bool {
-        let ring = &self.rows.ring;
-        self.is_at_limit()
-            && ring.segment(self.tail) < ring.segment(self.head)
-            && ring.offset(self.tail) < ring.offset(self.head)
-    }
-
-    fn append(&mut self, row: &[u64]) {
+    /// `visited` is the bit of its entry.
+    pub(super) fn append(&mut self, row: &[u64], visited: u64) {
         let ring = &self.rows.ring;
         let left = ring.segment_words() - ring.offset(self.head);
         // One word stays for what says that nothing follows.
@@ -289,17 +302,18 @@ impl RowWriter {
             place.store(*word, Ordering::Relaxed);
         }
         let hash = row[1];
-        let entry = Entry::new(hash, self.head);
+        let entry = Entry::new(hash, self.head).0 | visited;
         self.head += row.len() as u64;
+        self.written += 1;
         let (place, was_free) = self.rows.index.place_for(hash, hash_in(&self.rows.ring));
-        place.store(entry.0, Ordering::Release);
+        place.store(entry, Ordering::Release);
         self.entries += usize::from(was_free);
     }
 
     fn begin_segment(&mut self) {
         let may_take = self.held() < self.limit;
         while self.spare.is_empty() && !may_take {
-            self.clean_one(false);
+            self.clean_one(Stays::Nobody);
         }
         let place = self.spare.pop().or_else(|| self.unused.pop());
         let place = place.expect("one was just made sure of");
@@ -313,49 +327,6 @@ impl RowWriter {
         self.declined = false;
     }
 
-    /// Lets the oldest row go. True when it may stay and was read: then it is in `staying`, to be written anew.
-    fn clean_one(&mut self, may_stay: bool) -> bool {
-        let ring = &self.rows.ring;
-        let words = ring.at(self.tail);
-        let word = |at: usize| words[at].load(Ordering::Relaxed);
-        let mut stays = false;
-        let at_end = word(0) == FILLER;
-        if !at_end {
-            let (key_bytes, value_bytes) = lengths(word(0));
-            let count = HEAD_WORDS + key_bytes.div_ceil(8) + value_bytes.div_ceil(8);
-            let hash = word(1);
-            for place in self.rows.index.places(hash) {
-                let entry = Entry(place.load(Ordering::Relaxed));
-                if entry.position() == self.tail {
-                    // What a removal has not looked at yet would get behind its end.
-                    stays = may_stay && entry.is_visited() && self.removal.is_done();
-                    place.store(EMPTY.0, Ordering::Release);
-                    self.entries -= 1;
-                    if !stays && let Some(ghost) = ghost(&mut self.ghosts, hash) {
-                        *ghost = ghost_tag(hash);
-                    }
-                }
-            }
-            if stays {
-                self.staying.clear();
-                self.staying.extend((0..count).map(word));
-            }
-            self.tail += count as u64;
-        }
-        if at_end {
-            let segment = ring.segment(self.tail);
-            debug_assert!(segment < ring.segment(self.head));
-            self.spare.push(ring.place(segment));
-            self.tail = ring.start(segment + 1);
-            // Before the memory is given to another segment or back to the system.
-            self.kept = self.tail;
-            if self.removal.is_done() {
-                self.rows.kept_from.store(self.kept, Ordering::Release);
-            }
-        }
-        stays
-    }
-
     /// One step towards an index that fits its rows.
     fn fit_index(&mut self) {
         let index = &self.rows.index;
@@ -364,6 +335,13 @@ impl RowWriter {
             index.split(hash_in(&self.rows.ring));
         } else if index.buckets() > 1 && self.entries * PLACES_PER_ROW_MAX < places {
             self.entries -= index.merge();
+        }
+    }
+
+    /// A key whose row left for want of room.
+    pub(super) fn remember_left(&mut self, hash: u64) {
+        if let Some(ghost) = self.ghost(hash) {
+            *ghost = ghost_tag(hash);
         }
     }
 

@@ -6,6 +6,7 @@ use ringkeep_io::{Doing, SimulatedOptions};
 use ringkeep_shard::{Call, Durability, Moment, Op, Reply, Rows, ShardOptions, Version};
 use xxhash_rust::xxh3::xxh3_64;
 
+use crate::random::Random;
 use crate::world::{World, tiny_options};
 
 pub fn shown(rows: &Rows, key: &[u8]) -> Option<Vec<u8>> {
@@ -239,4 +240,162 @@ fn scans_take_the_memory_of_rows_that_nobody_asks_for() {
     }
     let reads = reads_of_a_scan(&mut world);
     assert_eq!(reads, 0, "after {at_first} at first");
+}
+
+/// How many rows readers do not find, of keys whose value is the given one.
+fn missing(rows: &Rows, value: impl Fn(u64) -> Vec<u8>) -> usize {
+    let is_missing = |number: &u64| match shown(rows, &number.to_be_bytes()) {
+        Some(found) => {
+            assert_eq!(found, value(*number), "{number}");
+            false
+        }
+        None => true,
+    };
+    (0..ENTRIES).filter(is_missing).count()
+}
+
+fn put_of(number: u64, fill: u8) -> Op {
+    Op::Put {
+        key: number.to_be_bytes().into(),
+        value: [fill; 100].into(),
+    }
+}
+
+/// Overwrites everything in batches that are too large to be shown.
+fn overwrite_in_bulk(world: &mut World, fill: u8) {
+    let numbers: Vec<u64> = (0..ENTRIES).collect();
+    for some in numbers.chunks(200) {
+        let ops = some.iter().map(|number| put_of(*number, fill)).collect();
+        let token = world.write(ops, Durability::Buffered);
+        world.wait(token);
+    }
+}
+
+#[test]
+fn what_fits_and_was_overwritten_in_bulk_is_back_once_the_shard_rests() {
+    for flushed in [false, true] {
+        let mut world = half_a_mebibyte(true);
+        for fill in 1..4 {
+            overwrite_in_bulk(&mut world, fill);
+            if flushed {
+                world.done(Call::Compact).expect("compacts");
+            }
+        }
+        let reads = world.disk.counters().reads;
+        world.run(20_000);
+        let rows = world.shard().rows();
+        let missing = missing(&rows, |_| vec![3; 100]);
+        assert!(missing <= 3, "{missing} of {ENTRIES} are missing");
+        let reads = world.disk.counters().reads - reads;
+        assert!(reads < 200, "{reads} reads, more than once over everything");
+    }
+}
+
+#[test]
+fn what_fits_stays_while_it_is_overwritten_again_and_again() {
+    let mut world = half_a_mebibyte(true);
+    world.run(20_000);
+    let rows = world.shard().rows();
+    let mut fills = vec![7_u8; ENTRIES as usize];
+    let mut number = 1;
+    for at in 0..5 * ENTRIES {
+        // Half of the writes go to a hundred keys, and nobody reads anything.
+        number = (number * 1103 + 12_345) % 1_000_003;
+        let key = match at % 2 {
+            0 => number % 100,
+            _ => number % ENTRIES,
+        };
+        let fill = at as u8;
+        fills[key as usize] = fill;
+        let token = world.write(vec![put_of(key, fill)], Durability::Buffered);
+        world.wait(token);
+    }
+    let missing = missing(&rows, |number| vec![fills[number as usize]; 100]);
+    assert!(missing <= 3, "{missing} of {ENTRIES} are missing");
+}
+
+#[test]
+fn what_a_walk_shows_is_never_older_than_what_was_acknowledged() {
+    const KEYS: u64 = 600;
+    let options = ShardOptions {
+        memtable_bytes: 16 << 10,
+        caches_bytes: 1 << 20,
+        // Blocks come from the disk, so that a walk takes its time.
+        cache_bytes: 8 << 10,
+        rows_bytes: 768 << 10,
+        warm: true,
+        // So that walks begin between any two writes, and are in the middle of what comes next.
+        idle_close_after: 1,
+        ..tiny_options()
+    };
+    for seed in 0..12 {
+        let mut random = Random::new(seed);
+        let mut world = World::new(seed, options.clone(), SimulatedOptions::default());
+        let (mut fill, mut found) = (0, 0);
+        for _ in 0..400 {
+            fill += 1;
+            match random.below(8) {
+                0 => {
+                    let from = random.below(KEYS);
+                    let some = from..KEYS.min(from + 60 + random.below(200));
+                    let ops = some.map(|number| put_of(number, fill as u8)).collect();
+                    world.write(ops, Durability::Buffered);
+                }
+                1 => {
+                    let key = random.below(KEYS).to_be_bytes().into();
+                    world.write(vec![Op::Delete { key }], Durability::Buffered);
+                }
+                2 if random.below(5) == 0 => {
+                    let from = random.below(KEYS);
+                    let (from, to) = (from.to_be_bytes(), (from + 20).to_be_bytes());
+                    let range = Op::DeleteRange {
+                        from: from.into(),
+                        to: to.into(),
+                    };
+                    world.write(vec![range], Durability::Buffered);
+                }
+                3 if random.below(3) == 0 => {
+                    world.call(Call::Flush);
+                }
+                2..5 => {
+                    let put = put_of(random.below(KEYS), fill as u8);
+                    world.write(vec![put], Durability::Sync);
+                }
+                5 => world.run(3),
+                _ => {
+                    world.turn();
+                }
+            }
+            let rows = world.shard().rows();
+            for _ in 0..20 {
+                let key = random.below(KEYS).to_be_bytes();
+                let row = shown(&rows, &key);
+                if row.is_some() {
+                    found += 1;
+                    let possible = world.possible(&key);
+                    assert!(possible.contains(&row), "seed {seed}: {key:?}");
+                }
+            }
+        }
+        assert!(found > 500, "seed {seed}: only {found} rows were found");
+    }
+}
+
+#[test]
+fn a_walk_shows_nothing_of_tables_that_others_lie_over_by_now() {
+    let mut world = half_a_mebibyte(true);
+    world.kill();
+    world.open().expect("opens");
+    world.disk.stick_next(Doing::Read);
+    // The walk waits for the first block, and all that is in it is overwritten and flushed meanwhile.
+    world.turn();
+    let ops = (0..100).map(|number| put_of(number, 9)).collect();
+    let token = world.write(ops, Durability::Sync);
+    world.wait(token);
+    world.done(Call::Flush).expect("flushes");
+    world.disk.unstick();
+    world.run(20_000);
+    let rows = world.shard().rows();
+    let missing = missing(&rows, |number| vec![if number < 100 { 9 } else { 7 }; 100]);
+    assert!(missing <= 3, "{missing} of {ENTRIES} are missing");
 }
