@@ -374,6 +374,7 @@ impl<T: Token> Core<T> {
         }
         self.sync_or_close();
         if matches!(reaped, Ok(true)) {
+            self.log.borrow_mut().start_syncing_what_was_left(&self.io);
             // Some wait for the log and not for an answer.
             self.published.raise();
             self.notice_dead_log();

@@ -61,6 +61,9 @@ struct Position {
     offset: u64,
 }
 
+/// So many segments may hold plain frames that no sync has covered, and the one that is being filled.
+const UNSYNCED_MAX: usize = 8;
+
 struct Flight {
     sequence: u64,
     durable: bool,
@@ -276,6 +279,29 @@ impl Log {
             },
             tickets,
         });
+    }
+
+    /// Starts making durable what was written to segments that were left for the next one, when there are enough of them.
+    /// Nobody waits for it; but what no later frame calls durable is written once more when a log is read back.
+    pub fn start_syncing_what_was_left(&mut self, io: &Io) {
+        if self.syncing.is_some() || self.has_failed || self.unsynced.len() <= UNSYNCED_MAX {
+            return;
+        }
+        let active = self.active.map(|at| at.slot);
+        let (slots, completed) = (&self.slots, self.completed);
+        let last_of = |index: usize| match slots[index].content {
+            Content::Live { last_sequence, .. } => last_sequence,
+            Content::Free => 0,
+        };
+        let was_left = |index: &mut usize| active != Some(*index) && last_of(*index) <= completed;
+        let left: Vec<usize> = self.unsynced.extract_if(.., was_left).collect();
+        let Some(covers) = left.iter().map(|index| last_of(*index)).max() else {
+            return;
+        };
+        let tickets = left.iter().map(|index| io.sync(&slots[*index].file));
+        let tickets: Vec<_> = tickets.collect();
+        self.counters.syncs += tickets.len() as u64;
+        self.syncing = Some(Syncing { covers, tickets });
     }
 
     /// A write or sync of it has failed: nothing of it is synced any more.

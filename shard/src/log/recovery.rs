@@ -32,6 +32,7 @@ use super::{Log, LogCounters};
 
 /// Frames that may have to be written again are, in stretches of about this size.
 const STRETCH_BYTES: u64 = 1 << 20;
+const STRETCHES_AT_ONCE: usize = 4;
 
 /// Frames of the log in order, group by group.
 pub(crate) struct Replay {
@@ -557,14 +558,27 @@ impl LogEnd {
         if planted(Defect::ReplayNotSynced) {
             return Ok(());
         }
-        for stretch in &self.doubtful {
-            let to_error = |e| Error::io(e, slot_name(stretch.slot));
-            let (file, bytes) = (&files[stretch.slot], stretch.bytes as usize);
-            let read = io.read(file, stretch.offset, Buffer::zeroed(bytes)).await;
-            read.result.map_err(to_error)?;
-            let durability = WriteDurability::Cached;
-            let written = io.write(file, stretch.offset, read.buffer, bytes, durability);
-            written.await.result.map_err(to_error)?;
+        let to_error = |stretch: &Stretch| {
+            let slot = stretch.slot;
+            move |error| Error::io(error, slot_name(slot))
+        };
+        for some in self.doubtful.chunks(STRETCHES_AT_ONCE) {
+            let reads = some.iter().map(|stretch| {
+                let buffer = Buffer::zeroed(stretch.bytes as usize);
+                io.read(&files[stretch.slot], stretch.offset, buffer)
+            });
+            let reads: Vec<_> = reads.collect();
+            let mut writes = Vec::new();
+            for (stretch, read) in some.iter().zip(reads) {
+                let read = read.await;
+                read.result.map_err(to_error(stretch))?;
+                let (file, bytes) = (&files[stretch.slot], stretch.bytes as usize);
+                let durability = WriteDurability::Cached;
+                writes.push(io.write(file, stretch.offset, read.buffer, bytes, durability));
+            }
+            for (stretch, write) in some.iter().zip(writes) {
+                write.await.result.map_err(to_error(stretch))?;
+            }
         }
         // All at once: the device empties its cache for several of them together.
         let used = files.iter().enumerate();

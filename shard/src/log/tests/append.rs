@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::log::segments::Content;
-use crate::log::{FrameIntent, Log};
+use crate::log::{FrameIntent, Log, UNSYNCED_MAX};
 
 const ONE: u64 = PAGE as u64;
 /// The largest payload of a frame of so many pages.
@@ -228,6 +228,37 @@ fn one_sync_at_a_time_and_one_for_each_slot() {
     assert_eq!(desk.log.counters.syncs, 2);
     desk.settle();
     assert_eq!(desk.state(), (18, 17));
+}
+
+#[test]
+fn many_segments_that_were_left_are_made_durable_in_company() {
+    let all = UNSYNCED_MAX + 1;
+    let mut desk = Desk::new(all + 2);
+    let start = |desk: &mut Desk| desk.log.start_syncing_what_was_left(&desk.paper.io);
+    for _ in 0..16 * UNSYNCED_MAX - 1 {
+        desk.write(10, false);
+        start(&mut desk);
+    }
+    assert_eq!(desk.log.counters.syncs, 0);
+    // The last frame of these segments is in flight with the first of the next one.
+    desk.append(10, false);
+    desk.append(10, false);
+    start(&mut desk);
+    let covered = 16 * (UNSYNCED_MAX as u64 - 1);
+    assert_eq!(desk.log.counters.syncs, UNSYNCED_MAX as u64 - 1);
+    // What is written meanwhile relies on nothing.
+    desk.settle();
+    desk.append(10, true);
+    start(&mut desk);
+    desk.settle();
+    start(&mut desk);
+    let written = 16 * UNSYNCED_MAX as u64 + 2;
+    assert_eq!(desk.state(), (written, covered));
+    assert_eq!(desk.log.counters.durable_writes, 0);
+    assert!(desk.log.needs_sync(), "of the last two");
+    desk.sync();
+    assert_eq!(desk.state(), (written, written));
+    assert_eq!(desk.log.counters.syncs, UNSYNCED_MAX as u64 + 1);
 }
 
 #[test]
