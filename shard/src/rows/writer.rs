@@ -24,8 +24,8 @@ const HAD_ROW: u16 = 2;
 /// Instead of a row: nothing but the way to the end of the segment.
 pub(super) const FILLER: u64 = u64::MAX;
 
-/// The index grows while it has fewer places than this for each row. With so many, rows find no place once in ten
-/// thousand times or less, and more than nine in ten are in the first of their homes.
+/// The index grows while it has fewer places than this for each row. With so many, three rows in ten thousand are
+/// missing, most of them for another with the same tag, and nine in ten are in the first of their homes.
 const PLACES_PER_ROW: usize = 2;
 /// It shrinks while it has more.
 const PLACES_PER_ROW_MAX: usize = 5;

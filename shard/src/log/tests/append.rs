@@ -262,6 +262,26 @@ fn many_segments_that_were_left_are_made_durable_in_company() {
 }
 
 #[test]
+fn a_failed_sync_of_what_was_left_ends_the_log_like_any_other() {
+    let mut desk = Desk::new(UNSYNCED_MAX + 2);
+    for _ in 0..=16 * UNSYNCED_MAX {
+        desk.write(10, false);
+    }
+    let sync = ringkeep_io::Doing::Sync;
+    let once = ringkeep_io::Times::Once;
+    desk.paper.disk.fail_next(sync, 5, once);
+    desk.log.start_syncing_what_was_left(&desk.paper.io);
+    let syncs = desk.log.counters.syncs;
+    assert_eq!(syncs, UNSYNCED_MAX as u64);
+    desk.land();
+    desk.log.reap().expect_err("one of them failed");
+    assert_eq!((desk.log.durable(), desk.log.has_failed()), (0, true));
+    desk.log.start_syncing_what_was_left(&desk.paper.io);
+    desk.log.start_sync(&desk.paper.io);
+    assert_eq!(desk.log.counters.syncs, syncs, "never again");
+}
+
+#[test]
 fn a_failure_names_the_slot_that_is_written() {
     for (doing, plain) in [
         (ringkeep_io::Doing::Write, false),
