@@ -15,7 +15,7 @@ use crate::hot_rows::SHOWN_OF_A_WRITE;
 use crate::merge::{MergeCursor, Source};
 use crate::rows::{RowWriter, SPARE_PARTS};
 use crate::table::BlockReader;
-use crate::table_set::{TableRun, TableSet};
+use crate::table_set::TableSet;
 use crate::tasks::{Signal, yield_now};
 use crate::timeline::Moment;
 use crate::token::Token;
@@ -42,11 +42,6 @@ pub(crate) struct Warmth {
     met: Cell<u64>,
     /// The next walk waits for no rest.
     at_once: Cell<bool>,
-}
-
-/// Memory for all rows of a run.
-fn wanted(run: &Rc<TableRun>) -> usize {
-    (run.bytes + run.entries() * ROW_OVERHEAD) as usize
 }
 
 /// What ended a walk.
@@ -127,24 +122,28 @@ impl<T: Token> Core<T> {
         can
     }
 
-    /// Whether all rows may have room. Of runs over each other nobody knows how much of one is older versions of what is in
-    /// another.
+    /// Whether all rows may have room.
     fn fits(&self, rows: &RowWriter) -> bool {
+        self.wanted() <= rows.remembered_bytes()
+    }
+
+    /// Memory for all rows: those of the largest run, since nobody knows how much of it is an older version of what is in
+    /// others.
+    fn wanted(&self) -> usize {
         let tables = self.tables.borrow();
-        let largest = tables.runs.iter().map(wanted).max().unwrap_or(0);
-        largest <= rows.remembered_bytes()
+        let runs = tables.runs.iter();
+        let wanted = runs.map(|run| run.bytes + run.entries() * ROW_OVERHEAD);
+        wanted.max().unwrap_or(0) as usize
     }
 
     /// What blocks get that are read for rows.
     fn left_beside_rows(&self) -> usize {
-        let tables = self.tables.borrow();
-        let in_tables = tables.runs.iter().map(wanted).sum::<usize>();
-        let most = in_tables + self.memtables.borrow().bytes();
-        let most = most + most / (SPARE_PARTS - 1);
+        let wanted = self.wanted();
+        let spare = wanted / (SPARE_PARTS - 1);
         // The first segment may have begun with others, and the last one is not full.
         let begun = 2 * self.rows.borrow().segment_bytes();
         let left = self.options.caches_bytes;
-        left.saturating_sub(most + begun)
+        left.saturating_sub(wanted + spare + begun)
     }
 
     async fn warm(&self) {

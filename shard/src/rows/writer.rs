@@ -163,11 +163,13 @@ impl RowWriter {
         (self.limit_max() * self.segment_bytes()).max(1)
     }
 
-    /// The next row takes the place of another, unless the limit is raised. Says so once for each segment.
+    /// The next row takes the place of another, unless the limit is raised. Says so once for each segment. Not while the dead
+    /// have memory: blocks need it more.
     pub fn asks_for_more(&mut self) -> bool {
         let asks = !self.declined
             && self.limit < self.limit_max()
-            && (self.is_at_limit() || self.is_mostly_dead());
+            && self.is_at_limit()
+            && !self.is_roomy();
         self.declined |= asks;
         asks
     }
