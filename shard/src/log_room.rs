@@ -54,7 +54,14 @@ impl<T: Token> Core<T> {
             .with(|manifest| (manifest.log_slots as usize, manifest.segment_bytes));
         let more = (count / 4).clamp(1, SLOTS_AT_ONCE_MAX);
         let range = count..count + more;
-        let slots = create_slots(&self.io, &self.directory, range, segment_bytes).await?;
+        let slots = create_slots(
+            &self.io,
+            &self.directory,
+            &self.identity,
+            range,
+            segment_bytes,
+        )
+        .await?;
         let counted = (count + slots.len()) as u32;
         let count = move |manifest: &mut Manifest| manifest.log_slots = counted;
         self.commit_manifest(count).await?;

@@ -60,7 +60,8 @@ pub(crate) async fn create(
     identity: &Identity,
     options: &ShardOptions,
 ) -> Result<()> {
-    create_slots(io, directory, 0..SLOTS_AT_FIRST, options.segment_bytes).await?;
+    let slots = 0..SLOTS_AT_FIRST;
+    create_slots(io, directory, identity, slots, options.segment_bytes).await?;
     let manifest = Manifest {
         next_table: 1,
         log_slots: SLOTS_AT_FIRST as u32,

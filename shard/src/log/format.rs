@@ -27,6 +27,9 @@
 //! 7 range    length of both ends (varints), first key, first key behind the range: all between are deleted
 //! ```
 //!
+//! A slot that was never used begins with an empty frame of segment 0, epoch 0 and sequence 0, which no other has, so that it is told
+//! from one whose first frame is damaged. Slots made before this was so hold zeroes alone.
+//!
 //! Where puts and deletes are named, 6 and 7 are meant as well. A frame that does not go on in the next one may hold
 //! several groups. Each then begins with
 //!
@@ -110,6 +113,26 @@ pub(crate) fn frame_bytes(payload_bytes: usize) -> usize {
 }
 
 impl FrameHeader {
+    /// What a slot begins with that was never used.
+    pub const UNUSED: FrameHeader = FrameHeader {
+        segment: 0,
+        epoch: 0,
+        sequence: 0,
+        durable: 0,
+        version: Version(0),
+        millis: 0,
+        continues: false,
+        closing: false,
+        payload_bytes: 0,
+        previous_crc: 0,
+        payload_crc: 0,
+        crc: 0,
+    };
+
+    pub fn is_unused(&self) -> bool {
+        self.epoch == FrameHeader::UNUSED.epoch
+    }
+
     /// Completes the frame in `frame`, whose payload is in place: fills the header in, clears the
     /// padding, and returns the header with its checksums.
     pub fn seal(mut self, identity: &Identity, frame: &mut [u8]) -> FrameHeader {
@@ -623,6 +646,21 @@ mod tests {
             assert_eq!(FrameHeader::read(&identity(), &frame), None, "bit {bit}");
             frame[bit / 8] ^= 1 << (bit % 8);
         }
+    }
+
+    #[test]
+    fn golden_head_of_a_slot_that_was_never_used() {
+        let mut frame = vec![0xee; PAGE];
+        let sealed = FrameHeader::UNUSED.seal(&identity(), &mut frame);
+        let (head, rest) = frame.split_at(HEADER_BYTES);
+        let hex: String = head.iter().map(|b| format!("{b:02x}")).collect();
+        let zeroes = "00".repeat(5 * 8 + 3 * 4);
+        let expected = "524b4c47 0300 0000 30313233343536373839616263646566 0300 000000000000";
+        let expected: String = expected.split_whitespace().collect();
+        assert_eq!(hex, expected + &zeroes + "4ee46f3a");
+        assert!(rest.iter().all(|b| *b == 0));
+        assert!(sealed.is_unused());
+        assert_eq!(FrameHeader::read(&identity(), &frame), Some(sealed));
     }
 
     fn owned(read: Read<'_>) -> std::result::Result<Record, Op> {

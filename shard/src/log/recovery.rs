@@ -398,7 +398,7 @@ impl Replay {
         for slot in 0..self.slots.len() {
             let start = match self.slots[slot].1 {
                 _ if slot == here => from,
-                // Its first frame is damaged, or it was never used.
+                // Its first frame is damaged, or it was made before unused ones said so.
                 None => 0,
                 Some(head) if head.epoch == piece.epoch => match segment {
                     Some(segment) if head.segment <= segment.segment => continue,
@@ -582,7 +582,8 @@ impl LogEnd {
         }
         // All at once: the device empties its cache for several of them together.
         let used = files.iter().enumerate();
-        let used = used.filter(|(index, _)| self.heads[*index].is_some());
+        let used =
+            used.filter(|(index, _)| self.heads[*index].is_some_and(|head| !head.is_unused()));
         let syncs: Vec<_> = used.map(|(index, file)| (index, io.sync(file))).collect();
         for (index, sync) in syncs {
             let done = sync.await;

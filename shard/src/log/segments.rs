@@ -3,6 +3,7 @@
 //! A slot is written with zeroes once, before its first use, and recycled from then on: appending
 //! to it changes no metadata, so that one commit is one device write. What a slot holds stands in
 //! its frames alone; old frames of an earlier use are told apart by segment, epoch and sequence.
+//! Until it is used it begins with a frame that says so, and recovery need not look through it.
 //! When the log is empty, which is after a flush that nobody writes behind, all slots but the first are given back.
 
 use std::ops::Range;
@@ -11,7 +12,10 @@ use ringkeep_io::planted::{Defect, planted};
 use ringkeep_io::{Buffer, Directory, File, Io, OpenMode, WriteDurability};
 
 use crate::error::{Error, Result};
+use crate::shard::Identity;
 use crate::superblock::missing_or;
+
+use super::format::{FrameHeader, HEADER_BYTES};
 
 /// Zeroes are written in pieces of this size, a few at a time.
 const ZERO_BYTES: usize = 1 << 20;
@@ -45,13 +49,14 @@ pub(crate) fn slot_index(name: &str) -> Option<usize> {
 pub(crate) async fn create_slots(
     io: &Io,
     directory: &Directory,
+    identity: &Identity,
     indexes: Range<usize>,
     segment_bytes: u64,
 ) -> Result<Vec<Slot>> {
     let mut slots = Vec::new();
     for index in indexes {
         let name = slot_name(index);
-        match fill_slot(io, directory, &name, segment_bytes).await {
+        match fill_slot(io, directory, identity, &name, segment_bytes).await {
             Ok(slot) => slots.push(slot),
             Err(error) => {
                 // Half a slot is worth nothing: give its space back. The next open would remove it too.
@@ -80,7 +85,13 @@ pub(crate) fn remove_slots(directory: &Directory, first: usize, slots: Vec<Slot>
     }
 }
 
-async fn fill_slot(io: &Io, directory: &Directory, name: &str, segment_bytes: u64) -> Result<Slot> {
+async fn fill_slot(
+    io: &Io,
+    directory: &Directory,
+    identity: &Identity,
+    name: &str,
+    segment_bytes: u64,
+) -> Result<Slot> {
     let to_error = |e| Error::io(e, name);
     let file = match directory.open(name, OpenMode::CreateNew) {
         // One that was given away and could not be removed.
@@ -99,13 +110,18 @@ async fn fill_slot(io: &Io, directory: &Directory, name: &str, segment_bytes: u6
     while offset < segment_bytes || !in_flight.is_empty() {
         if offset < segment_bytes && in_flight.len() < ZEROES_IN_FLIGHT {
             let length = zero_bytes.min((segment_bytes - offset) as usize);
-            let zeroes = spare.pop().unwrap_or_else(|| Buffer::zeroed(zero_bytes));
-            in_flight.push_back(io.write(&file, offset, zeroes, length, WriteDurability::Cached));
+            let mut bytes = spare.pop().unwrap_or_else(|| Buffer::zeroed(zero_bytes));
+            if offset == 0 {
+                FrameHeader::UNUSED.seal(identity, &mut bytes);
+            }
+            in_flight.push_back(io.write(&file, offset, bytes, length, WriteDurability::Cached));
             offset += length as u64;
         } else if let Some(ticket) = in_flight.pop_front() {
             let done = ticket.await;
             done.result.map_err(to_error)?;
-            spare.push(done.buffer);
+            let mut zeroes = done.buffer;
+            zeroes[..HEADER_BYTES].fill(0);
+            spare.push(zeroes);
         }
     }
     io.sync(&file).await.result.map_err(to_error)?;

@@ -82,7 +82,8 @@ impl Remains {
                 }
             };
             let length = header.map_or(PAGE, |h| frame_bytes(h.payload_bytes as usize)) as u64;
-            let Some(header) = header.filter(|_| offset + length <= bytes) else {
+            let counts = |header: &FrameHeader| offset + length <= bytes && !header.is_unused();
+            let Some(header) = header.filter(counts) else {
                 offset += PAGE as u64;
                 continue;
             };

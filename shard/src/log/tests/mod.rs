@@ -10,6 +10,7 @@ mod slots;
 mod witness;
 
 use std::future::Future;
+use std::ops::Range;
 use std::path::Path;
 use std::pin::pin;
 use std::task::{Context, Waker};
@@ -18,7 +19,7 @@ use ringkeep_io::{Directory, Io, PAGE, SimulatedDisk, SimulatedOptions};
 
 use super::format::{FrameHeader, HEADER_BYTES, frame_bytes};
 use super::recovery::{LogEnd, Replay};
-use super::segments::{create_slots, slot_name};
+use super::segments::{Slot, create_slots, slot_name};
 use crate::error::{Error, Result};
 use crate::manifest::{LogPiece, Manifest, PieceEnd};
 use crate::open::block_on;
@@ -76,20 +77,27 @@ impl Paper {
         let disk = SimulatedDisk::new(1, SimulatedOptions::default());
         let io = Io::simulated(&disk);
         let directory = io.directory(Path::new("/shard")).expect("a folder");
-        let made = create_slots(&io, &directory, 0..slots, segment_bytes);
-        block_on(&io, made).expect("room for the slots");
         let manifest = Manifest {
             log_slots: slots as u32,
             segment_bytes,
             pieces: vec![open_piece(1, 1, 1)],
             ..Manifest::default()
         };
-        Paper {
+        let paper = Paper {
             disk,
             io,
             directory,
             manifest,
-        }
+        };
+        let made = paper.make_slots(0..slots, segment_bytes);
+        block_on(&paper.io, made).expect("room for the slots");
+        paper
+    }
+
+    /// More of them, as a shard makes them.
+    async fn make_slots(&self, indexes: Range<usize>, segment_bytes: u64) -> Result<Vec<Slot>> {
+        let (io, directory) = (&self.io, &self.directory);
+        create_slots(io, directory, &identity(), indexes, segment_bytes).await
     }
 
     /// Writes from the beginning of a segment on.

@@ -81,7 +81,10 @@ fn what_is_not_in_a_row_is_not_read_ahead() {
     pen.group(&[0; 10]);
     pen.turn_to(0);
     pen.group(&[1; 10]);
-    // One window of the first segment, and for witnesses all of the last one and of the slot that was never used.
+    // One window of the first segment, and for witnesses all of the last one.
+    assert_eq!(reads(&paper, 2), 1 + READS);
+    // A slot that does not say that it was never used may hold some too.
+    paper.damage(2, 20);
     assert_eq!(reads(&paper, 2), 1 + 2 * READS);
 }
 
@@ -95,8 +98,7 @@ fn segments_of_others_and_those_before_are_not_looked_through() {
     pen.group(&[1; 10]);
     pen.turn_to(1);
     pen.group(&[2; 10]);
-    // Those three, and the slot that was never used.
-    assert_eq!(reads(&paper, 3), 4);
+    assert_eq!(reads(&paper, 3), 3);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The files of the log: whole before their first use, and gone when they cannot be.
 
-use ringkeep_io::{Doing, Times};
+use ringkeep_io::{Buffer, Doing, Times};
 
 use super::*;
 use crate::log::segments::{open_slot, remove_slots, slot_index};
@@ -16,7 +16,7 @@ fn names(paper: &Paper) -> Vec<String> {
 fn every_byte_of_a_new_slot_is_written_before_it_is_used() {
     let paper = Paper::new(0, UNEVEN);
     let before = paper.disk.counters();
-    let made = create_slots(&paper.io, &paper.directory, 3..5, UNEVEN);
+    let made = paper.make_slots(3..5, UNEVEN);
     let slots = block_on(&paper.io, made).expect("room");
     let after = paper.disk.counters();
     assert_eq!(slots.len(), 2);
@@ -27,13 +27,20 @@ fn every_byte_of_a_new_slot_is_written_before_it_is_used() {
     assert_eq!(names(&paper), ["log-0003", "log-0004"]);
     for slot in &slots {
         assert_eq!(slot.file.size(), Ok(UNEVEN));
+        let bytes = Buffer::zeroed(UNEVEN as usize);
+        let read = block_on(&paper.io, paper.io.read(&slot.file, 0, bytes));
+        assert_eq!(read.result, Ok(UNEVEN as usize));
+        let (first, rest) = read.buffer.split_at(HEADER_BYTES);
+        let head = FrameHeader::read(&identity(), first);
+        assert!(head.is_some_and(|head| head.is_unused()));
+        assert!(rest.iter().all(|byte| *byte == 0));
     }
 }
 
 #[test]
 fn four_writes_of_zeroes_are_in_flight_and_no_more() {
     let paper = Paper::new(0, UNEVEN);
-    let made = create_slots(&paper.io, &paper.directory, 0..1, UNEVEN);
+    let made = paper.make_slots(0..1, UNEVEN);
     assert_eq!(paper.most_in_flight(made), 4);
 }
 
@@ -44,7 +51,7 @@ fn where_there_is_no_room_for_all_those_that_fit_are_made() {
         paper
             .disk
             .set_capacity_bytes(fitting * SEGMENT + SEGMENT / 2);
-        let made = create_slots(&paper.io, &paper.directory, 0..4, SEGMENT);
+        let made = paper.make_slots(0..4, SEGMENT);
         match block_on(&paper.io, made) {
             Ok(slots) => assert_eq!(slots.len(), named),
             Err(error) => {
@@ -65,7 +72,7 @@ fn any_other_failure_makes_no_slots() {
     ] {
         let paper = Paper::new(0, SEGMENT);
         paper.disk.fail_at(doing, spared, 5, Times::Once);
-        let made = create_slots(&paper.io, &paper.directory, 0..3, SEGMENT);
+        let made = paper.make_slots(0..3, SEGMENT);
         let failed = block_on(&paper.io, made).err();
         assert!(
             matches!(&failed, Some(Error::Io { error, .. }) if !error.is_full()),
@@ -78,11 +85,11 @@ fn any_other_failure_makes_no_slots() {
 fn a_file_of_that_name_is_replaced_only_if_it_is_one() {
     let paper = Paper::new(1, SEGMENT);
     paper.pen(1, 1, 0, 1).groups(1);
-    let made = create_slots(&paper.io, &paper.directory, 0..1, SEGMENT);
+    let made = paper.make_slots(0..1, SEGMENT);
     block_on(&paper.io, made).expect("a new slot");
     assert_eq!(paper.read().expect("an empty log").groups.len(), 0);
     paper.disk.fail_next(Doing::Create, 5, Times::Once);
-    let made = create_slots(&paper.io, &paper.directory, 1..2, SEGMENT);
+    let made = paper.make_slots(1..2, SEGMENT);
     let failed = block_on(&paper.io, made).err();
     assert!(
         matches!(&failed, Some(Error::Io { error, file }) if !error.is_missing() && file == "log-0001"),
@@ -93,7 +100,7 @@ fn a_file_of_that_name_is_replaced_only_if_it_is_one() {
 #[test]
 fn slots_given_away_are_removed_by_their_numbers() {
     let paper = Paper::new(0, SEGMENT);
-    let made = create_slots(&paper.io, &paper.directory, 0..3, SEGMENT);
+    let made = paper.make_slots(0..3, SEGMENT);
     let mut slots = block_on(&paper.io, made).expect("room");
     remove_slots(&paper.directory, 1, slots.split_off(1));
     assert_eq!(names(&paper), ["log-0000"]);
