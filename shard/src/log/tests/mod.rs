@@ -6,6 +6,7 @@ mod limits;
 mod pieces;
 mod read_ahead;
 mod replay;
+mod restore;
 mod slots;
 mod witness;
 
