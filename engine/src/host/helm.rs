@@ -19,8 +19,8 @@ use ringkeep_shard::ShardId;
 use super::{Host, Post};
 use crate::mailbox::Inbox;
 
-/// Looks for the helm after an errand, which is free again in a moment if another caller has it.
-const LOOKS: usize = 64;
+/// Looks for the helm, which is free again in a moment if another caller has it: some microseconds.
+const LOOKS: usize = 512;
 
 /// See the module.
 pub(crate) struct Helm {
@@ -95,7 +95,7 @@ impl Helm {
         if !inbox.is_parked() || self.callers.load(Ordering::Relaxed) > self.callers_max {
             return Err(post);
         }
-        let mut after = match self.try_lock().as_deref_mut() {
+        let mut after = match self.try_while(|| inbox.is_parked()).as_deref_mut() {
             Some(Some(lent)) if inbox.is_parked() && lent.0.is_at_leisure() => {
                 lent.0.visit(shard, Some(post), may_block)
             }
@@ -109,7 +109,7 @@ impl Helm {
                 return Ok(());
             };
             errand.run();
-            after = match self.try_again().as_deref_mut() {
+            after = match self.try_while(|| true).as_deref_mut() {
                 Some(Some(lent)) => lent.0.visit(shard, None, may_block),
                 // Whoever has the helm finds what the errand brought: the thread before it sleeps, and after another caller it is
                 // woken.
@@ -126,14 +126,16 @@ impl Helm {
         self.host.try_lock().ok()
     }
 
-    fn try_again(&self) -> Option<MutexGuard<'_, Option<Lent>>> {
-        (0..LOOKS).find_map(|_| {
+    /// Another caller who has it is gone in a moment; the thread is not.
+    fn try_while(&self, may_be_free: impl Fn() -> bool) -> Option<MutexGuard<'_, Option<Lent>>> {
+        for _ in 0..LOOKS {
             let helm = self.try_lock();
-            if helm.is_none() {
-                spin_loop();
+            if helm.is_some() || !may_be_free() {
+                return helm;
             }
-            helm
-        })
+            spin_loop();
+        }
+        None
     }
 }
 
