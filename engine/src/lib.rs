@@ -1,5 +1,5 @@
-//! Ringkeep: an embedded key-value database. One shard per core, each with its own files, log, caches
-//! and io_uring; any number of callers, blocking or async.
+//! Ringkeep: an embedded key-value database. One shard for each core but one, which is left to callers, each with its own
+//! files, log, caches and io_uring; any number of callers, blocking or async.
 //!
 //! ```
 //! # fn main() -> ringkeep::Result<()> {
@@ -22,9 +22,9 @@
 //! # }
 //! ```
 //!
-//! A call is checked and routed on its caller's thread (`database`, `batch`, `routing`), travels
-//! through a lane of the owner's inbox (`shards`, `mailbox`), is served by a host thread (`host`), and
-//! is answered in place. This crate never touches a record's bytes on disk; that is `ringkeep-shard`.
+//! A call is checked and routed on its caller's thread (`database`, `batch`, `routing`), which finds hot rows itself. It travels
+//! through a lane of the owner's inbox (`shards`, `mailbox`), is served by a host's thread, or while that sleeps by the
+//! caller (`host`), and is answered in place. This crate never touches a record's bytes on disk; that is `ringkeep-shard`.
 
 // The loom target checks the mailbox's files by themselves; the rest knows std's types only.
 #![cfg(not(loom))]

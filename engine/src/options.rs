@@ -117,7 +117,7 @@ impl Options {
         }
     }
 
-    /// For a machine that does little else: most of `memory_bytes`, which is what the database may use.
+    /// Of this much memory, which may be most of a machine that does little else; the rest as by default.
     pub fn for_memory(memory_bytes: usize) -> Options {
         Options {
             memory_bytes,

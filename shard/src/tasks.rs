@@ -31,7 +31,7 @@ struct Slot {
     waker: Arc<TaskWaker>,
 }
 
-/// `std::task::Waker` must be `Send`, so the list is behind a lock that one thread alone takes.
+/// `std::task::Waker` must be `Send`, so the list is behind a lock, for which nobody ever waits: one thread at a time drives a shard.
 #[derive(Default)]
 struct ReadyList(Mutex<VecDeque<usize>>);
 

@@ -1,6 +1,6 @@
 //! One thread's worth of database: its door to the kernel, its shards, its inbox. A host is driven by
-//! `turn` and `park` and by nothing else: by its own pinned thread in production, by hand on one
-//! thread in the simulator. It never blocks but in `park`, and never waits for another host.
+//! `turn` and `park`: by its own pinned thread in production, by hand on one thread in the simulator; and by `visit` for one
+//! call of a caller, while that thread sleeps. It never blocks but in `park`, and never waits for another host.
 
 mod carrying;
 mod commits;

@@ -25,9 +25,8 @@ impl Keyspace {
     /// [`Keyspace::get`] as a future.
     pub async fn get_async(&self, key: impl AsRef<[u8]>) -> Result<Value> {
         let mut value = Vec::new();
-        let stored = self.key(key.as_ref())?;
-        let found = self.db.0.get_stored(&stored, &mut value).await?;
-        self.still(found.then_some(value))
+        let found = self.get_into_async(key, &mut value).await?;
+        Ok(found.then_some(value))
     }
 
     /// The same into memory that the caller keeps, as [`Database::get_into`](crate::Database::get_into).
@@ -41,6 +40,14 @@ impl Keyspace {
         let (shard, call) = inner.get(&stored, None, value);
         let reply = inner.shards.ask(shard, call)?;
         self.still(take_value(reply, value))
+    }
+
+    /// [`Keyspace::get_into`] as a future. Dropped before its end, or failed, it leaves `value` empty.
+    pub async fn get_into_async(&self, key: impl AsRef<[u8]>, value: &mut Vec<u8>) -> Result<bool> {
+        value.clear();
+        let stored = self.key(key.as_ref())?;
+        let found = self.db.0.get_stored(&stored, value).await?;
+        self.still(found).inspect_err(|_| value.clear())
     }
 
     /// The values of several keys, in their order, all from the same instant.

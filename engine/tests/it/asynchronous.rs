@@ -144,7 +144,7 @@ impl Wake for Unpark {
     }
 }
 
-fn block_on<R>(future: impl Future<Output = R>) -> R {
+pub fn block_on<R>(future: impl Future<Output = R>) -> R {
     let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
     let mut context = Context::from_waker(&waker);
     let mut future = pin!(future);

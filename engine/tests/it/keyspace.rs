@@ -8,6 +8,7 @@ use ringkeep::{
     Batch, Database, Error, Isolation, Keyspace, KeyspaceOptions, Retention, TransactionOptions,
 };
 
+use crate::asynchronous::block_on;
 use crate::folder::{Folder, tiny};
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -132,10 +133,21 @@ fn a_dropped_keyspace_is_gone_for_good_with_all_that_it_took() {
     tx.put_in(&gone, "key", "value").unwrap();
     let mut batch = Batch::new();
     batch.put_in(&gone, "key", "value").put("key", "value");
+    let mut value = b"earlier".to_vec();
+    for (number, there) in [(100u32, true), (500, false)] {
+        let found = block_on(gone.get_into_async(number.to_be_bytes(), &mut value));
+        assert_eq!(found.unwrap(), there);
+        assert_eq!(value, if there { vec![7; 100] } else { vec![] });
+    }
     db.drop_keyspace("gone").unwrap();
 
     dropped(gone.get("key"));
     dropped(gone.get_into("key", &mut Vec::new()));
+    let mut value = b"earlier".to_vec();
+    dropped(block_on(
+        gone.get_into_async(100u32.to_be_bytes(), &mut value),
+    ));
+    assert!(value.is_empty());
     dropped(gone.multi_get(["key"]));
     dropped(gone.put("key", "value"));
     dropped(gone.put_for("key", "value", HOUR));

@@ -13,12 +13,13 @@
 //!     footer checksum u32, first key (u16 length, bytes), last key (u16 length, bytes), keyspaces that are cleared up to
 //!     later versions u32, then each: number u32, version u64 (these not in formats 5 and 6), blob files that it refers
 //!     to u32, then each: number, bytes of the file, bytes that it refers to (u64; these not in formats 5 to 7)
-//! ```
 //! moments u32, then each: milliseconds since 1970, version (u64)
 //! range deletes u32, then each: version u64, first key (u16 length, bytes), first key behind it (u16 length, bytes);
 //!     not in format 5
 //! keyspaces with a window of their own u32, then each, by number: number u32, history from u64, ended by u64; not in
 //!     formats 5 and 6
+//! ```
+//!
 //! Little-endian, padded with zeroes to whole 4 KiB pages. Its length and checksum stand in the
 //! superblock that refers to it, so it has none of its own.
 

@@ -1,6 +1,6 @@
 //! Hot rows that any thread reads without asking the shard.
 //!
-//! The shard's thread is the only writer. Rows lie in segments of words, one behind the other, under positions that
+//! Whoever drives the shard is the only writer. Rows lie in segments of words, one behind the other, under positions that
 //! only grow; an index of small buckets leads to them. Readers take no lock and write nothing but one bit:
 //!
 //! 1. A reader loads an entry of the index (acquire), and so sees at least the row that the entry was stored for.
