@@ -168,8 +168,8 @@ impl Replay {
             .filter_map(|(index, (_, head))| head.map(|head| (index, head)))
             .filter(|(_, head)| head.epoch == found.epoch && head.segment >= found.first_segment)
             .filter(|(_, head)| head.sequence <= start)
-            // Where a torn frame was restored from the tail, that is in a later segment.
-            .max_by_key(|(_, head)| (head.sequence, head.segment));
+            // Where frames that a power cut tore were restored from the tail, they are in later segments than what it left.
+            .max_by_key(|(_, head)| head.segment);
         if let Some((slot, head)) = nearest {
             self.at = Some((slot, 0));
             self.expected = head.sequence;

@@ -3,44 +3,77 @@
 use super::*;
 use crate::log::tail::Owed;
 
+/// Frames 1 and 2 in a piece that ended, all in tables. Of the open one the first frame, 3, is torn, and 4 is whole in the segment behind
+/// it.
+fn torn([ended, first, second]: [usize; 3]) -> Paper {
+    let slots = [ended, first, second]
+        .into_iter()
+        .max()
+        .map_or(0, |last| last + 1);
+    let mut paper = Paper::new(slots, SEGMENT);
+    let mut pen = paper.pen(1, 1, ended, 1);
+    pen.groups(1);
+    let end = pen.group(b"the last");
+    let mut pen = paper.pen(2, 2, first, 3);
+    pen.groups(1);
+    pen.turn_to(second);
+    pen.groups(1);
+    paper.damage(first, HEADER_BYTES as u64);
+    paper.manifest.pieces = vec![
+        LogPiece {
+            end: Some(end),
+            ..open_piece(1, 1, 1)
+        },
+        open_piece(2, 2, 3),
+    ];
+    paper.manifest.replay_after = 2;
+    paper
+}
+
+/// Puts frames 3 to 6 into the log, as an opening does.
+fn restore(paper: &Paper) -> PieceEnd {
+    let mut found = paper.read().expect("a torn tail");
+    assert_eq!(found.sequences(), []);
+    let files = found.end.open_slots(&paper.directory).expect("slots");
+    let owed = [3, 4, 5, 6].map(|sequence| Owed {
+        sequence,
+        payload: vec![sequence as u8; 10],
+        groups: 1,
+    });
+    let identity = identity();
+    let restored = found.end.restore(&paper.io, &files, &identity, &owed);
+    block_on(&paper.io, restored).expect("room");
+    found.end.last
+}
+
 /// A power cut left the header of a segment's first frame and not the rest, and some of the segment behind it. What the tail had of
 /// that frame went into another slot, and the next opening looked for it where it was torn: it took that for damage, and the
 /// database did not open. Found by the simulator, seed 1905400384.
 #[test]
 fn what_was_restored_counts_and_not_the_torn_frame_of_the_same_number() {
-    for (before, torn) in [(0, 1), (1, 0)] {
-        let mut paper = Paper::new(2, SEGMENT);
-        let mut pen = paper.pen(1, 1, before, 1);
-        pen.groups(1);
-        let end = pen.group(b"the last");
-        let mut pen = paper.pen(2, 2, torn, 3);
-        pen.groups(1);
-        pen.turn_to(before);
-        pen.groups(1);
-        paper.damage(torn, HEADER_BYTES as u64);
-        paper.manifest.pieces = vec![
-            LogPiece {
-                end: Some(end),
-                ..open_piece(1, 1, 1)
-            },
-            open_piece(2, 2, 3),
-        ];
-        paper.manifest.replay_after = 2;
-        let mut found = paper.read().expect("a torn tail");
-        assert_eq!(found.sequences(), []);
-        let files = found.end.open_slots(&paper.directory).expect("slots");
-        let owed = [3, 4].map(|sequence| Owed {
-            sequence,
-            payload: vec![sequence as u8; 10],
-            groups: 1,
-        });
-        let identity = identity();
-        let restored = found.end.restore(&paper.io, &files, &identity, &owed);
-        block_on(&paper.io, restored).expect("room");
-        for end in [None, Some(found.end.last)] {
+    for slots in [[0, 1, 0], [1, 0, 1]] {
+        let mut paper = torn(slots);
+        let end = restore(&paper);
+        for end in [None, Some(end)] {
             paper.manifest.pieces[1].end = end;
             let found = paper.read().expect("what was restored");
-            assert_eq!(found.sequences(), [(3, 3), (4, 4)], "slot {torn}, {end:?}");
+            let expected = [3, 4, 5, 6].map(|number| (number, number));
+            assert_eq!(found.sequences(), expected, "{slots:?}, {end:?}");
         }
+    }
+}
+
+/// The same, but what the cut had left of the later segment was not written over: an opening behind a flush of some of what was
+/// restored would have begun there, where nothing follows.
+#[test]
+fn what_was_restored_counts_and_not_what_was_cut_behind_it() {
+    let mut paper = torn([0, 1, 2]);
+    let end = restore(&paper);
+    paper.manifest.pieces[1].end = Some(end);
+    for replay_after in 2..6 {
+        paper.manifest.replay_after = replay_after;
+        let found = paper.read().expect("what was restored");
+        let expected: Vec<_> = (replay_after + 1..=6).map(|n| (n, n)).collect();
+        assert_eq!(found.sequences(), expected);
     }
 }
