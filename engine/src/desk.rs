@@ -11,11 +11,11 @@ use std::thread::AccessError;
 use std::time::Duration;
 
 use crossbeam_utils::sync::{Parker, Unparker};
-use ringkeep_shard::Op;
+use ringkeep_shard::{Op, ScanPage};
 
 use crate::batch;
 use crate::host::Outcome;
-use crate::limits::DESK_VALUE_BYTES_MAX;
+use crate::limits::{DESK_PAGE_BYTES_MAX, DESK_VALUE_BYTES_MAX};
 use crate::mailbox::Idle;
 use crate::patience::Patience;
 
@@ -35,6 +35,8 @@ struct Desk {
     key: Cell<Vec<u8>>,
     /// Of the last put, for the next one: at most one change.
     ops: Cell<Vec<Op>>,
+    /// Of the last scan, for the next one.
+    page: Cell<ScanPage>,
     patience: Cell<Patience>,
 }
 
@@ -61,6 +63,7 @@ impl Desk {
             slot: Cell::new(None),
             key: Cell::default(),
             ops: Cell::default(),
+            page: Cell::default(),
             patience: Cell::default(),
         }
     }
@@ -145,6 +148,19 @@ pub(crate) fn keep_ops(ops: Vec<Op>) {
         && value.capacity() <= DESK_VALUE_BYTES_MAX
     {
         let _ = DESK.try_with(|desk| desk.ops.set(ops));
+    }
+}
+
+/// A page without entries.
+pub(crate) fn page() -> ScanPage {
+    DESK.try_with(|desk| desk.page.take()).unwrap_or_default()
+}
+
+/// Keeps the memory of a page for the next scan, unless it is much.
+pub(crate) fn keep_page(mut page: ScanPage) {
+    if page.room() <= DESK_PAGE_BYTES_MAX {
+        page.clear();
+        let _ = DESK.try_with(|desk| desk.page.set(page));
     }
 }
 

@@ -42,9 +42,12 @@ pub(crate) const STILL_WRITING_POLL: Duration = Duration::from_millis(2);
 /// about twice what waking a sleeping thread costs.
 pub(crate) const SPIN: Duration = Duration::from_micros(20);
 
-/// The first pages of a scan, over all shards: a hundred entries of a hundred bytes. Most scans are short, and what
+/// The first page of a scan of one shard: a hundred entries of a hundred bytes and their keys. Most scans are short, and what
 /// they do not take was read for nothing.
-pub(crate) const SCAN_FIRST_BYTES: usize = 16 << 10;
+pub(crate) const SCAN_FIRST_BYTES: usize = 12 << 10;
+
+/// The first pages over several shards together, of which none has just its share of the first hundred entries.
+pub(crate) const SCAN_FIRST_BYTES_ACROSS: usize = 16 << 10;
 
 /// The first page from one shard, however many there are: no cheaper than the message for it.
 pub(crate) const SCAN_FIRST_PAGE_BYTES_MIN: usize = 1 << 10;
@@ -55,6 +58,9 @@ pub(crate) const SCAN_PAGE_BYTES: usize = 256 << 10;
 /// Pages that a caller fills itself while the shard's host sleeps: first ones. Larger ones are read ahead by the host,
 /// beside the caller.
 pub(crate) const VISIT_PAGE_BYTES_MAX: usize = SCAN_FIRST_BYTES;
+
+/// A page whose memory a thread keeps for its next scan: the first of one shard, with room for a large entry at its end.
+pub(crate) const DESK_PAGE_BYTES_MAX: usize = 2 * SCAN_FIRST_BYTES;
 
 /// Keys that a caller looks up itself then.
 pub(crate) const VISIT_KEYS_MAX: usize = 64;

@@ -68,6 +68,11 @@ impl ScanPage {
         self.done = false;
     }
 
+    /// Memory that it has, used or not.
+    pub fn room(&self) -> usize {
+        self.bytes.capacity() + self.ends.capacity() * size_of::<Ends>()
+    }
+
     #[inline]
     pub(crate) fn push(&mut self, key: &[u8], value: &[u8]) {
         self.bytes.extend_from_slice(key);

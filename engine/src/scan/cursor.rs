@@ -6,8 +6,8 @@ use std::task::{Context, Poll, ready};
 use ringkeep_shard::{Call, Moment, Reply, ScanCall, ScanPage, ShardId};
 
 use super::range::Keys;
-use crate::Result;
 use crate::shards::{Question, Shards};
+use crate::{Result, desk};
 
 /// How to read, the same for every shard.
 #[derive(Clone, Copy, Debug)]
@@ -50,7 +50,7 @@ impl Cursor {
             page: ScanPage::default(),
             at: 0,
             next: None,
-            room: ScanPage::default(),
+            room: desk::page(),
         };
         cursor.ask(shards);
         cursor
@@ -140,5 +140,11 @@ impl Cursor {
         let mut question = shards.question(self.shard, call);
         question.send(shards);
         self.next = Some(question);
+    }
+}
+
+impl Drop for Cursor {
+    fn drop(&mut self) {
+        desk::keep_page(std::mem::take(&mut self.page));
     }
 }

@@ -90,6 +90,9 @@ impl Merge {
         };
         let cursor = first.cursor;
         if self.cursors[cursor].step() {
+            if self.cursors.len() == 1 {
+                return;
+            }
             self.heads[0] = self.head(cursor);
         } else {
             self.headless.push(cursor);

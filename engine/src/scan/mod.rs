@@ -17,7 +17,8 @@ use ringkeep_shard::{Moment, Pin};
 use crate::database::Inner;
 use crate::keyspace::Space;
 use crate::limits::{
-    SCAN_BYTES, SCAN_FIRST_BYTES, SCAN_FIRST_PAGE_BYTES_MIN, SCAN_PAGE_BYTES, SCAN_PAGE_BYTES_MIN,
+    SCAN_BYTES, SCAN_FIRST_BYTES, SCAN_FIRST_BYTES_ACROSS, SCAN_FIRST_PAGE_BYTES_MIN,
+    SCAN_PAGE_BYTES, SCAN_PAGE_BYTES_MIN,
 };
 use crate::{Error, Result, desk};
 use cursor::Reading;
@@ -58,12 +59,16 @@ impl Scan {
     /// Of the pinned version.
     pub(crate) fn at(inner: Arc<Inner>, keys: Keys, pin: Arc<Pin>) -> Scan {
         let shards = usize::from(inner.shards.routing.shards);
+        let first_bytes = match shards {
+            1 => SCAN_FIRST_BYTES,
+            _ => SCAN_FIRST_BYTES_ACROSS / shards,
+        };
         Scan {
             reading: Reading {
                 at: pin.moment(),
                 reverse: false,
                 keys_only: false,
-                first_bytes: (SCAN_FIRST_BYTES / shards).max(SCAN_FIRST_PAGE_BYTES_MIN),
+                first_bytes: first_bytes.max(SCAN_FIRST_PAGE_BYTES_MIN),
                 page_bytes: (SCAN_BYTES / 2 / shards).clamp(SCAN_PAGE_BYTES_MIN, SCAN_PAGE_BYTES),
             },
             inner,
