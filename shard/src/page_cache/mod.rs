@@ -190,6 +190,16 @@ impl PageCache {
         self.bytes + cost(block) <= self.budget
     }
 
+    /// Blocks of so many bytes would drive no other out, whatever they cost beside their bytes.
+    pub fn has_room_for_bytes(&self, bytes: usize) -> bool {
+        self.bytes + 2 * bytes <= self.budget
+    }
+
+    /// Whether a block is here, for who does not ask for it.
+    pub fn has(&self, table: TableId, handle: BlockHandle) -> bool {
+        self.find(table, handle.page).is_some()
+    }
+
     /// Every further block drives another one out.
     pub fn is_full(&self) -> bool {
         self.bytes + PAGE + ENTRY_OVERHEAD > self.budget

@@ -1,7 +1,8 @@
 //! Where a cursor gets its blocks from: the page cache, single reads, or reads ahead of it.
 //!
-//! A scan starts with the cache and single reads. When it misses data blocks one behind the other it
-//! reads windows: first as much as its page is expected to take, and if that was too little, twice as much each time, up to
+//! A scan starts with the cache and single reads. While the cache has room for more than it was asked for, the neighbours of a
+//! block that is missed come along: seeks all over a table that fits would read it block by block otherwise. When a scan misses
+//! data blocks one behind the other it reads windows: first as much as its page is expected to take, and if that was too little, twice as much each time, up to
 //! `WINDOW_BYTES` at a time with the next window in flight. What comes by windows drives nothing out of the cache: it goes
 //! there only while there is room, and if there is none the cache takes note of it. Compaction reads windows from the start, and
 //! no cache.
@@ -19,6 +20,9 @@ use crate::{Error, Result};
 
 const WINDOW_BYTES: usize = 128 << 10;
 const WINDOW_BYTES_MIN: usize = 8 << 10;
+/// Blocks that are read together while the cache has room, as they lie in a partition, unless they are large.
+const NEIGHBOURS: usize = 16;
+const NEIGHBOURS_BYTES_MAX: usize = 128 << 10;
 /// Misses in a row, each right behind the one before, after which reading ahead pays.
 const MISSES_BEFORE_WINDOW: u32 = 2;
 
@@ -127,6 +131,10 @@ impl BlockReader {
             Some(block) => block,
             None => {
                 let windowed = self.is_long_scan(partition, at);
+                if !windowed && let Some(block) = self.load_neighbours(table, partition, at).await {
+                    self.expect_less(handle);
+                    return Ok(block);
+                }
                 let buffer = block_buffer(&self.io, handle.pages as usize);
                 let buffer = match windowed {
                     true => {
@@ -171,6 +179,66 @@ impl BlockReader {
             let bytes = handle.pages as usize * PAGE;
             self.expected_bytes = self.expected_bytes.saturating_sub(bytes);
         }
+    }
+
+    /// The same, and what lies around it, if the cache has room for that and the device gives it. What is wrong with it will be
+    /// said when it is asked for by itself.
+    async fn load_neighbours(
+        &mut self,
+        table: &Table,
+        partition: &Block,
+        at: usize,
+    ) -> Option<Rc<Block>> {
+        let neighbours = self.neighbours(partition, at)?;
+        let first = partition.handle_at(neighbours.start);
+        let last = partition.handle_at(neighbours.end - 1);
+        let all = BlockHandle {
+            pages: last.page + last.pages - first.page,
+            ..first
+        };
+        let buffer = Buffer::zeroed(all.pages as usize * PAGE);
+        let read = read_part(&self.io, table.file(), table.name(), all, buffer).await;
+        let read = read.ok()?;
+        self.expected_page = all.page + all.pages;
+        let mut wanted = None;
+        for index in neighbours {
+            let handle = partition.handle_at(index);
+            let cache = self.cache.as_ref()?;
+            if index != at && cache.borrow().has(table.id(), handle) {
+                continue;
+            }
+            let start = (handle.page - all.page) as usize * PAGE;
+            let mut buffer = block_buffer(&self.io, handle.pages as usize);
+            let length = buffer.len();
+            buffer.copy_from_slice(&read[start..start + length]);
+            let block = self.decode(table, handle, buffer, false);
+            if index == at {
+                wanted = block.ok();
+            }
+        }
+        wanted
+    }
+
+    /// Those of a block, itself included, that lie one behind the other.
+    fn neighbours(&self, partition: &Block, at: usize) -> Option<Range<usize>> {
+        let cache = self.cache.as_ref().filter(|_| self.is_scan())?;
+        if !cache.borrow().has_room_for_bytes(NEIGHBOURS_BYTES_MAX) {
+            return None;
+        }
+        let group = at - at % NEIGHBOURS;
+        let group = group..partition.count().min(group + NEIGHBOURS);
+        let handle = |at: usize| partition.handle_at(at);
+        let touch = |at: usize| handle(at).page + handle(at).pages == handle(at + 1).page;
+        let (mut start, mut end) = (at, at + 1);
+        while start > group.start && touch(start - 1) {
+            start -= 1;
+        }
+        while end < group.end && touch(end - 1) {
+            end += 1;
+        }
+        let (first, last) = (handle(start), handle(end - 1));
+        let bytes = (last.page + last.pages - first.page) as usize * PAGE;
+        (end - start > 1 && bytes <= NEIGHBOURS_BYTES_MAX).then_some(start..end)
     }
 
     fn decode(

@@ -134,6 +134,31 @@ fn assert_at(cursor: &TableCursor, entry: Option<Entry>) {
 }
 
 #[test]
+fn neighbours_come_along_while_the_cache_has_room() {
+    let entry = |key: u64| {
+        let key = (key.to_be_bytes().to_vec(), Reverse(Version(key)));
+        (key, Some(vec![7; 100]))
+    };
+    let model: Model = (0..3000).map(entry).collect();
+    for (cache_bytes, few) in [(16 << 20, true), (64 << 10, false)] {
+        let fixture = Fixture::new(cache_bytes);
+        let table = fixture.table(1, &model);
+        let blocks = table.summary().file_bytes / 4096;
+        let before = fixture.io.counters().reads;
+        // No two seeks one behind the other go to blocks that touch.
+        for (key, version) in (0..3000).map(|n| n * 1009 % 3000).map(|n| entry(n).0) {
+            let reader = BlockReader::cached(fixture.io.clone(), Rc::clone(&fixture.cache), 4096);
+            let mut cursor = TableCursor::new(Rc::clone(&table), Section::Present, reader);
+            fixture.run(cursor.seek(Bound::Included(&key))).unwrap();
+            let found = model.get_key_value(&(key, version));
+            assert_at(&cursor, found);
+        }
+        let reads = fixture.io.counters().reads - before;
+        assert_eq!(reads < blocks / 8, few, "{reads} reads of {blocks} blocks");
+    }
+}
+
+#[test]
 fn a_long_walk_reads_ahead_and_a_repeated_one_reads_nothing() {
     let fixture = Fixture::new(16 << 20);
     let model: Model = (0..30_000u64)
