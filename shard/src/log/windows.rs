@@ -88,6 +88,8 @@ impl Windows {
                 self.ahead.push_back((place, ticket));
                 last = place;
             }
+            // What is only queued keeps no device busy, and nobody turns before all windows that came have been looked at.
+            self.io.turn();
         }
         Ok(())
     }

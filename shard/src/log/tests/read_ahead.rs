@@ -1,6 +1,10 @@
 //! Segments of several windows: every byte comes once, and nothing that is not wanted.
 
+use ringkeep_io::MemoryDisk;
+
 use super::*;
+use crate::log::segments::open_slot;
+use crate::log::windows::Windows;
 
 /// Two windows and a half.
 const LARGE: u64 = 1280 << 10;
@@ -54,6 +58,23 @@ fn three_windows_are_on_their_way_over_the_end_of_a_segment() {
     let paper = Paper::new(2, LARGE);
     fill(&paper, &[1, 0], 0);
     assert_eq!(paper.most_in_flight(paper.reading()), 3);
+}
+
+#[test]
+fn windows_ahead_are_with_the_device_while_one_is_looked_at() {
+    let io = Io::memory(&MemoryDisk::new(64 << 20)).expect("memory");
+    let directory = io.directory(Path::new("/shard")).expect("a folder");
+    let bytes = 4 * (512 << 10);
+    let identity = identity();
+    let made = create_slots(&io, &directory, &identity, 0..1, bytes);
+    block_on(&io, made).expect("room for a slot");
+    let slots = [(open_slot(&directory, 0, bytes).expect("a slot"), None)];
+    let mut windows = Windows::new(&io, bytes);
+    for offset in [0, 512 << 10] {
+        block_on(&io, windows.cover(&slots, 0, offset)).expect("whole");
+    }
+    // Memory answers when it is asked, which is in a turn.
+    assert_eq!(io.in_flight(), 0);
 }
 
 #[test]
