@@ -113,7 +113,7 @@ impl<T: Token> Core<T> {
             let floor = self.ranges.borrow().hidden_below(key, visible);
             let memtables = self.memtables.borrow();
             for generation in memtables.newest_first() {
-                match generation.table.borrow().get_above(floor, key, visible) {
+                match generation.table_for(key).get_above(floor, key, visible) {
                     Some(Content::Value(value)) => {
                         self.to_show.borrow_mut().push(hash, key, value, false);
                     }
@@ -139,7 +139,7 @@ impl<T: Token> Core<T> {
         let memtables = self.memtables.borrow();
         let mut newest = memtables
             .newest_first()
-            .filter_map(|generation| generation.table.borrow().newest_of(key));
+            .filter_map(|generation| generation.table_for(key).newest_of(key));
         // Of what is in no memtable any more the tables have the newest.
         let is_newest = newest.next().is_none_or(|newest| newest == version)
             && self.ranges.borrow().newest_over(key) <= version
@@ -217,7 +217,7 @@ impl<T: Token> Core<T> {
         let memtables = self.memtables.borrow();
         let mut newest = memtables
             .newest_first()
-            .filter_map(|generation| generation.table.borrow().newest_of(key));
+            .filter_map(|generation| generation.table_for(key).newest_of(key));
         let visible = self.visible.get();
         newest.next().is_none_or(|version| version <= visible)
             && self.ranges.borrow().newest_over(key) <= visible

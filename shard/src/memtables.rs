@@ -1,6 +1,6 @@
 //! The generations of the memtable: one that takes writes, and those on their way to tables.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, Ref, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
 
@@ -43,6 +43,16 @@ impl Generation {
             last_sequence: Cell::new(replayed.last_sequence),
             needs_from: Cell::new(replayed.needs_from),
         })
+    }
+
+    /// For a look at this key.
+    #[inline]
+    pub fn table_for(&self, key: &[u8]) -> Ref<'_, Memtable> {
+        if self.table.borrow().is_late() {
+            // Who walks over a memtable, and holds it meanwhile, let all its keys come to their places before.
+            self.table.borrow_mut().place_near(key);
+        }
+        self.table.borrow()
     }
 
     pub fn bytes(&self) -> usize {

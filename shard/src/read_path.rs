@@ -257,7 +257,7 @@ impl<T: Token> Core<T> {
             Looked::Here { found, ends }
         };
         for generation in self.memtables.borrow().newest_first() {
-            match generation.table.borrow().get_above(floor, key, at.version) {
+            match generation.table_for(key).get_above(floor, key, at.version) {
                 Some(Content::Value(value)) => {
                     here(room, value);
                     return PRESENT;

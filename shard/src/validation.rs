@@ -131,9 +131,8 @@ impl<T: Token> Core<T> {
             return Ok(true);
         }
         let in_memory = self.memtables.borrow().newest_first().any(|generation| {
-            let table = generation.table.borrow();
-            generation.newest() > since
-                && table.newest_of(key).is_some_and(|version| version > since)
+            let newest = || generation.table_for(key).newest_of(key);
+            generation.newest() > since && newest().is_some_and(|version| version > since)
         });
         if in_memory || planted(Defect::TablesNotValidated) {
             return Ok(in_memory);

@@ -10,7 +10,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::arena::Address;
 
 const SEGMENT_BITS: u32 = 6;
-const SEGMENTS: usize = 1 << SEGMENT_BITS;
+pub(super) const SEGMENTS: usize = 1 << SEGMENT_BITS;
 const PLACES_MIN: usize = 8;
 
 /// Of a key.
@@ -21,28 +21,6 @@ pub(super) struct KeyIndex {
     segments: Box<[Segment]>,
     bytes: usize,
 }
-
-/// An index on its way: its keys are in memory, and go to their places a few at a time while something else is waited
-/// for. They wait by segment, so that each time a stretch of memory is written to that fits in the processor's caches.
-pub(super) struct IndexToBe {
-    index: KeyIndex,
-    waiting: Box<[Waiting]>,
-    /// The segment whose turn it is.
-    turn: usize,
-}
-
-/// Keys of one segment in the order in which they came, the first `placed` of them in their places.
-#[derive(Default)]
-struct Waiting {
-    keys: Vec<Place>,
-    placed: usize,
-}
-
-/// Keys that go to their places at a time, at most: some tens of microseconds.
-const PLACED_AT_A_TIME: usize = 1024;
-
-/// So few are not worth the way to their segment.
-const WAITING_MIN: usize = 128;
 
 /// Places in a row, with a key at the one that its hash names or, where others were before it, at the next
 /// free one, around the end.
@@ -80,14 +58,19 @@ impl KeyIndex {
     /// several looks wait one after the other.
     #[inline]
     pub fn approach(&self, hash: Hash) {
-        let segment = &self.segments[segment(hash)];
+        let segment = &self.segments[hash.segment()];
         let place = segment.places.get(segment.home(hash.0));
         std::hint::black_box(place.map(|place| place.hash));
     }
 
+    /// So many more keys of a segment will find a place without its growing meanwhile.
+    pub fn make_room_for(&mut self, segment: usize, keys: usize) {
+        self.bytes += self.segments[segment].make_room_for(keys);
+    }
+
     #[inline]
     pub fn find(&self, hash: Hash, is: impl Fn(Address) -> bool) -> Option<Address> {
-        let segment = &self.segments[segment(hash)];
+        let segment = &self.segments[hash.segment()];
         if segment.used == 0 {
             return None;
         }
@@ -103,7 +86,7 @@ impl KeyIndex {
         is: impl Fn(&C, Address) -> bool,
         add: impl FnOnce(&mut C) -> Address,
     ) -> Found {
-        let segment = &mut self.segments[segment(hash)];
+        let segment = &mut self.segments[hash.segment()];
         if segment.is_full() {
             self.bytes += segment.grow();
         }
@@ -118,86 +101,6 @@ impl KeyIndex {
     }
 }
 
-impl IndexToBe {
-    pub fn new() -> IndexToBe {
-        IndexToBe {
-            index: KeyIndex::new(),
-            waiting: (0..SEGMENTS).map(|_| Waiting::default()).collect(),
-            turn: 0,
-        }
-    }
-
-    #[inline]
-    pub fn add(&mut self, hash: Hash, key: Address) {
-        let place = Place { hash: hash.0, key };
-        self.waiting[segment(hash)].keys.push(place);
-    }
-
-    /// Brings some keys to their places; false when too few wait. `is` tells whether two addresses have the same key; if
-    /// so, the first one stays, and `join` hears of both.
-    pub fn place_some(
-        &mut self,
-        is: impl Fn(Address, Address) -> bool,
-        join: impl FnMut(Address, Address),
-    ) -> bool {
-        let turns = (self.turn..SEGMENTS).chain(0..self.turn);
-        let enough = |&turn: &usize| self.waiting[turn].left() >= WAITING_MIN;
-        let Some(turn) = turns.into_iter().find(enough) else {
-            return false;
-        };
-        self.place(turn, PLACED_AT_A_TIME, is, join);
-        if self.waiting[turn].left() < WAITING_MIN {
-            self.turn = (turn + 1) % SEGMENTS;
-        } else {
-            self.turn = turn;
-        }
-        true
-    }
-
-    /// The index with all keys in their places.
-    pub fn finish(
-        mut self,
-        is: impl Fn(Address, Address) -> bool,
-        mut join: impl FnMut(Address, Address),
-    ) -> KeyIndex {
-        for turn in 0..SEGMENTS {
-            self.place(turn, usize::MAX, &is, &mut join);
-            self.waiting[turn] = Waiting::default();
-        }
-        self.index
-    }
-
-    fn place(
-        &mut self,
-        turn: usize,
-        at_most: usize,
-        is: impl Fn(Address, Address) -> bool,
-        mut join: impl FnMut(Address, Address),
-    ) {
-        let (waiting, segment) = (&mut self.waiting[turn], &mut self.index.segments[turn]);
-        let left = &waiting.keys[waiting.placed..];
-        let now = left.len().min(at_most);
-        self.index.bytes += segment.make_room_for(now);
-        for place in &left[..now] {
-            match segment.look(place.hash, |there| is(there, place.key)) {
-                Ok(there) => join(there, place.key),
-                Err(free) => segment.put(free, *place),
-            }
-        }
-        waiting.placed += now;
-        if waiting.left() == 0 {
-            waiting.keys.clear();
-            waiting.placed = 0;
-        }
-    }
-}
-
-impl Waiting {
-    fn left(&self) -> usize {
-        self.keys.len() - self.placed
-    }
-}
-
 pub(super) enum Found {
     Old(Address),
     New(Address),
@@ -208,10 +111,12 @@ impl Hash {
     pub fn of(key: &[u8]) -> Hash {
         Hash((xxh3_64(key) >> 32) as u32)
     }
-}
 
-fn segment(hash: Hash) -> usize {
-    (hash.0 >> (u32::BITS - SEGMENT_BITS)) as usize
+    /// Of the index, where the key belongs.
+    #[inline]
+    pub fn segment(self) -> usize {
+        (self.0 >> (u32::BITS - SEGMENT_BITS)) as usize
+    }
 }
 
 impl Segment {

@@ -8,6 +8,7 @@ mod arena;
 mod bulk;
 mod cursor;
 mod key_index;
+mod late;
 mod order;
 #[cfg(test)]
 mod tests;
@@ -16,6 +17,7 @@ use std::ops::Bound;
 
 use arena::Arena;
 use key_index::{Found, Hash, KeyIndex};
+use late::LateKeys;
 use order::Order;
 
 use crate::Version;
@@ -35,6 +37,9 @@ pub(crate) struct Memtable {
     arena: Arena,
     index: KeyIndex,
     order: Order,
+    /// Those that came from the log and wait for a place in the index.
+    late: Option<LateKeys>,
+    /// One too many for each late key that is there already.
     entries: usize,
     oldest: Version,
     newest: Version,
@@ -47,6 +52,7 @@ impl Memtable {
             arena: Arena::default(),
             index: KeyIndex::new(),
             order: Order::default(),
+            late: None,
             entries: 0,
             oldest: Version(u64::MAX),
             newest: Version(0),
@@ -87,6 +93,9 @@ impl Memtable {
     #[inline]
     fn insert_hashed(&mut self, hash: Hash, change: Change<'_>, version: Version) {
         let Change { key, content } = change;
+        if self.is_late() {
+            self.place_near_hash(hash);
+        }
         let is = |arena: &Arena, address| arena.key(address) == key;
         let add = |arena: &mut Arena| arena.add_key(key, version, content);
         match self.index.find_or_add(hash, &mut self.arena, is, add) {
@@ -108,9 +117,7 @@ impl Memtable {
 
     #[inline]
     fn find(&self, key: &[u8], at: Version) -> Option<(Version, Content<'_>)> {
-        let found = self
-            .index
-            .find(Hash::of(key), |address| self.arena.key(address) == key)?;
+        let found = self.address_of(key)?;
         let mut address = self.arena.head(found);
         while address != Address::NONE {
             let record = self.arena.version(address);
@@ -134,29 +141,64 @@ impl Memtable {
 
     /// The newest version of a key.
     pub fn newest_of(&self, key: &[u8]) -> Option<Version> {
-        let found = self
-            .index
-            .find(Hash::of(key), |address| self.arena.key(address) == key)?;
+        let found = self.address_of(key)?;
         Some(self.arena.version(self.arena.head(found)).version)
+    }
+
+    #[inline]
+    fn address_of(&self, key: &[u8]) -> Option<Address> {
+        let hash = Hash::of(key);
+        debug_assert!(self.late.as_ref().is_none_or(|late| late.is_placed(hash)));
+        self.index
+            .find(hash, |address| self.arena.key(address) == key)
+    }
+
+    /// Keys that came from the log wait for a place in the index: [`place_near`](Self::place_near) comes before a look.
+    #[inline]
+    pub fn is_late(&self) -> bool {
+        self.late.is_some()
+    }
+
+    /// From now on the index knows all about this key, and about those that share its segment.
+    #[cold]
+    pub fn place_near(&mut self, key: &[u8]) {
+        self.place_near_hash(Hash::of(key));
+    }
+
+    #[cold]
+    fn place_near_hash(&mut self, hash: Hash) {
+        if let Some(mut late) = self.late.take() {
+            late.place_near(hash, self);
+            self.late = Some(late);
+        }
     }
 
     /// Keys that came from the log wait to be sorted.
     pub fn is_unsorted(&self) -> bool {
-        self.order.is_waiting()
+        self.late.is_some() || self.order.is_waiting()
     }
 
     /// Sorts some of the keys that came from the log, so that the next cursor need not; false when all are.
     pub fn sort_some(&mut self) -> bool {
-        self.order.sort_waiting(&self.arena)
+        // First the index, which finds those that are there twice.
+        match self.late.take() {
+            Some(mut late) => {
+                self.late = late.place_some(self).then_some(late);
+                true
+            }
+            None => self.order.sort_waiting(&self.arena),
+        }
     }
 
     /// A cursor over the keys that are here now. Sorts what is not sorted yet.
     pub fn cursor(&mut self) -> MemtableCursor {
+        self.place_all();
         MemtableCursor::new(self.order.runs(&self.arena))
     }
 
     /// How many keys lie between two bounds, and how many there are. Sorts what is not sorted yet.
     pub fn keys_in(&mut self, from: Bound<&[u8]>, to: Bound<&[u8]>) -> (usize, usize) {
+        self.place_all();
         let (mut inside, mut all) = (0, 0);
         for run in self.order.runs(&self.arena) {
             let first = run.count_before(from, &self.arena);
@@ -174,7 +216,8 @@ impl Memtable {
 
     /// Memory taken, with the index and the order.
     pub fn bytes(&self) -> usize {
-        self.arena.capacity_bytes() + self.index.bytes() + self.order.bytes()
+        let late = self.late.as_ref().map_or(0, LateKeys::bytes);
+        self.arena.capacity_bytes() + self.index.bytes() + self.order.bytes() + late
     }
 
     /// Versions of keys.
@@ -210,6 +253,19 @@ impl Memtable {
     pub(crate) fn older(&self, address: Address) -> Option<Address> {
         let prev = self.arena.version(address).prev;
         (prev != Address::NONE).then_some(prev)
+    }
+
+    fn place_all(&mut self) {
+        if let Some(mut late) = self.late.take() {
+            while late.place_some(self) {}
+        }
+    }
+
+    /// Of a key that is in memory twice the first one stays, with the versions of both.
+    fn join(&mut self, first: Address, again: Address) {
+        let version = self.arena.head(again);
+        self.entries -= usize::from(self.arena.link(first, version));
+        self.arena.abandon(again);
     }
 
     /// A newer version of a known key, or an older one.

@@ -52,7 +52,7 @@ struct Waiting {
 }
 
 impl Order {
-    /// Keys that are sorted later, piece by piece.
+    /// Keys that are sorted later, piece by piece, without those that were abandoned by then.
     pub fn waiting(common: Common, keys: Vec<Address>) -> Order {
         Order {
             common,
@@ -90,9 +90,12 @@ impl Order {
             return false;
         }
         *sorted += piece.len();
+        let piece = piece.filter(|key| arena.head(**key) != Address::NONE);
         let piece = self.common.places(piece, arena);
-        self.add_run(piece, arena);
-        self.merge_runs(MERGE_BY_PUT, arena);
+        if !piece.is_empty() {
+            self.add_run(piece, arena);
+            self.merge_runs(MERGE_BY_PUT, arena);
+        }
         true
     }
 
@@ -155,7 +158,7 @@ impl Common {
     pub fn add(&mut self, key: &[u8]) {
         match &mut self.0 {
             None => self.0 = Some(key.to_vec()),
-            Some(common) if key.starts_with(common) => {}
+            Some(common) if common.is_empty() || key.starts_with(common) => {}
             Some(common) => common.truncate(common_prefix(common, key)),
         }
     }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
+use super::key_index::SEGMENTS;
 use super::*;
 use crate::content::of_test;
 use crate::merge::seeded::{Seeded, with_seeds};
@@ -10,7 +11,7 @@ use crate::merge::seeded::{Seeded, with_seeds};
 /// Ordered as the memtable is: versions of a key from the newest on.
 type Model = BTreeMap<Vec<u8>, BTreeMap<std::cmp::Reverse<Version>, Option<Vec<u8>>>>;
 
-/// A memtable whose writes came from the log, sorted in part.
+/// A memtable whose writes came from the log, indexed and sorted in part.
 fn from_log(random: &mut Seeded, model: &mut Model, writes: usize, keys: usize) -> Memtable {
     let mut bulk = BulkMemtable::new(random.below(2) << 24);
     let indexes_early = random.one_in(2);
@@ -21,7 +22,8 @@ fn from_log(random: &mut Seeded, model: &mut Model, writes: usize, keys: usize) 
         }
     });
     let mut table = bulk.finish();
-    for _ in 0..random.below(3) {
+    let slices_max = [3, 2 * SEGMENTS][random.below(2)];
+    for _ in 0..random.below(slices_max) {
         table.sort_some();
     }
     table
@@ -82,13 +84,23 @@ fn answers_every_read_at_every_version_like_a_map() {
             true => from_log(random, &mut model, 1500, 300),
             false => Memtable::new(),
         };
-        write_some(random, &mut table, &mut model, 1000, 300);
-        assert_eq!(
-            table.entries(),
-            model.values().map(BTreeMap::len).sum::<usize>()
-        );
+        if random.one_in(2) {
+            write_some(random, &mut table, &mut model, 1000, 300);
+        }
+        let keeps_late = random.one_in(2);
         for _ in 0..2000 {
             let key = random.key(330);
+            if !keeps_late && random.one_in(40) {
+                table.sort_some();
+            }
+            if random.one_in(40) {
+                write_some(random, &mut table, &mut model, 1, 300);
+            }
+            table.place_near(&key);
+            if let Some(versions) = model.get(&key) {
+                let newest = versions.keys().next().map(|version| version.0);
+                assert_eq!(table.newest_of(&key), newest);
+            }
             let newest = [2100, 21_000][random.below(2)];
             let at = Version(random.below(newest) as u64);
             let expected = model.get(&key).and_then(|versions| {
@@ -97,7 +109,45 @@ fn answers_every_read_at_every_version_like_a_map() {
             });
             assert_eq!(table.get(&key, at), expected);
         }
+        while table.sort_some() {}
+        assert!(!table.is_unsorted());
+        assert_eq!(
+            table.entries(),
+            model.values().map(BTreeMap::len).sum::<usize>()
+        );
     });
+}
+
+#[test]
+fn keys_of_a_log_come_to_the_index_with_those_that_are_needed() {
+    let key = |number: u64| (number % 20_000).to_be_bytes();
+    let mut bulk = BulkMemtable::new(1 << 20);
+    for number in 0..30_000 {
+        let key = key(number);
+        let content = Content::Value(&key);
+        bulk.insert([Change { key: &key, content }], Version(number));
+    }
+    let promised = bulk.bytes();
+    let mut table = bulk.finish();
+    let none = BulkMemtable::new(1 << 20).finish();
+    assert!(!none.is_late());
+    assert_eq!(table.index.bytes(), none.index.bytes());
+    // There twice, once, and not at all; each in a segment of its own.
+    for (key, newest) in [
+        (&key(7)[..], Some(Version(20_007))),
+        (&key(11_000), Some(Version(11_000))),
+        (b"nobody", None),
+    ] {
+        table.place_near(key);
+        assert_eq!(table.newest_of(key), newest);
+    }
+    table.put(b"another", Version(1), Content::Removed);
+    let some = table.index.bytes();
+    while table.sort_some() {}
+    assert!(SEGMENTS * some < 10 * table.index.bytes());
+    assert!(4 * table.bytes() < 5 * promised, "{}", table.bytes());
+    assert_eq!(table.entries(), 30_001);
+    assert_eq!(table.keys_in(Bound::Unbounded, Bound::Unbounded).1, 20_001);
 }
 
 #[test]
@@ -194,10 +244,8 @@ fn the_last_write_of_a_commit_wins_and_late_versions_find_their_place() {
             (Version(3), Content::Until(7, b"three")),
         ]
     );
-    assert_eq!(
-        (table.get(b"k", Version(2)), table.get(b"", Version(9))),
-        (None, None)
-    );
+    assert_eq!(table.get(b"k", Version(2)), None);
+    assert_eq!(table.get(b"", Version(9)), None);
     assert_eq!(
         (table.oldest(), table.newest()),
         (Some(Version(3)), Some(Version(5)))
