@@ -1,8 +1,9 @@
 //! Who drives a host: its own thread, or, while that sleeps, a caller with a call that would wake it. Such a caller
 //! does what the thread would do and goes, so that nobody has to wake anybody.
 //!
-//! The thread lets the helm go only to sleep, and takes it again before it looks at anything. Callers only try:
-//! whoever finds the helm taken sends mail. So nobody but the thread ever waits here, and it only as long as a visit takes.
+//! The thread lets the helm go only to sleep, and takes it again before it looks at anything. Callers only try, for a few
+//! microseconds while another caller has it, and then send mail. So nobody but the thread ever sleeps here, and it only as
+//! long as a visit takes.
 #![allow(
     unsafe_code,
     reason = "a host, which is made of parts for one thread, is used by several, one at a time"
