@@ -40,6 +40,8 @@ impl<T: Token> Core<T> {
         let core = Rc::clone(self);
         self.tasks.spawn(async move { core.keep_merging().await });
         let core = Rc::clone(self);
+        self.tasks.spawn(async move { core.keep_paying().await });
+        let core = Rc::clone(self);
         self.tasks.spawn(async move { core.keep_removing().await });
         let core = Rc::clone(self);
         self.tasks

@@ -531,7 +531,7 @@ impl<T: Token> Core<T> {
         let full = self.options.memtable_bytes;
         let filled = memtables.active().filled(full);
         let is_flushing = memtables.sealed_count() > 0;
-        let admitted = self.compaction.pace.admits(filled, full, is_flushing);
+        let admitted = self.pay_writers() && self.compaction.pace.admits(filled, full, is_flushing);
         if admitted && filled < full {
             return true;
         }

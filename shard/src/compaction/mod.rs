@@ -6,6 +6,8 @@
 pub(crate) mod pace;
 mod pick;
 mod piece;
+mod ration;
+mod room;
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
@@ -28,10 +30,12 @@ use crate::ranges::{ASK_TO_MERGE_FROM, Ranges, hides_some, is_wholly_under};
 use crate::stats::{ROOM_UNLIMITED, ShardStats};
 use crate::table::{Table, TableId};
 use crate::table_set::{TableRun, TableSet};
-use crate::tasks::yield_now;
+use crate::tasks::{Signal, yield_now};
 use crate::token::Token;
 use pace::{MERGE_REST, Pace};
 use pick::RunFacts;
+use ration::PAY_EVERY;
+use room::Room;
 
 pub(crate) use piece::Piece;
 
@@ -46,6 +50,10 @@ pub(crate) struct Compaction {
     /// Merged tables whose files are still there, because somebody reads them.
     obsolete: RefCell<Vec<Rc<Table>>>,
     pub pace: Pace,
+    /// Raised when writers have to wait for what merges earn,
+    used_up: Signal,
+    /// as they did when they last looked.
+    writers_wait: Cell<bool>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Default)]
@@ -155,9 +163,10 @@ impl<T: Token> Core<T> {
         }
         let whole = request.get() == Request::Asked && begun.is_empty();
         let picked = pick::pick(&facts, self.options.runs_max, whole);
-        let memtable_bytes = self.options.memtable_bytes as u64;
-        let room = pick::room(&facts, self.options.runs_max, memtable_bytes);
-        self.compaction.pace.set_room(room);
+        let memtable_bytes = self.options.memtable_bytes;
+        let room = Room::of(&facts, self.options.runs_max, memtable_bytes as u64);
+        let pace = &self.compaction.pace;
+        pace.set_room(room, memtable_bytes, self.io.now());
         if whole {
             match &picked {
                 Some(range) if range.end == facts.len() && range.start == 0 => {
@@ -282,7 +291,7 @@ impl<T: Token> Core<T> {
     /// that is ahead of the writers rests until they have caught up or stopped.
     pub async fn end_merge_slice(&self, bytes: u64) {
         let pace = &self.compaction.pace;
-        pace.merge(bytes, self.options.memtable_bytes / 8);
+        pace.merge(bytes);
         yield_now().await;
         while self.compaction.requested.get() == Request::None
             && !self.closing.get()
@@ -290,6 +299,29 @@ impl<T: Token> Core<T> {
         {
             self.tasks.sleep_until(self.io.now() + MERGE_REST).await;
             pace.end_rest(brought);
+        }
+    }
+
+    /// Lets writers bring what merges have earned for them by now. False when that is used up.
+    pub fn pay_writers(&self) -> bool {
+        let compaction = &self.compaction;
+        let memtable_bytes = self.options.memtable_bytes;
+        compaction.pace.pay(memtable_bytes, || self.io.now());
+        let is_used_up = compaction.pace.is_used_up();
+        if is_used_up {
+            compaction.writers_wait.set(true);
+            compaction.used_up.raise();
+        }
+        !is_used_up
+    }
+
+    /// Wakes the shard for writers who wait until more is handed out, also while merges wait for the device.
+    pub async fn keep_paying(self: Rc<Self>) {
+        loop {
+            let compaction = &self.compaction;
+            let writers_wait = || compaction.writers_wait.take();
+            compaction.used_up.wait_until(writers_wait).await;
+            self.tasks.sleep_until(self.io.now() + PAY_EVERY).await;
         }
     }
 

@@ -11,11 +11,9 @@
 
 use std::ops::Range;
 
-use super::pace::Room;
-
-const TIER_RUNS: usize = 4;
+pub(super) const TIER_RUNS: usize = 4;
 /// What hides in the last level behind newer versions and deletions stays below one part in so many.
-const SPACE_PARTS: u64 = 2;
+pub(super) const SPACE_PARTS: u64 = 2;
 
 /// What decides about a run.
 #[derive(Clone, Copy, Default)]
@@ -49,12 +47,20 @@ impl RunFacts<'_> {
 pub(super) fn pick(runs: &[RunFacts<'_>], runs_max: usize, whole: bool) -> Option<Range<usize>> {
     let begun = begun(runs);
     let fresh = begun.first().map_or(runs.len(), |first| first.start);
-    // Small merges go first: there are few of them, and reads look through what they merge.
-    if let Some(tier) = full_tier(&runs[..fresh], begun.is_empty()) {
-        return Some(tier);
+    let tier = full_tier(&runs[..fresh], begun.is_empty());
+    if let Some(tier) = &tier
+        && begun.is_empty()
+        && is_nearly_the_bottoms(runs, tier)
+    {
+        return Some(0..runs.len());
     }
-    if let Some(newest) = begun.into_iter().next() {
-        return Some(newest);
+    // Small merges go first: there are few of them, and reads look through what they merge. At the end of a large one what is
+    // left of it is the smaller.
+    let left =
+        |merge: &Range<usize>| -> u64 { runs[merge.clone()].iter().map(|run| run.bytes).sum() };
+    let newest = begun.into_iter().next();
+    if let Some(next) = tier.into_iter().chain(newest).min_by_key(left) {
+        return Some(next);
     }
     let last = runs.len().checked_sub(1)?;
     let nothing_to_drop = runs[last].tombstones + runs[last].droppable == 0;
@@ -73,6 +79,13 @@ pub(super) fn pick(runs: &[RunFacts<'_>], runs_max: usize, whole: bool) -> Optio
         return Some(at..at + 1);
     }
     cheapest(runs, runs_max.max(1))
+}
+
+/// A tier that would hardly be one before all is merged into the last level.
+fn is_nearly_the_bottoms(runs: &[RunFacts<'_>], tier: &Range<usize>) -> bool {
+    let last = runs.len() - 1;
+    let replaced: u64 = runs[tier.clone()].iter().map(|run| run.replaces).sum();
+    tier.end == last && replaced * SPACE_PARTS * 4 >= runs[last].bytes * 3
 }
 
 /// Bytes of the last level, which is `runs[last]`, that the runs above it replace or delete, about.
@@ -144,42 +157,11 @@ pub(super) fn debt(runs: &[RunFacts<'_>], runs_max: usize) -> u64 {
     runs.map(|run| run.bytes).sum()
 }
 
-/// How far merges may still fall behind, with memtables of this size.
-pub(super) fn room(runs: &[RunFacts<'_>], runs_max: usize, memtable_bytes: u64) -> Room {
-    let debt = debt(runs, runs_max);
-    if debt == 0 {
-        return Room {
-            bytes: u64::MAX,
-            pressure: 0.0,
-            debt,
-        };
-    }
-    // Outputs of begun merges are runs as well, and not what is meant by many.
-    let begun = begun(runs);
-    let allowed = (runs_max + begun.len() + 1) as f64;
-    let runs_used = runs.len() as f64 / allowed;
-    let at_the_bottom = begun.last().filter(|merge| merge.end + 1 >= runs.len());
-    let fresh = at_the_bottom.map_or(runs.len().saturating_sub(1), |merge| merge.start);
-    let last_level: u64 = runs[fresh..].iter().map(|run| run.bytes).sum();
-    let above: u64 = runs[..fresh].iter().map(|run| run.replaces).sum();
-    // While a merge into the last level goes on, what it works on takes space as well.
-    let parts = SPACE_PARTS * if at_the_bottom.is_some() { 2 } else { 1 };
-    let allowed_above = (last_level / parts).max(TIER_RUNS as u64 * memtable_bytes);
-    let space_used = above as f64 / allowed_above as f64;
-    let run_room = (allowed - runs.len() as f64).max(0.0) * memtable_bytes as f64;
-    let space_room = allowed_above.saturating_sub(above);
-    Room {
-        bytes: space_room.min(run_room as u64),
-        pressure: (runs_used.max(space_used) - 1.0).clamp(0.0, 1.0),
-        debt,
-    }
-}
-
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    fn runs(bytes: &[u64]) -> Vec<RunFacts<'static>> {
+    pub(in super::super) fn runs(bytes: &[u64]) -> Vec<RunFacts<'static>> {
         let run = |&bytes: &u64| RunFacts {
             bytes,
             replaces: bytes,
@@ -220,6 +202,12 @@ mod tests {
             "half of the last level is replaced"
         );
         assert_eq!(pick(&runs(&[1, 100, 1, 1, 9000]), 3, false), Some(0..3));
+        assert_eq!(picked(&[40, 40, 40, 40, 460]), Some(0..4));
+        assert_eq!(
+            picked(&[40, 40, 40, 40, 420]),
+            Some(0..5),
+            "it would be half before long"
+        );
     }
 
     #[test]
@@ -255,6 +243,13 @@ mod tests {
         assert_eq!(debt(&more, 8), 1240);
         more[1].from = b"c";
         assert_eq!(begun(&more), [1..2, 4..6]);
+        more[1].from = b"";
+        (more[4].bytes, more[5].bytes) = (15, 15);
+        assert_eq!(
+            pick(&more, 8, false),
+            Some(4..6),
+            "it has less left than the tier"
+        );
     }
 
     #[test]
@@ -269,23 +264,6 @@ mod tests {
         deleted[0].tombstones = 1;
         assert_eq!(pick(&deleted, 8, true), Some(0..1));
         assert_eq!(pick(&[], 8, true), None);
-    }
-
-    #[test]
-    fn writers_feel_pressure_before_runs_or_space_get_out_of_hand() {
-        let quiet = room(&runs(&[10, 10, 6000]), 8, 10);
-        assert_eq!((quiet.debt, quiet.pressure), (0, 0.0));
-        let busy = room(&runs(&[10, 10, 10, 10, 6000]), 8, 10);
-        assert_eq!((busy.debt, busy.pressure, busy.bytes), (40, 0.0, 40));
-        let many = room(&runs(&[10; 14]), 6, 10);
-        assert_eq!((many.pressure, many.bytes), (1.0, 0));
-        let mut behind = runs(&[10, 100, 500, 800, 3000]);
-        assert_eq!(room(&behind, 8, 10).pressure, 0.0);
-        behind[2].from = b"k";
-        behind[3].from = b"k";
-        behind[1].replaces = 1600;
-        let pressure = room(&behind, 8, 10).pressure;
-        assert!(pressure > 0.4 && pressure < 0.6, "{pressure}");
     }
 
     /// Uniform overwrites of a fixed set of keys, each merge done at once.

@@ -54,7 +54,7 @@ fn what_was_written_is_counted() {
     let commits = desk.core.commits.borrow();
     assert_eq!((commits.end_of_line(), commits.has_served(3)), (3, true));
     // Merges hear of it too.
-    desk.core.compaction.pace.merge(1, 1);
+    desk.core.compaction.pace.merge(1);
     assert_eq!(desk.core.compaction.pace.merge_is_ahead(), Some(3 * 105));
 }
 
