@@ -62,7 +62,9 @@ impl LateKeys {
 
     /// Brings all keys to their places that share the segment of this one.
     pub fn place_near(&mut self, hash: Hash, table: &mut Memtable) {
-        self.segments[hash.segment()].place(hash.segment(), usize::MAX, table);
+        let late = &mut self.segments[hash.segment()];
+        late.place(hash.segment(), usize::MAX, table);
+        late.keys = Vec::new();
     }
 
     fn place_where(&mut self, at_least: usize, table: &mut Memtable) -> bool {
@@ -92,7 +94,8 @@ impl Late {
         }
         self.placed = self.keys.len().min(self.placed.saturating_add(at_most));
         if self.left() == 0 {
-            *self = Late::default();
+            self.keys.clear();
+            self.placed = 0;
         }
     }
 }
