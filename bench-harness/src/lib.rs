@@ -27,6 +27,7 @@ pub mod target;
 pub mod window;
 
 pub mod drive;
+pub mod past;
 pub mod recorder;
 pub mod steady;
 

@@ -3,11 +3,13 @@
 //! The calling thread is the watcher. It alone decides when the measured window opens and closes; drivers only
 //! look at the window.
 
+use std::borrow::Cow;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use crate::clock::Clock;
 use crate::drive::{Crew, Run, Totals, Way};
+use crate::past::Past;
 use crate::process::ProcessUse;
 use crate::quantity::{Length, Span};
 use crate::recorder::{Intervals, Ledger};
@@ -317,6 +319,7 @@ impl Watch<'_> {
             }
             if now_ns >= next_report_ns && now_ns > self.window.start_ns {
                 progress(&self.report(now_ns));
+                self.plans.iter().for_each(|plan| plan.ledger.pack());
                 next_report_ns = now_ns + 250_000_000;
             }
             std::thread::sleep(Duration::from_millis(2));
@@ -355,12 +358,11 @@ impl Watch<'_> {
             Some((from_ns, ..)) => *from_ns,
         };
         let (done_per_s, response_ns, slip_p99_ns) = plan.ledger.look(|intervals| {
-            let list = if warming {
-                &intervals.warm
-            } else {
-                &intervals.measured
+            let last = match warming {
+                true => intervals.warm.last().map(Cow::Borrowed),
+                false => intervals.measured.last().map(Past::open),
             };
-            let Some(last) = list.last() else {
+            let Some(last) = last else {
                 return (0.0, [0; 3], 0);
             };
             let interval_ns = match warming {

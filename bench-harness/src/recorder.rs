@@ -18,6 +18,7 @@ use std::sync::Mutex;
 
 use hdrhistogram::Histogram;
 
+use crate::past::Past;
 use crate::window::{OPEN, Window};
 use crate::workload::OpKind;
 
@@ -28,6 +29,8 @@ const WARM_PART: u64 = 5;
 /// Intervals of the warm-up that are kept: those that are judged, and a few that drivers are late for. A warm-up
 /// may last, and its histograms would be counted as memory of the target.
 const WARM_KEPT: usize = 16;
+/// The last intervals, which drivers may be late for, are not packed.
+const OPEN_KEPT: usize = 4;
 
 /// An empty latency histogram. It grows to what it holds: there are several for each interval of a phase.
 pub fn histogram() -> Histogram<u64> {
@@ -140,6 +143,16 @@ pub struct KindTally {
     pub absent: u64,
 }
 
+impl KindTally {
+    /// The same counts beside empty clocks.
+    pub fn without_clocks(&self) -> KindTally {
+        KindTally {
+            clocks: Clocks::default(),
+            ..*self
+        }
+    }
+}
+
 /// What a stream did in an interval.
 #[derive(Clone, Debug)]
 pub struct Interval {
@@ -236,7 +249,7 @@ pub struct Intervals {
     /// How many there were before those, from the start of the load on.
     warm_gone: usize,
     /// Inside the window and after its end, counted from its first nanosecond.
-    pub measured: Vec<Interval>,
+    pub measured: Vec<Past>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -287,21 +300,41 @@ impl Ledger {
             .intervals
             .lock()
             .expect("no driver panics while adding");
-        let intervals = &mut *intervals;
-        let (list, gone, index) = match place {
-            Place::Warm(index) => (&mut intervals.warm, &mut intervals.warm_gone, index),
-            Place::Measured(index) => (&mut intervals.measured, &mut 0, index),
-        };
-        while *gone + list.len() <= index {
-            list.push(Interval::empty(self.kinds.len()));
-            if matches!(place, Place::Warm(_)) && list.len() > WARM_KEPT {
-                list.remove(0);
-                *gone += 1;
+        let kinds = self.kinds.len();
+        match place {
+            Place::Warm(index) => {
+                let Intervals {
+                    warm, warm_gone, ..
+                } = &mut *intervals;
+                while *warm_gone + warm.len() <= index {
+                    warm.push(Interval::empty(kinds));
+                    if warm.len() > WARM_KEPT {
+                        warm.remove(0);
+                        *warm_gone += 1;
+                    }
+                }
+                if let Some(kept) = index.checked_sub(*warm_gone) {
+                    change(&mut warm[kept]);
+                }
+            }
+            Place::Measured(index) => {
+                let measured = &mut intervals.measured;
+                while measured.len() <= index {
+                    measured.push(Past::Open(Interval::empty(kinds)));
+                }
+                change(measured[index].reopen());
             }
         }
-        if let Some(kept) = index.checked_sub(*gone) {
-            change(&mut list[kept]);
-        }
+    }
+
+    /// Packs what drivers have left: for whoever watches them, since it takes longer than an operation may be late.
+    pub fn pack(&self) {
+        let mut intervals = self
+            .intervals
+            .lock()
+            .expect("no driver panics while adding");
+        let over = intervals.measured.len().saturating_sub(OPEN_KEPT);
+        intervals.measured[..over].iter_mut().for_each(Past::close);
     }
 }
 
@@ -404,9 +437,10 @@ mod tests {
         let intervals = ledger.into_intervals();
         let warm: u64 = intervals.warm.iter().map(Interval::count).sum();
         assert_eq!(warm, 2);
-        let counts: Vec<u64> = intervals.measured.iter().map(Interval::count).collect();
+        let measured = intervals.measured.iter().map(Past::open);
+        let counts: Vec<u64> = measured.map(|interval| interval.count()).collect();
         assert_eq!(counts, [1, 0, 0, 0, 0, 0, 0, 0, 1]);
-        let late = &intervals.measured[8].kinds[0];
+        let late = &intervals.measured[8].open().kinds[0].clone();
         assert_eq!((late.count, late.in_window), (1, 0));
     }
 
@@ -419,13 +453,37 @@ mod tests {
         recorder.record(&sample(1_000, 1_000, 1_500));
         recorder.record(&sample(2_000, 2_000, 2_020));
         drop(recorder);
-        let response = |interval: &Interval| {
-            let response = &interval.kinds[0].clocks.response;
+        let response = |interval: &Past| {
+            let response = &interval.open().kinds[0].clocks.response;
             (response.min(), response.max())
         };
         let intervals = ledger.into_intervals();
         let found: Vec<_> = intervals.measured.iter().map(response).collect();
         assert_eq!(found, [(500, 500), (20, 20)]);
+    }
+
+    #[test]
+    fn who_is_late_for_an_interval_that_is_packed_still_adds_to_it() {
+        let window = Window::fixed(0, 0, OPEN, 0);
+        let ledger = Ledger::new(vec![OpKind::Get], 1_000);
+        let mut recorder = Recorder::new(&ledger, &window);
+        for i in 0..20 {
+            recorder.record(&sample(i * 1_000, i * 1_000, i * 1_000 + 5));
+            ledger.pack();
+        }
+        recorder.record(&sample(2_000, 2_000, 2_900));
+        drop(recorder);
+        ledger.pack();
+        let intervals = ledger.into_intervals();
+        let is_open = |past: &&Past| matches!(past, Past::Open(_));
+        assert_eq!(intervals.measured.iter().filter(is_open).count(), OPEN_KEPT);
+        let measured = intervals.measured.iter().map(Past::open);
+        let counts: Vec<u64> = measured.map(|interval| interval.count()).collect();
+        assert_eq!(counts[..4], [1, 1, 2, 1]);
+        assert_eq!(
+            intervals.measured[2].open().kinds[0].clocks.response.max(),
+            900
+        );
     }
 
     #[test]
@@ -473,7 +531,7 @@ mod tests {
         intervals
             .measured
             .iter()
-            .for_each(|interval| all.add(interval));
+            .for_each(|interval| all.add(&interval.open()));
         assert_eq!(all.count(), n);
         for q in [0.5, 0.9, 0.99, 0.999] {
             let expected = -mean * (1.0f64 - q).ln();

@@ -8,6 +8,7 @@ use hdrhistogram::Histogram;
 use super::quantiles::clock_record;
 use super::verdict::{judge, slo_record};
 use super::{CostRecord, IntervalRecord, OpRecord, PhaseRecord, SloRecord, StreamRecord};
+use crate::past::Past;
 use crate::phase::{PhaseOutcome, TrafficOutcome};
 use crate::recorder::{Interval, add, histogram};
 use crate::workload::{Load, Phase, Traffic};
@@ -118,7 +119,9 @@ fn stream_record(
 ) -> StreamRecord {
     let measured = &found.intervals.measured;
     let mut all = Interval::empty(found.kinds.len());
-    measured.iter().for_each(|interval| all.add(interval));
+    measured
+        .iter()
+        .for_each(|interval| all.add(&interval.open()));
     let ops = found
         .kinds
         .iter()
@@ -126,11 +129,8 @@ fn stream_record(
         .map(|(i, kind)| {
             let tally = &all.kinds[i];
             let clock = |pick: fn(&crate::recorder::Clocks) -> &Histogram<u64>| {
-                let parts: Vec<_> = measured
-                    .iter()
-                    .map(|interval| pick(&interval.kinds[i].clocks))
-                    .collect();
-                clock_record(pick(&tally.clocks), &parts)
+                let part = |interval: &Past| pick(&interval.open().kinds[i].clocks).clone();
+                clock_record(pick(&tally.clocks), measured.iter().map(part))
             };
             OpRecord {
                 op: kind.name().to_string(),
@@ -172,7 +172,7 @@ fn stream_record(
         intervals: measured
             .iter()
             .enumerate()
-            .map(|(i, interval)| interval_record(interval, i as u64 * outcome.interval_ns))
+            .map(|(i, interval)| interval_record(&interval.open(), i as u64 * outcome.interval_ns))
             .collect(),
     }
 }

@@ -39,7 +39,7 @@ impl IntervalLog {
         for (traffic, found) in phase.traffic.iter().zip(&outcome.traffic) {
             for (i, interval) in found.intervals.measured.iter().enumerate() {
                 let start = began + Duration::from_nanos(outcome.interval_ns * i as u64);
-                for (kind, tally) in found.kinds.iter().zip(&interval.kinds) {
+                for (kind, tally) in found.kinds.iter().zip(&interval.open().kinds) {
                     for clock in ClockName::ALL {
                         let histogram = match clock {
                             ClockName::Response => &tally.clocks.response,

@@ -4,6 +4,8 @@
 //! neighbouring intervals are drawn with replacement, which keeps the autocorrelation that makes a stall count
 //! once and not ten thousand times.
 
+use std::borrow::Borrow;
+
 use hdrhistogram::Histogram;
 use hdrhistogram::serialization::{Deserializer, Serializer, V2DeflateSerializer};
 
@@ -24,7 +26,10 @@ pub fn samples_needed(q: f64) -> u64 {
 }
 
 /// The record of one clock: `all` is the sum of `intervals`.
-pub fn clock_record(all: &Histogram<u64>, intervals: &[&Histogram<u64>]) -> ClockRecord {
+pub fn clock_record<H: Borrow<Histogram<u64>>>(
+    all: &Histogram<u64>,
+    intervals: impl IntoIterator<Item = H>,
+) -> ClockRecord {
     let shown: Vec<f64> = QUANTILES
         .into_iter()
         .filter(|&q| all.len() >= samples_needed(q))
@@ -54,11 +59,15 @@ pub fn clock_record(all: &Histogram<u64>, intervals: &[&Histogram<u64>]) -> Cloc
 }
 
 /// 95 % intervals of the quantiles over resampled blocks of intervals.
-fn bootstrap(intervals: &[&Histogram<u64>], quantiles: &[f64]) -> Vec<(u64, u64)> {
+fn bootstrap<H: Borrow<Histogram<u64>>>(
+    intervals: impl IntoIterator<Item = H>,
+    quantiles: &[f64],
+) -> Vec<(u64, u64)> {
     let sparse: Vec<Vec<(u64, u64)>> = intervals
-        .iter()
+        .into_iter()
         .map(|interval| {
             interval
+                .borrow()
                 .iter_recorded()
                 .map(|bucket| {
                     (
@@ -208,7 +217,7 @@ mod tests {
         for i in 0..9_999 {
             all.record(i).unwrap();
         }
-        let shown: Vec<f64> = clock_record(&all, &[&all])
+        let shown: Vec<f64> = clock_record(&all, [&all])
             .quantiles
             .iter()
             .map(|q| q.q)
@@ -234,7 +243,7 @@ mod tests {
                 .collect();
             let mut all = histogram();
             parts.iter().for_each(|part| all.add(part).unwrap());
-            let record = clock_record(&all, &parts.iter().collect::<Vec<_>>());
+            let record = clock_record(&all, &parts);
             let p90 = record.quantiles[1];
             let truth = 1e6 * 10f64.ln();
             covered +=

@@ -203,7 +203,7 @@ mod tests {
     fn stream(offered_per_s: Option<f64>, achieved_per_s: f64) -> StreamRecord {
         let mut latencies = histogram();
         (0..20_000).for_each(|i| latencies.record(i * 1_000).unwrap());
-        let clock = clock_record(&latencies, &[&latencies]);
+        let clock = clock_record(&latencies, [&latencies]);
         StreamRecord {
             name: "paced".to_string(),
             drive: "pipelined x1".to_string(),

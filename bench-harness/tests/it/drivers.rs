@@ -226,7 +226,7 @@ fn drive_for(seconds: u64, load: Load, way: Way, server: impl FnOnce(&Clock) -> 
         .into_intervals()
         .measured
         .iter()
-        .for_each(|interval| all.add(interval));
+        .for_each(|interval| all.add(&interval.open()));
     Found { all, totals }
 }
 
