@@ -214,8 +214,20 @@ impl<T: Token> Core<T> {
                     let _ = self.directory.remove(table.name());
                 }
             }
+            // What moves on as it is was owed as well.
+            let moved = match piece.moved {
+                true => piece
+                    .tables
+                    .iter()
+                    .map(|table| table.summary().weight())
+                    .sum(),
+                false => 0,
+            };
             match self.install_piece(&inputs, piece).await {
-                Ok(tables) => self.compaction.obsolete.borrow_mut().extend(tables),
+                Ok(tables) => {
+                    self.compaction.obsolete.borrow_mut().extend(tables);
+                    self.compaction.pace.merge(moved);
+                }
                 Err(error) => {
                     let errand = Starved::Manifest.errand();
                     return self.fail_because(&format!("{errand}: {error}"));

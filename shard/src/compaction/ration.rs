@@ -93,8 +93,9 @@ impl Ration {
         self.earned.set(earned - part);
         self.paid_at.set(now);
         // What a large group has overdrawn is forgiven in part: others shall not wait for long.
-        let credit = self.credit.get().max(-burst) + part.ceil() as i64;
-        self.credit.set(credit.min(burst));
+        let credit = self.credit.get().max(-burst);
+        self.credit
+            .set(credit.saturating_add(part.ceil() as i64).min(burst));
     }
 }
 
@@ -159,6 +160,10 @@ mod tests {
         ration.earn(4 << 20);
         ration.pay(MEMTABLE, 300 * 1_000_000);
         assert!(!ration.is_used_up());
+        ration.set_share(f64::MAX, MEMTABLE, 300_000_001);
+        ration.earn(100);
+        ration.pay(MEMTABLE, 301_000_000);
+        assert_eq!(ration.group_bytes() as u64, BURST, "and no more than fits");
         ration.set_share(0.0, MEMTABLE, 301_000_000);
         ration.pay(MEMTABLE, 400 * 1_000_000);
         let left = bring(&ration);

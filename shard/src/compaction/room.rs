@@ -22,6 +22,8 @@ pub(super) struct Room {
 
 /// However hard the pressure, a merged byte lets this part of a byte in.
 const SHARE_LEAST: f64 = 0.05;
+/// More than this is no limit.
+const SHARE_MOST: f64 = 64.0;
 /// Runs are given this many times the room that would be just enough.
 const RUNS_SPARE: f64 = 2.0;
 
@@ -58,10 +60,15 @@ impl Room {
             let tiers = &runs[fresh..merge.end - 1];
             share_of_space(above, tiers, below, debt, memtable_bytes)
         });
+        let share = share.min(share_of_runs(excess)).max(SHARE_LEAST);
         Room {
             bytes: allowed_above.saturating_sub(replacing).min(run_room as u64),
             pressure: excess.max(space_used).clamp(0.0, 1.0),
-            share: share.min(share_of_runs(excess)).max(SHARE_LEAST),
+            share: if share > SHARE_MOST {
+                f64::INFINITY
+            } else {
+                share
+            },
             debt,
         }
     }
@@ -173,8 +180,12 @@ mod tests {
         for run in &mut loading {
             run.replaces = run.bytes / 100;
         }
-        let loading = Room::of(&loading, 8, 10).share;
-        assert!(loading > 50.0 * overwriting, "{loading}, {overwriting}");
+        let more = Room::of(&loading, 8, 10).share;
+        assert!(more > 50.0 * overwriting, "{more}, {overwriting}");
+        for run in &mut loading {
+            run.replaces = 0;
+        }
+        assert_eq!(Room::of(&loading, 8, 10).share, f64::INFINITY);
         assert_eq!(Room::of(&runs(&[10, 10, 6000]), 8, 10), Room::UNLIMITED);
     }
 }
