@@ -64,8 +64,8 @@ pub struct ShardOptions {
     pub codec: Codec,
     /// How the last level is compressed, where most of the data is and most of it is read seldom.
     pub last_level_codec: Codec,
-    /// Of the file of writes that are answered before the log has them; zero lets all of them wait for the log. Fixed
-    /// when the shard is first opened.
+    /// Of the file of writes that are answered before the log has them; zero lets all of them wait for the log. A file
+    /// that is there grows and never shrinks.
     pub tail_bytes: usize,
     /// An idle log writes its closing frame after this long.
     pub idle_close_after: Nanos,
@@ -97,7 +97,8 @@ impl ShardOptions {
             blob_bytes: Some(BLOB_BYTES),
             codec: Codec::Raw,
             last_level_codec: Codec::Raw,
-            tail_bytes: 256 << 10,
+            // Some 40 ms of writing as fast as merges let it be: devices stand still for some of that now and then.
+            tail_bytes: (memtable_bytes / 8).clamp(256 << 10, 4 << 20),
             idle_close_after: 50_000_000,
         }
     }

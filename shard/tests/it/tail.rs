@@ -45,6 +45,26 @@ fn what_was_answered_outlives_the_process_wherever_it_is() {
 }
 
 #[test]
+fn a_tail_that_shall_be_larger_is_emptied_into_the_log_before_it_grows() {
+    let mut world = world(3);
+    for _ in 0..2 {
+        for number in 0..50 {
+            put(&mut world, number);
+        }
+        world.kill();
+        world.options.tail_bytes *= 4;
+        world.open().expect("opens");
+        world.check("after the tail has grown");
+        let files = world.disk.files();
+        let tail = files.iter().find(|(path, _)| path.ends_with("/tail"));
+        assert_eq!(
+            tail.map(|(_, bytes)| *bytes),
+            Some(world.options.tail_bytes as u64)
+        );
+    }
+}
+
+#[test]
 fn an_opening_that_is_killed_too_takes_nothing_along() {
     for spared in 0..60 {
         let mut world = world(spared);

@@ -62,7 +62,7 @@ impl Tail {
         let Some(file) = file? else { return Ok(None) };
         let mut size = file.size()?.min(FILE_BYTES_MAX as u64) as usize;
         if size < bytes {
-            // A power cut took its length, which nobody had synced.
+            // A power cut took its length, which nobody had synced, or more is asked for. What was in it the log has by now.
             file.write(0, &vec![0; bytes])?;
             size = bytes;
         }
