@@ -516,6 +516,7 @@ impl Replay {
             doubtful: self.doubtful.into(),
             last: self.end,
             behind_last: self.behind_last,
+            restored_to: Vec::new(),
         }
     }
 }
@@ -542,6 +543,8 @@ pub(crate) struct LogEnd {
     pub last: PieceEnd,
     /// Slot and offset behind it, if it is in the open piece.
     pub(super) behind_last: Option<(usize, u64)>,
+    /// Slots that got a segment of what the tail had.
+    pub(super) restored_to: Vec<usize>,
 }
 
 impl LogEnd {

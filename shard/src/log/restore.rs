@@ -2,7 +2,7 @@
 //! that the process which ended had not written. Doing it again after another crash finds some of them in the log.
 
 use ringkeep_io::planted::{Defect, planted};
-use ringkeep_io::{Buffer, Directory, File, IoError, WriteDurability};
+use ringkeep_io::{Buffer, Directory, File, IoError, PAGE, WriteDurability};
 
 use crate::error::{Error, Result};
 use crate::shard::Identity;
@@ -41,6 +41,7 @@ impl LogEnd {
         if planted(Defect::TailNotRestored) {
             return Ok(());
         }
+        let end = self.last.sequence;
         for Owed {
             sequence, payload, ..
         } in owed
@@ -69,6 +70,7 @@ impl LogEnd {
             written.map_err(|error| Error::io(error, slot_name(slot)))?;
             if offset == 0 {
                 self.heads[slot] = Some(header);
+                self.restored_to.push(slot);
             }
             self.behind_last = Some((slot, offset + bytes as u64));
             self.last = PieceEnd {
@@ -76,6 +78,34 @@ impl LogEnd {
                 crc: header.crc,
             };
             self.next_sequence = *sequence + 1;
+        }
+        match owed.is_empty() {
+            true => Ok(()),
+            false => self.forget_cut(io, files, identity, epoch, end).await,
+        }
+    }
+
+    /// Segments of this epoch whose first frame came behind the `end` of the log, and that nothing was restored to: what was restored
+    /// has their sequences now, wherever it is, and whoever looks for those is not to find these.
+    async fn forget_cut(
+        &mut self,
+        io: &ringkeep_io::Io,
+        files: &[File],
+        identity: &Identity,
+        epoch: u64,
+        end: u64,
+    ) -> Result<()> {
+        for (slot, file) in files.iter().enumerate() {
+            let is_cut = |head: &FrameHeader| head.epoch == epoch && head.sequence > end;
+            if self.restored_to.contains(&slot) || !self.heads[slot].as_ref().is_some_and(is_cut) {
+                continue;
+            }
+            let mut unused = Buffer::zeroed(PAGE);
+            FrameHeader::UNUSED.seal(identity, &mut unused);
+            let written = io.write(file, 0, unused, PAGE, WriteDurability::Durable);
+            let written = written.await.result;
+            written.map_err(|error| Error::io(error, slot_name(slot)))?;
+            self.heads[slot] = None;
         }
         Ok(())
     }

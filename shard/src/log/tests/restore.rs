@@ -77,3 +77,35 @@ fn what_was_restored_counts_and_not_what_was_cut_behind_it() {
         assert_eq!(found.sequences(), expected);
     }
 }
+
+/// A write failed, the one behind it had begun a segment and landed. What the tail had of both went behind the end of the log, in the segment
+/// before that one; behind a flush of all but the last of it, an opening looked for that where the landed one was. Found by the simulator,
+/// seed 50961191900002.
+#[test]
+fn what_was_restored_counts_and_not_what_had_landed_in_a_later_segment() {
+    let mut paper = Paper::new(2, SEGMENT);
+    let mut pen = paper.pen(1, 1, 0, 1);
+    pen.groups(3);
+    pen.turn_to(1);
+    pen.groups(2);
+    paper.damage(0, 2 * PAGE as u64 + HEADER_BYTES as u64);
+    paper.manifest.pieces = vec![open_piece(1, 1, 1)];
+    let mut found = paper.read().expect("a torn frame");
+    assert_eq!(found.sequences(), [(1, 1), (2, 2)]);
+    let files = found.end.open_slots(&paper.directory).expect("slots");
+    let owed = [3, 4].map(|sequence| Owed {
+        sequence,
+        payload: vec![sequence as u8; 10],
+        groups: 1,
+    });
+    let identity = identity();
+    let restored = found.end.restore(&paper.io, &files, &identity, &owed);
+    block_on(&paper.io, restored).expect("room");
+    paper.manifest.pieces[0].end = Some(found.end.last);
+    for replay_after in 0..4 {
+        paper.manifest.replay_after = replay_after;
+        let found = paper.read().expect("what was restored");
+        let expected: Vec<_> = (replay_after + 1..=4).map(|n| (n, n)).collect();
+        assert_eq!(found.sequences(), expected);
+    }
+}
