@@ -169,7 +169,10 @@ impl<T: Token> Core<T> {
                 continue;
             }
             let hash = xxh3_64(op.key());
-            rows.remove(hash);
+            match op {
+                Op::Put { .. } if ops.len() <= SHOWN_OF_A_WRITE => rows.hide(hash),
+                _ => rows.remove(hash),
+            }
             to_show.drop(hash);
         }
     }

@@ -10,8 +10,8 @@
 
 use super::atomics::Ordering;
 use super::entry::{EMPTY, Entry, VISITED};
-use super::writer::{FILLER, RowWriter};
-use super::{HEAD_WORDS, lengths};
+use super::head::{FILLER, Head};
+use super::writer::RowWriter;
 
 /// So many rows may stay for each new one: bounds the work of one insertion.
 const SECOND_CHANCES: usize = 4;
@@ -84,16 +84,12 @@ impl RowWriter {
         let words = self.rows.ring.at(self.tail);
         let mut at = 0;
         for _ in 0..CLEANED_AHEAD {
-            let word = |at: usize| {
-                words
-                    .get(at)
-                    .map_or(FILLER, |word| word.load(Ordering::Relaxed))
-            };
-            if word(at) == FILLER {
+            let word = |at: usize| words.get(at).map(|word| word.load(Ordering::Relaxed));
+            let Some(head) = word(at).map(Head).filter(|head| *head != FILLER) else {
                 return;
-            }
-            self.approach(word(at + 1));
-            at += row_words_of(word(at));
+            };
+            self.approach(word(at + 1).unwrap_or_default());
+            at += head.row_words();
         }
     }
 
@@ -138,11 +134,12 @@ impl RowWriter {
         let ring = &self.rows.ring;
         let words = ring.at(self.tail);
         let word = |at: usize| words[at].load(Ordering::Relaxed);
-        if word(0) == FILLER {
+        let head = Head(word(0));
+        if head == FILLER {
             self.give_up_oldest();
             return false;
         }
-        let count = row_words_of(word(0));
+        let count = head.row_words();
         let hash = word(1);
         let (mut leaves, mut anew) = (false, None);
         for place in self.rows.index.places(hash) {
@@ -151,6 +148,8 @@ impl RowWriter {
                 place.store(EMPTY.0, Ordering::Release);
                 self.entries -= 1;
                 match stays {
+                    // Nobody has shown it since it was hidden.
+                    _ if head.is_hidden() => leaves = true,
                     Stays::Alive => anew = Some(entry.0 & VISITED),
                     // To stay again it has to be read again.
                     Stays::Visited if entry.is_visited() => anew = Some(0),
@@ -187,10 +186,4 @@ impl RowWriter {
             self.rows.kept_from.store(self.kept, Ordering::Release);
         }
     }
-}
-
-/// Words of a row that begins with this one.
-fn row_words_of(head: u64) -> usize {
-    let (key_bytes, value_bytes) = lengths(head);
-    HEAD_WORDS + key_bytes.div_ceil(8) + value_bytes.div_ceil(8)
 }

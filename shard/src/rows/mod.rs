@@ -4,12 +4,18 @@
 //! only grow; an index of small buckets leads to them. Readers take no lock and write nothing but one bit:
 //!
 //! 1. A reader loads an entry of the index (acquire), and so sees at least the row that the entry was stored for.
-//! 2. It copies the row word by word, then looks at `kept_from`: memory of rows below that position may be another's by
-//!    now, or the system's. If the row is one of these, what was copied may be torn: it is thrown away, and the shard is
-//!    asked. The writer moves `kept_from` before it gives a segment's memory away, with a release fence between; the
+//! 2. It loads the row's first word (acquire), and asks the shard if that says that the row is hidden. It copies the row
+//!    word by word, then looks at `kept_from`: memory of rows below that position may be another's by
+//!    now, or the system's. If the row is one of these, or its first word has changed, what was copied may be torn: it is
+//!    thrown away, and the shard is
+//!    asked. The writer moves `kept_from` before it gives a segment's memory away, and hides a row before it writes over it,
+//!    with a release fence between; the
 //!    reader has an acquire fence between its copy and its look. So a reader that saw one word of somebody else sees the
-//!    new `kept_from` too.
-//! 3. The answer was true when the entry was loaded, which lies between call and return.
+//!    new `kept_from` too, or the new first word.
+//! 3. The answer was true when the first word was loaded, which lies between call and return.
+//!
+//! A row is written over where it lies if it takes as many words as before: nothing is dead then, and nothing has to
+//! move. Its first word counts how often that was (`head`), so that no word comes again under one position.
 //!
 //! A range of keys is removed in steps. From before the first one until after the last one `kept_from` is all ones, and
 //! readers, who look at it before they load an entry, too, find nothing: so one that knows of the removal sees either the
@@ -18,7 +24,7 @@
 //! How much memory there is plays no part in this, so it may change: a segment more is one that was never used, and one
 //! less is one whose memory is given away to nobody.
 //!
-//! What keeps the answer true is the shard: it removes a key's entry before a newer version of the key can be seen by
+//! What keeps the answer true is the shard: it removes a key's entry, or hides its row, before a newer version of the key can be seen by
 //! anybody, and shows a row only when that is the newest version of its key, nothing about the key is undecided, and
 //! whatever the shard has told others because of it is on its way.
 
@@ -26,6 +32,7 @@ mod atomics;
 mod cleaning;
 mod counters;
 mod entry;
+mod head;
 mod index;
 mod removal;
 mod ring;
@@ -40,6 +47,7 @@ use crossbeam_utils::CachePadded;
 use atomics::{AtomicU64, Ordering, fence};
 use counters::Counters;
 use entry::{Entry, VISITED};
+use head::{HEAD_WORDS, Head};
 use index::{HOMES, Index, WAYS};
 use ring::Ring;
 
@@ -47,14 +55,8 @@ pub use cleaning::SPARE_PARTS;
 pub use counters::RowReads;
 pub use writer::RowWriter;
 
-/// Words before a row's key: the lengths of key (low half) and value (high half), then the hash.
-const HEAD_WORDS: usize = 2;
-
 /// In `kept_from`: readers have to ask the shard, for a while or for good.
 const NOT_NOW: u64 = u64::MAX;
-
-/// In the half of the key's length, so that no row begins with a word of zero, as memory does that was given back.
-const PRESENT: u64 = 1 << 31;
 
 /// A row larger than this stays in the page cache: copying it costs more than asking.
 const ROW_WORDS_MAX: usize = 1 << 11;
@@ -82,9 +84,16 @@ pub struct Rows {
 
 /// What came of copying a row.
 enum Copied {
-    Row,
-    OtherKey,
+    Row(Head),
+    /// None of this key, or it is hidden.
+    Other,
     Gone,
+}
+
+/// A row that a reader has copied.
+struct Seen {
+    entry: Entry,
+    head: Head,
 }
 
 impl Rows {
@@ -138,14 +147,17 @@ impl Rows {
             seen.push(rows.find(hash, key, &mut value)?);
             values.push(value);
         }
-        // Positions never come again. So what still is where it was has been there all the time, and between this loop
-        // and the one above all were.
-        let is_there = |((rows, hash, _), seen): ((&Rows, u64, _), &Entry)| {
+        // Positions never come again, and neither do first words at one position. So what still is as it was has been so all
+        // the time, and between this loop and the one above all were. The word comes first: as long as there is an entry the
+        // memory is the row's.
+        let is_there = |((rows, hash, _), seen): ((&Rows, u64, _), &Seen)| {
             // Acquire, as in `find`: what is being removed may still be where it was.
             let may_look = rows.kept_from.load(Ordering::Acquire) != NOT_NOW;
+            let position = seen.entry.position();
+            let is_same = rows.ring.at(position)[0].load(Ordering::Acquire) == seen.head.0;
             let entry = |place: &AtomicU64| Entry(place.load(Ordering::Acquire));
             let mut places = rows.index.places(hash);
-            may_look && places.any(|place| entry(place).position() == seen.position())
+            may_look && is_same && places.any(|place| entry(place).position() == position)
         };
         fence(Ordering::Acquire);
         all.zip(&seen).all(is_there).then_some(values)
@@ -157,7 +169,7 @@ impl Rows {
     }
 
     #[inline]
-    fn find(&self, hash: u64, key: &[u8], value: &mut Vec<u8>) -> Option<Entry> {
+    fn find(&self, hash: u64, key: &[u8], value: &mut Vec<u8>) -> Option<Seen> {
         // Acquire: whoever finds that a removal has ended sees the entries that it took away.
         if self.kept_from.load(Ordering::Acquire) == NOT_NOW {
             return None;
@@ -173,7 +185,7 @@ impl Rows {
         hash: u64,
         key: &[u8],
         value: &mut Vec<u8>,
-    ) -> Option<Entry> {
+    ) -> Option<Seen> {
         let tag = Entry::tag(hash);
         for place in bucket {
             let entry = Entry(place.load(Ordering::Acquire));
@@ -181,15 +193,15 @@ impl Rows {
                 continue;
             }
             match self.copy(entry.position(), key, value) {
-                Copied::Row => {
+                Copied::Row(head) => {
                     if !entry.is_visited() {
                         // Should the place have got another row by now, that one is kept a little longer for nothing.
                         place.fetch_or(VISITED, Ordering::Relaxed);
                     }
                     self.counters.hit();
-                    return Some(entry);
+                    return Some(Seen { entry, head });
                 }
-                Copied::OtherKey => {}
+                Copied::Other => {}
                 Copied::Gone => self.counters.lost(),
             }
         }
@@ -199,32 +211,46 @@ impl Rows {
     #[inline]
     fn copy(&self, position: u64, key: &[u8], value: &mut Vec<u8>) -> Copied {
         let before = value.len();
-        let copied = copy_words(self.ring.at(position), key, value);
+        let words = self.ring.at(position);
+        // Acquire: what was written before this word was.
+        let head = Head(words[0].load(Ordering::Acquire));
+        if head.is_hidden() {
+            return Copied::Other;
+        }
+        let is_its = copy_words(words, head, key, value);
         fence(Ordering::Acquire);
-        if position < self.kept_from.load(Ordering::Relaxed) {
+        if position < self.kept_from.load(Ordering::Relaxed)
+            || words[0].load(Ordering::Relaxed) != head.0
+        {
             value.truncate(before);
             return Copied::Gone;
         }
-        copied
+        match is_its {
+            true => Copied::Row(head),
+            false => Copied::Other,
+        }
     }
 }
 
-/// Any word may be of another row by now: nothing here is believed until `kept_from` has been looked at.
+/// False where that is not the key. Any word may be of another row by now: nothing here is believed until `kept_from` and
+/// the first word have been looked at.
 #[inline]
-fn copy_words(words: &[AtomicU64], key: &[u8], value: &mut Vec<u8>) -> Copied {
+fn copy_words(words: &[AtomicU64], head: Head, key: &[u8], value: &mut Vec<u8>) -> bool {
     let load = |word: &AtomicU64| word.load(Ordering::Relaxed);
-    let (key_bytes, value_bytes) = lengths(load(&words[0]));
+    let Some((key_bytes, value_bytes)) = head.lengths() else {
+        return false;
+    };
     let value_from = HEAD_WORDS + key.len().div_ceil(8);
     let value_words = value_bytes.div_ceil(8);
     if key_bytes != key.len()
         || value_words > ROW_WORDS_MAX
         || value_from + value_words > words.len()
     {
-        return Copied::OtherKey;
+        return false;
     }
     for (word, part) in words[HEAD_WORDS..value_from].iter().zip(key.chunks(8)) {
         if load(word) != word_of(part) {
-            return Copied::OtherKey;
+            return false;
         }
     }
     // Not a byte more: a caller whose memory just holds the value is promised that nothing is allocated.
@@ -240,19 +266,7 @@ fn copy_words(words: &[AtomicU64], key: &[u8], value: &mut Vec<u8>) -> Copied {
         value.extend_from_slice(&bytes[..taken]);
         left -= taken;
     }
-    Copied::Row
-}
-
-/// A row's first word.
-fn head(key_bytes: usize, value_bytes: usize) -> u64 {
-    key_bytes as u64 | PRESENT | (value_bytes as u64) << 32
-}
-
-/// Lengths of key and value in a row's first word; of no key if there is no row.
-#[inline]
-fn lengths(word: u64) -> (usize, usize) {
-    let key_bytes = (word as u32 as u64 ^ PRESENT) as usize;
-    (key_bytes, (word >> 32) as usize)
+    true
 }
 
 /// Up to eight bytes as a word, filled up with zeros.

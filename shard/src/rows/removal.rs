@@ -2,8 +2,8 @@
 
 use super::atomics::Ordering;
 use super::entry::{EMPTY, Entry};
-use super::writer::FILLER;
-use super::{HEAD_WORDS, NOT_NOW, RowWriter, lengths};
+use super::head::{FILLER, HEAD_WORDS, Head};
+use super::{NOT_NOW, RowWriter};
 
 /// So few rows are looked at before a range delete goes on: a few microseconds.
 const AT_ONCE: usize = 64;
@@ -92,13 +92,14 @@ impl RowWriter {
         let position = removal.next;
         let words = ring.at(position);
         let word = |at: usize| words[at].load(Ordering::Relaxed);
-        if word(0) == FILLER {
+        let head = Head(word(0));
+        if head == FILLER {
             removal.next = ring.start(ring.segment(position) + 1);
             return;
         }
-        let (key_bytes, value_bytes) = lengths(word(0));
+        let (key_bytes, _) = head.lengths().unwrap_or_default();
         let value_from = HEAD_WORDS + key_bytes.div_ceil(8);
-        removal.next += (value_from + value_bytes.div_ceil(8)) as u64;
+        removal.next += head.row_words() as u64;
         removal.key.clear();
         let key = (HEAD_WORDS..value_from).flat_map(|at| word(at).to_le_bytes());
         removal.key.extend(key.take(key_bytes));

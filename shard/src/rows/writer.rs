@@ -7,22 +7,20 @@
 
 use std::sync::Arc;
 
-use super::atomics::{Ordering, fence};
+use super::atomics::{AtomicU64, Ordering, fence};
 use super::cleaning::Stays;
 use super::entry::{EMPTY, Entry};
+use super::head::{FILLER, HEAD_WORDS, Head, row_words};
 use super::index::WAYS;
 use super::removal::Removal;
 use super::ring::Ring;
-use super::{HEAD_WORDS, INDEX_PARTS, NOT_NOW, ROW_WORDS_MAX, Rows, head, word_of};
+use super::{INDEX_PARTS, NOT_NOW, ROW_WORDS_MAX, Rows, word_of};
 
 /// A row takes at most one part in so many of a segment, or too much of it would stay empty.
 const ROW_PARTS: usize = 4;
 
 /// In a ghost: the key had a row when it was written over.
 const HAD_ROW: u16 = 2;
-
-/// Instead of a row: nothing but the way to the end of the segment.
-pub(super) const FILLER: u64 = u64::MAX;
 
 /// The index grows while it has fewer places than this for each row. With so many, three rows in ten thousand are
 /// missing, most of them for another with the same tag, and nine in ten are in the first of their homes.
@@ -206,8 +204,12 @@ impl RowWriter {
 
     /// Whether a row that was just asked for shall be shown, and whether it would have been here with more memory.
     pub fn admits(&mut self, hash: u64, key: &[u8], value: &[u8]) -> (bool, bool) {
-        if row_words(key, value) > self.row_words_max() {
+        if self.is_too_large(key, value) {
             return (false, false);
+        }
+        // A row that is being written over is missed whatever the memory, as is one that was removed for that.
+        if self.is_hidden(hash) {
+            return (true, false);
         }
         let room = self.has_room();
         let tag = ghost_tag(hash);
@@ -215,7 +217,6 @@ impl RowWriter {
             return (room, false);
         };
         let seen = std::mem::replace(seen, tag);
-        // A row that was written over is missed whatever the memory.
         let (missed, again) = (seen == tag, seen & !HAD_ROW == tag);
         (room || again, missed)
     }
@@ -227,13 +228,18 @@ impl RowWriter {
 
     /// Shows a row, unless it is too large for that.
     pub fn show(&mut self, hash: u64, key: &[u8], value: &[u8]) {
+        if self.write_over(hash, key, value) {
+            self.inserted += 1;
+            self.missing = self.missing.saturating_sub(1);
+            return;
+        }
         self.clear(hash);
-        if row_words(key, value) > self.row_words_max() {
+        if self.is_too_large(key, value) {
             return;
         }
         let mut row = std::mem::take(&mut self.row);
         row.clear();
-        row.push(head(key.len(), value.len()));
+        row.push(Head::new(key.len(), value.len()).0);
         row.push(hash);
         row.extend(key.chunks(8).map(word_of));
         row.extend(value.chunks(8).map(word_of));
@@ -245,6 +251,58 @@ impl RowWriter {
         self.fit_index();
     }
 
+    /// Where a row of this key is, and it takes as many words as with its new value, it gets that.
+    fn write_over(&mut self, hash: u64, key: &[u8], value: &[u8]) -> bool {
+        let is_key = |words: &[AtomicU64]| {
+            let mut words = words[HEAD_WORDS..].iter().zip(key.chunks(8));
+            words.all(|(word, part)| word.load(Ordering::Relaxed) == word_of(part))
+        };
+        let Some(words) = self.rows_of(hash).find(|words| {
+            let lengths = head_of(words).lengths();
+            lengths.is_some_and(|(bytes, _)| bytes == key.len()) && is_key(words)
+        }) else {
+            return false;
+        };
+        let head = head_of(words);
+        let Some(next) = head.written_over(value.len()) else {
+            return false;
+        };
+        if next.row_words() != head.row_words() {
+            return false;
+        }
+        words[0].store(head.hidden().0, Ordering::Relaxed);
+        // Pairs with the reader's: whoever sees a word of the new value sees that the row was hidden.
+        fence(Ordering::Release);
+        let value_from = HEAD_WORDS + key.len().div_ceil(8);
+        for (word, part) in words[value_from..].iter().zip(value.chunks(8)) {
+            word.store(word_of(part), Ordering::Relaxed);
+        }
+        words[0].store(next.0, Ordering::Release);
+        true
+    }
+
+    /// Before a newer version of this key can be seen, which will be shown soon: readers pass by what is here.
+    pub fn hide(&mut self, hash: u64) {
+        for words in self.rows_of(hash) {
+            words[0].store(head_of(words).hidden().0, Ordering::Release);
+        }
+    }
+
+    fn is_hidden(&self, hash: u64) -> bool {
+        self.rows_of(hash).any(|words| head_of(words).is_hidden())
+    }
+
+    /// From their first word on. One, or none, but for two keys with one hash.
+    fn rows_of(&self, hash: u64) -> impl Iterator<Item = &[AtomicU64]> {
+        let (tag, rows) = (Entry::tag(hash), &self.rows);
+        let places = rows.index.places(hash);
+        let entries = places.map(|place| Entry(place.load(Ordering::Relaxed)));
+        let words = entries
+            .filter(move |entry| entry.may_be(tag))
+            .map(|entry| rows.ring.at(entry.position()));
+        words.filter(move |words| words[1].load(Ordering::Relaxed) == hash)
+    }
+
     /// Before a newer version of this key can be seen: takes away what readers could still find.
     pub fn remove(&mut self, hash: u64) {
         if self.clear(hash)
@@ -254,13 +312,13 @@ impl RowWriter {
         }
     }
 
-    /// Whether a row that was just written shall be shown: it takes the place of the one that was removed for it.
+    /// Whether a row that was just written shall be shown: it takes the place of the one that was hidden or removed for it.
     pub fn admits_written(&mut self, hash: u64, key: &[u8], value: &[u8]) -> bool {
-        if row_words(key, value) > self.row_words_max() {
+        if self.is_too_large(key, value) {
             return false;
         }
         let had_row = |ghost: &mut u16| *ghost == ghost_tag(hash) | HAD_ROW;
-        self.has_room() || self.ghost(hash).is_some_and(had_row)
+        self.has_room() || self.is_hidden(hash) || self.ghost(hash).is_some_and(had_row)
     }
 
     /// By tag alone: one row in thousands goes for another's sake.
@@ -277,8 +335,9 @@ impl RowWriter {
         found > 0
     }
 
-    fn row_words_max(&self) -> usize {
-        ROW_WORDS_MAX.min(self.rows.ring.segment_words() / ROW_PARTS)
+    fn is_too_large(&self, key: &[u8], value: &[u8]) -> bool {
+        let most = ROW_WORDS_MAX.min(self.rows.ring.segment_words() / ROW_PARTS);
+        row_words(key.len(), value.len()) > most
     }
 
     /// Segments with memory.
@@ -296,7 +355,7 @@ impl RowWriter {
         let left = ring.segment_words() - ring.offset(self.head);
         // One word stays for what says that nothing follows.
         if row.len() >= left {
-            ring.at(self.head)[0].store(FILLER, Ordering::Relaxed);
+            ring.at(self.head)[0].store(FILLER.0, Ordering::Relaxed);
             self.begin_segment();
         }
         let place = self.rows.ring.at(self.head).iter();
@@ -367,8 +426,8 @@ fn ghost_tag(hash: u64) -> u16 {
     (hash >> 16) as u16 & !HAD_ROW | 1
 }
 
-fn row_words(key: &[u8], value: &[u8]) -> usize {
-    HEAD_WORDS + key.len().div_ceil(8) + value.len().div_ceil(8)
+fn head_of(words: &[AtomicU64]) -> Head {
+    Head(words[0].load(Ordering::Relaxed))
 }
 
 impl Drop for RowWriter {

@@ -90,6 +90,59 @@ fn a_removed_row_is_not_found_by_whoever_knows_of_its_removal() {
 }
 
 #[test]
+fn a_hidden_row_is_not_found_by_whoever_knows_that_it_is_and_is_whole_while_it_is_written_over() {
+    model(|| {
+        let (rows, mut writer) = Rows::sized(SEGMENTS, 32, 1);
+        let wide = |number: u64| [number.to_le_bytes(), number.to_le_bytes()].concat();
+        writer.show(HASH, b"key", &wide(1));
+        let acknowledged = Arc::new(AtomicU64::new(1));
+        let told = Arc::clone(&acknowledged);
+        let writing = thread::spawn(move || {
+            for number in 2..4 {
+                writer.hide(HASH);
+                told.store(number, Ordering::Release);
+                writer.show(HASH, b"key", &wide(number));
+            }
+            writer
+        });
+        let floor = acknowledged.load(Ordering::Acquire);
+        let mut seen = Vec::new();
+        if rows.read(HASH, b"key", &mut seen) {
+            let halves = seen.as_chunks().0;
+            let [first, second] = [0, 1].map(|at| u64::from_le_bytes(halves[at]));
+            assert_eq!(first, second, "halves of two values");
+            assert!(first >= floor, "{first} after {floor} was acknowledged");
+        }
+        let writer = writing.join().unwrap();
+        seen.clear();
+        assert!(rows.read(HASH, b"key", &mut seen) && seen == wide(3));
+        drop(writer);
+    });
+}
+
+#[test]
+fn several_rows_are_of_one_instant_while_they_are_written_over() {
+    model(|| {
+        let (rows, mut writer) = Rows::sized(SEGMENTS, 32, 1);
+        let keys: [(u64, &[u8]); 2] = [(HASH, b"key"), (OTHER, b"yek")];
+        for (hash, key) in keys {
+            writer.show(hash, key, &1_u64.to_le_bytes());
+        }
+        let writing = thread::spawn(move || {
+            // As the shard does: all are hidden before one is shown.
+            keys.map(|(hash, _)| writer.hide(hash));
+            keys.map(|(hash, key)| writer.show(hash, key, &2_u64.to_le_bytes()));
+            writer
+        });
+        let all = keys.iter().map(|(hash, key)| (&*rows, *hash, *key));
+        if let Some(values) = Rows::read_all(all) {
+            assert_eq!(values[0], values[1], "of two instants");
+        }
+        drop(writing.join().unwrap());
+    });
+}
+
+#[test]
 fn nothing_is_found_once_the_writer_is_gone() {
     model(|| {
         let (rows, mut writer) = Rows::sized(SEGMENTS, SEGMENT_WORDS, 1);
