@@ -170,7 +170,7 @@ impl<T: Token> Core<T> {
             }
             let hash = xxh3_64(op.key());
             match op {
-                Op::Put { .. } if ops.len() <= SHOWN_OF_A_WRITE => rows.hide(hash),
+                Op::Put { key, .. } if ops.len() <= SHOWN_OF_A_WRITE => rows.hide(hash, key),
                 _ => rows.remove(hash),
             }
             to_show.drop(hash);

@@ -48,7 +48,7 @@ fn a_row_is_what_was_shown_last_or_not_there() {
                     if admitted || random.below(3) == 0 {
                         match random.below(2) {
                             0 => writer.remove(xxh3_64(&key)),
-                            _ => writer.hide(xxh3_64(&key)),
+                            _ => writer.hide(xxh3_64(&key), &key),
                         }
                         assert_eq!(read(&rows, &key), None);
                         show(&mut writer, &key, &value);
@@ -190,7 +190,7 @@ fn readers_beside_the_writer_see_whole_rows_that_are_not_stale() {
             let key = version * 5 % KEYS;
             match version % 5 {
                 0 => writer.remove(xxh3_64(&key.to_be_bytes())),
-                _ => writer.hide(xxh3_64(&key.to_be_bytes())),
+                _ => writer.hide(xxh3_64(&key.to_be_bytes()), &key.to_be_bytes()),
             }
             floors[key as usize].store(version, Ordering::Release);
             show(&mut writer, &key.to_be_bytes(), &told(key, version));
@@ -266,14 +266,14 @@ fn a_row_that_is_written_over_where_it_lies_leaves_nothing_dead() {
     let there: Vec<u64> = (0..count).filter(is_there).collect();
     for version in 1..10_000 {
         let key = key(there[version % there.len()]);
-        writer.hide(xxh3_64(&key));
+        writer.hide(xxh3_64(&key), &key);
         assert!(writer.admits_written(xxh3_64(&key), &key, &[0; 97]));
         show(&mut writer, &key, &[version as u8; 97]);
         assert_eq!(read(&rows, &key).as_deref(), Some(&[version as u8; 97][..]));
     }
     assert!(there.iter().all(is_there));
     // What is hidden and not shown again gets in when it is asked for.
-    writer.hide(xxh3_64(&key(count - 1)));
+    writer.hide(xxh3_64(&key(count - 1)), &key(count - 1));
     assert_eq!(read(&rows, &key(count - 1)), None);
     assert_eq!(
         writer.admits(xxh3_64(&key(count - 1)), &key(count - 1), b""),

@@ -11,7 +11,7 @@ use super::atomics::{AtomicU64, Ordering, fence};
 use super::cleaning::Stays;
 use super::entry::{EMPTY, Entry};
 use super::head::{FILLER, HEAD_WORDS, Head, row_words};
-use super::index::WAYS;
+use super::index::{HOMES, WAYS};
 use super::removal::Removal;
 use super::ring::Ring;
 use super::{INDEX_PARTS, NOT_NOW, ROW_WORDS_MAX, Rows, word_of};
@@ -208,7 +208,7 @@ impl RowWriter {
             return (false, false);
         }
         // A row that is being written over is missed whatever the memory, as is one that was removed for that.
-        if self.is_hidden(hash) {
+        if self.is_hidden(hash, key) {
             return (true, false);
         }
         let room = self.has_room();
@@ -253,14 +253,7 @@ impl RowWriter {
 
     /// Where a row of this key is, and it takes as many words as with its new value, it gets that.
     fn write_over(&mut self, hash: u64, key: &[u8], value: &[u8]) -> bool {
-        let is_key = |words: &[AtomicU64]| {
-            let mut words = words[HEAD_WORDS..].iter().zip(key.chunks(8));
-            words.all(|(word, part)| word.load(Ordering::Relaxed) == word_of(part))
-        };
-        let Some(words) = self.rows_of(hash).find(|words| {
-            let lengths = head_of(words).lengths();
-            lengths.is_some_and(|(bytes, _)| bytes == key.len()) && is_key(words)
-        }) else {
+        let Some(words) = self.row_of(hash, key) else {
             return false;
         };
         let head = head_of(words);
@@ -282,25 +275,32 @@ impl RowWriter {
     }
 
     /// Before a newer version of this key can be seen, which will be shown soon: readers pass by what is here.
-    pub fn hide(&mut self, hash: u64) {
-        for words in self.rows_of(hash) {
+    pub fn hide(&mut self, hash: u64, key: &[u8]) {
+        if let Some(words) = self.row_of(hash, key) {
             words[0].store(head_of(words).hidden().0, Ordering::Release);
         }
     }
 
-    fn is_hidden(&self, hash: u64) -> bool {
-        self.rows_of(hash).any(|words| head_of(words).is_hidden())
+    fn is_hidden(&self, hash: u64, key: &[u8]) -> bool {
+        let row = self.row_of(hash, key);
+        row.is_some_and(|words| head_of(words).is_hidden())
     }
 
-    /// From their first word on. One, or none, but for two keys with one hash.
-    fn rows_of(&self, hash: u64) -> impl Iterator<Item = &[AtomicU64]> {
-        let (tag, rows) = (Entry::tag(hash), &self.rows);
-        let places = rows.index.places(hash);
-        let entries = places.map(|place| Entry(place.load(Ordering::Relaxed)));
-        let words = entries
-            .filter(move |entry| entry.may_be(tag))
-            .map(|entry| rows.ring.at(entry.position()));
-        words.filter(move |words| words[1].load(Ordering::Relaxed) == hash)
+    /// The row of a key, of which there is one at most, and what follows it.
+    fn row_of(&self, hash: u64, key: &[u8]) -> Option<&[AtomicU64]> {
+        let tag = Entry::tag(hash);
+        for home in HOMES {
+            for place in self.rows.index.home(home, hash) {
+                let entry = Entry(place.load(Ordering::Relaxed));
+                if entry.may_be(tag) {
+                    let words = self.rows.ring.at(entry.position());
+                    if is_of(words, key) {
+                        return Some(words);
+                    }
+                }
+            }
+        }
+        None
     }
 
     /// Before a newer version of this key can be seen: takes away what readers could still find.
@@ -318,7 +318,7 @@ impl RowWriter {
             return false;
         }
         let had_row = |ghost: &mut u16| *ghost == ghost_tag(hash) | HAD_ROW;
-        self.has_room() || self.is_hidden(hash) || self.ghost(hash).is_some_and(had_row)
+        self.has_room() || self.is_hidden(hash, key) || self.ghost(hash).is_some_and(had_row)
     }
 
     /// By tag alone: one row in thousands goes for another's sake.
@@ -424,6 +424,13 @@ fn ghost(ghosts: &mut [u16], hash: u64) -> Option<&mut u16> {
 /// Never zero, which stands for nobody.
 fn ghost_tag(hash: u64) -> u16 {
     (hash >> 16) as u16 & !HAD_ROW | 1
+}
+
+fn is_of(words: &[AtomicU64], key: &[u8]) -> bool {
+    let lengths = head_of(words).lengths();
+    let mut words = words[HEAD_WORDS..].iter().zip(key.chunks(8));
+    lengths.is_some_and(|(bytes, _)| bytes == key.len())
+        && words.all(|(word, part)| word.load(Ordering::Relaxed) == word_of(part))
 }
 
 fn head_of(words: &[AtomicU64]) -> Head {

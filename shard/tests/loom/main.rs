@@ -99,7 +99,7 @@ fn a_hidden_row_is_not_found_by_whoever_knows_that_it_is_and_is_whole_while_it_i
         let told = Arc::clone(&acknowledged);
         let writing = thread::spawn(move || {
             for number in 2..4 {
-                writer.hide(HASH);
+                writer.hide(HASH, b"key");
                 told.store(number, Ordering::Release);
                 writer.show(HASH, b"key", &wide(number));
             }
@@ -130,7 +130,7 @@ fn several_rows_are_of_one_instant_while_they_are_written_over() {
         }
         let writing = thread::spawn(move || {
             // As the shard does: all are hidden before one is shown.
-            keys.map(|(hash, _)| writer.hide(hash));
+            keys.map(|(hash, key)| writer.hide(hash, key));
             keys.map(|(hash, key)| writer.show(hash, key, &2_u64.to_le_bytes()));
             writer
         });
