@@ -14,7 +14,8 @@
 //!      88  payload, zeroes to the next boundary
 //! ```
 //!
-//! Flags: 1 = the group goes on in the next frame, 2 = closing frame of a log gone idle.
+//! Flags: 1 = the group goes on in the next frame, 2 = closing frame of a log gone idle, 4 = the last frame that an opening
+//! has put here from the tail: nothing in the tail leads on from it.
 //! The payloads of a group, joined, are a row of records:
 //!
 //! ```text
@@ -66,6 +67,7 @@ const TIME_BYTES: usize = 6;
 
 const FLAG_CONTINUES: u16 = 1;
 const FLAG_CLOSING: u16 = 2;
+const FLAG_ENDS_TAIL: u16 = 4;
 
 #[derive(FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned, Clone, Copy)]
 #[repr(C)]
@@ -100,6 +102,7 @@ pub(crate) struct FrameHeader {
     pub millis: u64,
     pub continues: bool,
     pub closing: bool,
+    pub ends_tail: bool,
     pub payload_bytes: u32,
     pub previous_crc: u32,
     pub payload_crc: u32,
@@ -123,6 +126,7 @@ impl FrameHeader {
         millis: 0,
         continues: false,
         closing: false,
+        ends_tail: false,
         payload_bytes: 0,
         previous_crc: 0,
         payload_crc: 0,
@@ -141,7 +145,8 @@ impl FrameHeader {
         frame[end..frame_bytes(payload)].fill(0);
         self.payload_crc = crc32c(&frame[HEADER_BYTES..end]);
         let flags = if self.continues { FLAG_CONTINUES } else { 0 }
-            | if self.closing { FLAG_CLOSING } else { 0 };
+            | if self.closing { FLAG_CLOSING } else { 0 }
+            | if self.ends_tail { FLAG_ENDS_TAIL } else { 0 };
         let mut bytes = HeaderBytes {
             magic: MAGIC,
             format: FORMAT_VERSION.into(),
@@ -196,6 +201,7 @@ impl FrameHeader {
             millis: from_low_bytes(bytes.time),
             continues: bytes.flags.get() & FLAG_CONTINUES != 0,
             closing: bytes.flags.get() & FLAG_CLOSING != 0,
+            ends_tail: bytes.flags.get() & FLAG_ENDS_TAIL != 0,
             payload_bytes: bytes.payload_bytes.get(),
             previous_crc: bytes.previous_crc.get(),
             payload_crc: bytes.payload_crc.get(),
@@ -645,6 +651,40 @@ mod tests {
             frame[bit / 8] ^= 1 << (bit % 8);
             assert_eq!(FrameHeader::read(&identity(), &frame), None, "bit {bit}");
             frame[bit / 8] ^= 1 << (bit % 8);
+        }
+    }
+
+    #[test]
+    fn golden_flags() {
+        let header = FrameHeader::default();
+        let flagged = [
+            (
+                FrameHeader {
+                    continues: true,
+                    ..header
+                },
+                1,
+            ),
+            (
+                FrameHeader {
+                    closing: true,
+                    ..header
+                },
+                2,
+            ),
+            (
+                FrameHeader {
+                    ends_tail: true,
+                    ..header
+                },
+                4,
+            ),
+        ];
+        for (header, flag) in flagged {
+            let mut frame = vec![0; PAGE];
+            let sealed = header.seal(&identity(), &mut frame);
+            assert_eq!(frame[6..8], [flag, 0]);
+            assert_eq!(FrameHeader::read(&identity(), &frame), Some(sealed));
         }
     }
 

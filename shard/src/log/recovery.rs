@@ -63,6 +63,8 @@ pub(crate) struct Replay {
 
     /// The end of the last whole group.
     end: PieceEnd,
+    /// Nothing in the tail leads on from there. Of the open piece only: each has a tail of its own.
+    ends_tail: bool,
     /// Where in the open piece the next one would be.
     behind_last: Option<(usize, u64)>,
     pub frames: u64,
@@ -112,6 +114,7 @@ impl Replay {
                 sequence: manifest.replay_after,
                 crc: 0,
             },
+            ends_tail: false,
             behind_last: None,
             frames: 0,
             bytes: 0,
@@ -216,6 +219,7 @@ impl Replay {
                 let open = self.pieces.get(self.piece);
                 let is_open = open.is_some_and(|piece| piece.end.is_none());
                 self.behind_last = self.at.filter(|_| is_open);
+                self.ends_tail = is_open && header.ends_tail;
             }
             if header.sequence <= self.replay_after {
                 group = None;
@@ -515,8 +519,8 @@ impl Replay {
             next_sequence: self.end.sequence.max(self.flushed) + 1,
             doubtful: self.doubtful.into(),
             last: self.end,
+            ends_tail: self.ends_tail,
             behind_last: self.behind_last,
-            restored_to: Vec::new(),
         }
     }
 }
@@ -541,10 +545,10 @@ pub(crate) struct LogEnd {
     doubtful: Vec<Stretch>,
     /// The last frame of the last whole group.
     pub last: PieceEnd,
+    /// An opening has put that there from the tail, as the last one: what else the tail has was behind a gap.
+    pub(super) ends_tail: bool,
     /// Slot and offset behind it, if it is in the open piece.
     pub(super) behind_last: Option<(usize, u64)>,
-    /// Slots that got a segment of what the tail had.
-    pub(super) restored_to: Vec<usize>,
 }
 
 impl LogEnd {

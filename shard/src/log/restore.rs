@@ -15,13 +15,15 @@ use super::tail::{self, Owed};
 use crate::manifest::PieceEnd;
 
 impl LogEnd {
-    /// Reads what leads on from here. Nothing does where the log was closed, and where a power cut has taken frames
-    /// whose changes are in tables.
+    /// Reads what leads on from here. Nothing does where the log was closed, where a power cut has taken frames
+    /// whose changes are in tables, and behind what another opening has put here: the frame that was to be in this place may have had more
+    /// in it than the tail had.
     pub fn read_tail(&self, directory: &Directory, identity: &Identity) -> Result<Vec<Owed>> {
         let Some(piece) = self.open_piece() else {
             return Ok(Vec::new());
         };
-        if self.next_sequence != piece.first_sequence.max(self.last.sequence + 1) {
+        let leads_nowhere = self.ends_tail && !planted(Defect::TailGapIgnored);
+        if leads_nowhere || self.next_sequence != piece.first_sequence.max(self.last.sequence + 1) {
             return Ok(Vec::new());
         }
         tail::read(directory, identity, piece.epoch, self.next_sequence)
@@ -41,7 +43,7 @@ impl LogEnd {
         if planted(Defect::TailNotRestored) {
             return Ok(());
         }
-        let end = self.last.sequence;
+        let last = owed.last().map(|owed| owed.sequence);
         for Owed {
             sequence, payload, ..
         } in owed
@@ -59,6 +61,7 @@ impl LogEnd {
                 durable: 0,
                 version,
                 millis,
+                ends_tail: Some(*sequence) == last,
                 payload_bytes: payload.len() as u32,
                 previous_crc: self.last.crc,
                 ..FrameHeader::default()
@@ -70,7 +73,6 @@ impl LogEnd {
             written.map_err(|error| Error::io(error, slot_name(slot)))?;
             if offset == 0 {
                 self.heads[slot] = Some(header);
-                self.restored_to.push(slot);
             }
             self.behind_last = Some((slot, offset + bytes as u64));
             self.last = PieceEnd {
@@ -78,26 +80,28 @@ impl LogEnd {
                 crc: header.crc,
             };
             self.next_sequence = *sequence + 1;
+            self.ends_tail = header.ends_tail;
         }
-        match owed.is_empty() {
-            true => Ok(()),
-            false => self.forget_cut(io, files, identity, epoch, end).await,
+        match self.ends_tail {
+            true => self.forget_cut(io, files, identity, epoch).await,
+            false => Ok(()),
         }
     }
 
-    /// Segments of this epoch whose first frame came behind the `end` of the log, and that nothing was restored to: what was restored
-    /// has their sequences now, wherever it is, and whoever looks for those is not to find these.
+    /// Segments of this epoch behind the one in which the log ends: what was restored, now or by an opening that was killed, has their
+    /// sequences, and whoever looks for those is not to find these.
     async fn forget_cut(
         &mut self,
         io: &ringkeep_io::Io,
         files: &[File],
         identity: &Identity,
         epoch: u64,
-        end: u64,
     ) -> Result<()> {
+        let ends_in = self.behind_last.and_then(|(slot, _)| self.heads[slot]);
+        let ends_in = ends_in.map_or(u64::MAX, |head| head.segment);
         for (slot, file) in files.iter().enumerate() {
-            let is_cut = |head: &FrameHeader| head.epoch == epoch && head.sequence > end;
-            if self.restored_to.contains(&slot) || !self.heads[slot].as_ref().is_some_and(is_cut) {
+            let is_cut = |head: &FrameHeader| head.epoch == epoch && head.segment > ends_in;
+            if !self.heads[slot].as_ref().is_some_and(is_cut) {
                 continue;
             }
             let mut unused = Buffer::zeroed(PAGE);

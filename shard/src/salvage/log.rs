@@ -44,7 +44,9 @@ impl Remains {
             if first <= last {
                 let own: Vec<&Frame> = frames.range(first..=last).map(|(_, f)| f).collect();
                 let next = self.take_piece(&piece, first.1, &own);
-                if piece.end.is_none() {
+                let last = own.iter().find(|frame| frame.header.sequence + 1 == next);
+                let leads_on = !last.is_some_and(|frame| frame.header.ends_tail);
+                if piece.end.is_none() && leads_on {
                     self.take_tail(directory, &piece, next);
                 }
             }

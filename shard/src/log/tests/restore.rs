@@ -1,7 +1,7 @@
 //! What the tail gives back to the log, and where it is found again.
 
 use super::*;
-use crate::log::tail::Owed;
+use crate::log::tail::{Owed, Tail};
 
 /// Frames 1 and 2 in a piece that ended, all in tables. Of the open one the first frame, 3, is torn, and 4 is whole in the segment behind
 /// it.
@@ -78,6 +78,47 @@ fn what_was_restored_counts_and_not_what_was_cut_behind_it() {
     }
 }
 
+/// Frame 4 was to carry two groups, of which one was too large for the tail. The power went, and an opening put back what the tail had of
+/// it and was killed. The next one took what the tail had of frame 5 for what comes behind it: the large group was missing, and
+/// what came after it was there. Found by the simulator, seed 79003843 (--tails).
+#[test]
+fn what_was_behind_a_gap_stays_there_once_the_log_has_what_was_before_it() {
+    let mut paper = Paper::new(2, SEGMENT);
+    paper.pen(1, 1, 0, 1).groups(3);
+    paper.manifest.pieces = vec![open_piece(1, 1, 1)];
+    let tail = Tail::open(&paper.directory, &identity(), 1, 1000);
+    let mut tail = tail.expect("it is made").expect("there is one");
+    tail.write(4, 4, 0, b"the first group").expect("room");
+    tail.write(5, 6, 0, b"behind the gap").expect("room");
+    for (openings, restored) in [(0, vec![4]), (1, vec![]), (2, vec![])] {
+        let mut found = paper.read().expect("a log");
+        assert_eq!(found.sequences().len(), 3 + openings.min(1));
+        let identity = identity();
+        let owed = found.end.read_tail(&paper.directory, &identity);
+        let owed = owed.expect("a tail");
+        let sequences: Vec<u64> = owed.iter().map(|owed| owed.sequence).collect();
+        assert_eq!(sequences, restored, "behind {openings} openings");
+        let files = found.end.open_slots(&paper.directory).expect("slots");
+        let restored = found.end.restore(&paper.io, &files, &identity, &owed);
+        block_on(&paper.io, restored).expect("room");
+    }
+    // What an epoch put back says nothing of the tail of the next one.
+    let found = paper.read().expect("a log");
+    paper.manifest.pieces = vec![
+        LogPiece {
+            end: Some(found.end.last),
+            ..open_piece(1, 1, 1)
+        },
+        open_piece(2, 2, 5),
+    ];
+    let tail = Tail::open(&paper.directory, &identity(), 2, 1000);
+    let mut tail = tail.expect("it is there").expect("there is one");
+    tail.write(5, 1, 0, b"of the next").expect("room");
+    let found = paper.read().expect("a log");
+    let owed = found.end.read_tail(&paper.directory, &identity());
+    assert_eq!(owed.expect("a tail").len(), 1);
+}
+
 /// A write failed, the one behind it had begun a segment and landed. What the tail had of both went behind the end of the log, in the segment
 /// before that one; behind a flush of all but the last of it, an opening looked for that where the landed one was. Found by the simulator,
 /// seed 50961191900002.
@@ -101,6 +142,12 @@ fn what_was_restored_counts_and_not_what_had_landed_in_a_later_segment() {
     let identity = identity();
     let restored = found.end.restore(&paper.io, &files, &identity, &owed);
     block_on(&paper.io, restored).expect("room");
+    // As if that opening had been killed before it forgot what had landed.
+    let mut pen = paper.pen(1, 2, 1, 4);
+    pen.groups(2);
+    let mut found = paper.read().expect("what was restored");
+    let restored = found.end.restore(&paper.io, &files, &identity, &[]);
+    block_on(&paper.io, restored).expect("nothing to restore");
     paper.manifest.pieces[0].end = Some(found.end.last);
     for replay_after in 0..4 {
         paper.manifest.replay_after = replay_after;
