@@ -655,40 +655,6 @@ mod tests {
     }
 
     #[test]
-    fn golden_flags() {
-        let header = FrameHeader::default();
-        let flagged = [
-            (
-                FrameHeader {
-                    continues: true,
-                    ..header
-                },
-                1,
-            ),
-            (
-                FrameHeader {
-                    closing: true,
-                    ..header
-                },
-                2,
-            ),
-            (
-                FrameHeader {
-                    ends_tail: true,
-                    ..header
-                },
-                4,
-            ),
-        ];
-        for (header, flag) in flagged {
-            let mut frame = vec![0; PAGE];
-            let sealed = header.seal(&identity(), &mut frame);
-            assert_eq!(frame[6..8], [flag, 0]);
-            assert_eq!(FrameHeader::read(&identity(), &frame), Some(sealed));
-        }
-    }
-
-    #[test]
     fn golden_head_of_a_slot_that_was_never_used() {
         let mut frame = vec![0xee; PAGE];
         let sealed = FrameHeader::UNUSED.seal(&identity(), &mut frame);

@@ -417,3 +417,20 @@ fn a_frame_larger_than_half_a_segment_has_its_room_made_in_time() {
         desk.write(10, true);
     }
 }
+
+#[test]
+fn golden_flags() {
+    let flags: [(fn(&mut FrameHeader), u8); 3] = [
+        (|header| header.continues = true, 1),
+        (|header| header.closing = true, 2),
+        (|header| header.ends_tail = true, 4),
+    ];
+    for (set, flag) in flags {
+        let mut header = FrameHeader::default();
+        set(&mut header);
+        let mut frame = vec![0; PAGE];
+        let sealed = header.seal(&identity(), &mut frame);
+        assert_eq!(frame[6..8], [flag, 0]);
+        assert_eq!(FrameHeader::read(&identity(), &frame), Some(sealed));
+    }
+}
