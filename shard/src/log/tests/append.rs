@@ -420,14 +420,13 @@ fn a_frame_larger_than_half_a_segment_has_its_room_made_in_time() {
 
 #[test]
 fn golden_flags() {
-    let flags: [(fn(&mut FrameHeader), u8); 3] = [
-        (|header| header.continues = true, 1),
-        (|header| header.closing = true, 2),
-        (|header| header.ends_tail = true, 4),
-    ];
-    for (set, flag) in flags {
-        let mut header = FrameHeader::default();
-        set(&mut header);
+    for flag in [1, 2, 4] {
+        let header = FrameHeader {
+            continues: flag == 1,
+            closing: flag == 2,
+            ends_tail: flag == 4,
+            ..FrameHeader::default()
+        };
         let mut frame = vec![0; PAGE];
         let sealed = header.seal(&identity(), &mut frame);
         assert_eq!(frame[6..8], [flag, 0]);
