@@ -30,20 +30,29 @@ fn torn([ended, first, second]: [usize; 3]) -> Paper {
     paper
 }
 
-/// Puts frames 3 to 6 into the log, as an opening does.
-fn restore(paper: &Paper) -> PieceEnd {
-    let mut found = paper.read().expect("a torn tail");
-    assert_eq!(found.sequences(), []);
-    let files = found.end.open_slots(&paper.directory).expect("slots");
-    let owed = [3, 4, 5, 6].map(|sequence| Owed {
+/// Puts frames back that the tail has, as an opening does; where the log ends with them.
+fn restore(paper: &Paper, mut end: LogEnd, owed: &[Owed]) -> PieceEnd {
+    let files = end.open_slots(&paper.directory).expect("slots");
+    let identity = identity();
+    let restored = end.restore(&paper.io, &files, &identity, owed);
+    block_on(&paper.io, restored).expect("room");
+    end.last
+}
+
+/// A group for each of these frames.
+fn owed<const N: usize>(sequences: [u64; N]) -> [Owed; N] {
+    sequences.map(|sequence| Owed {
         sequence,
         payload: vec![sequence as u8; 10],
         groups: 1,
-    });
-    let identity = identity();
-    let restored = found.end.restore(&paper.io, &files, &identity, &owed);
-    block_on(&paper.io, restored).expect("room");
-    found.end.last
+    })
+}
+
+/// Puts frames 3 to 6 back behind a log of which nothing is left.
+fn restore_four(paper: &Paper) -> PieceEnd {
+    let found = paper.read().expect("a torn tail");
+    assert_eq!(found.sequences(), []);
+    restore(paper, found.end, &owed([3, 4, 5, 6]))
 }
 
 /// A power cut left the header of a segment's first frame and not the rest, and some of the segment behind it. What the tail had of
@@ -53,7 +62,7 @@ fn restore(paper: &Paper) -> PieceEnd {
 fn what_was_restored_counts_and_not_the_torn_frame_of_the_same_number() {
     for slots in [[0, 1, 0], [1, 0, 1]] {
         let mut paper = torn(slots);
-        let end = restore(&paper);
+        let end = restore_four(&paper);
         for end in [None, Some(end)] {
             paper.manifest.pieces[1].end = end;
             let found = paper.read().expect("what was restored");
@@ -68,7 +77,7 @@ fn what_was_restored_counts_and_not_the_torn_frame_of_the_same_number() {
 #[test]
 fn what_was_restored_counts_and_not_what_was_cut_behind_it() {
     let mut paper = torn([0, 1, 2]);
-    let end = restore(&paper);
+    let end = restore_four(&paper);
     paper.manifest.pieces[1].end = Some(end);
     for replay_after in 2..6 {
         paper.manifest.replay_after = replay_after;
@@ -91,16 +100,13 @@ fn what_was_behind_a_gap_stays_there_once_the_log_has_what_was_before_it() {
     tail.write(4, 4, 0, b"the first group").expect("room");
     tail.write(5, 6, 0, b"behind the gap").expect("room");
     for (openings, restored) in [(0, vec![4]), (1, vec![]), (2, vec![])] {
-        let mut found = paper.read().expect("a log");
+        let found = paper.read().expect("a log");
         assert_eq!(found.sequences().len(), 3 + openings.min(1));
-        let identity = identity();
-        let owed = found.end.read_tail(&paper.directory, &identity);
+        let owed = found.end.read_tail(&paper.directory, &identity());
         let owed = owed.expect("a tail");
         let sequences: Vec<u64> = owed.iter().map(|owed| owed.sequence).collect();
         assert_eq!(sequences, restored, "behind {openings} openings");
-        let files = found.end.open_slots(&paper.directory).expect("slots");
-        let restored = found.end.restore(&paper.io, &files, &identity, &owed);
-        block_on(&paper.io, restored).expect("room");
+        restore(&paper, found.end, &owed);
     }
     // What an epoch put back says nothing of the tail of the next one.
     let found = paper.read().expect("a log");
@@ -131,24 +137,15 @@ fn what_was_restored_counts_and_not_what_had_landed_in_a_later_segment() {
     pen.groups(2);
     paper.damage(0, 2 * PAGE as u64 + HEADER_BYTES as u64);
     paper.manifest.pieces = vec![open_piece(1, 1, 1)];
-    let mut found = paper.read().expect("a torn frame");
+    let found = paper.read().expect("a torn frame");
     assert_eq!(found.sequences(), [(1, 1), (2, 2)]);
-    let files = found.end.open_slots(&paper.directory).expect("slots");
-    let owed = [3, 4].map(|sequence| Owed {
-        sequence,
-        payload: vec![sequence as u8; 10],
-        groups: 1,
-    });
-    let identity = identity();
-    let restored = found.end.restore(&paper.io, &files, &identity, &owed);
-    block_on(&paper.io, restored).expect("room");
+    restore(&paper, found.end, &owed([3, 4]));
     // As if that opening had been killed before it forgot what had landed.
     let mut pen = paper.pen(1, 2, 1, 4);
     pen.groups(2);
-    let mut found = paper.read().expect("what was restored");
-    let restored = found.end.restore(&paper.io, &files, &identity, &[]);
-    block_on(&paper.io, restored).expect("nothing to restore");
-    paper.manifest.pieces[0].end = Some(found.end.last);
+    let found = paper.read().expect("what was restored");
+    let end = restore(&paper, found.end, &[]);
+    paper.manifest.pieces[0].end = Some(end);
     for replay_after in 0..4 {
         paper.manifest.replay_after = replay_after;
         let found = paper.read().expect("what was restored");
