@@ -98,7 +98,7 @@ impl ShardOptions {
             codec: Codec::Raw,
             last_level_codec: Codec::Raw,
             // Some 40 ms of writing as fast as merges let it be: devices stand still for some of that now and then.
-            tail_bytes: (memtable_bytes / 8).clamp(256 << 10, 4 << 20),
+            tail_bytes: (memtable_bytes / 4).clamp(256 << 10, 16 << 20),
             idle_close_after: 50_000_000,
         }
     }

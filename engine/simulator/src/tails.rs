@@ -15,8 +15,11 @@ const TAILS: [usize; 7] = [0, 1000, 1 << 10, 2 << 10, 4 << 10, 8 << 10, 64 << 10
 /// The plan of a seed.
 pub fn plan(seed: u64) -> Plan {
     let mut random = Random::new(seed ^ 0x7a_11_5e_ed);
-    let setting = setting(&mut random);
-    let habits = Habits::draw(&mut random, &setting);
+    let mut setting = setting(&mut random);
+    let mut habits = Habits::draw(&mut random, &setting);
+    if Random::new(seed ^ 0x57_a2_d5).chance(25) {
+        stand_still(&mut setting, &mut habits);
+    }
     let lives = random.between(3, 12);
     let lives = (0..lives).map(|_| habits.life(&mut random)).collect();
     Plan {
@@ -43,6 +46,15 @@ fn setting(random: &mut Random) -> Setting {
     }
 }
 
+/// The device is so slow, and memory so large, that several full frames are in flight.
+fn stand_still(setting: &mut Setting, habits: &mut Habits) {
+    setting.memtable_bytes = 128 << 10;
+    setting.tail_bytes = 128 << 10;
+    setting.group_bytes = 4096;
+    (setting.latency_least, setting.latency_most) = (100_000, 10_000_000);
+    (habits.bytes, habits.burst) = (3000, 40);
+}
+
 /// What a seed does, and how often.
 struct Habits {
     keys: u64,
@@ -53,6 +65,8 @@ struct Habits {
     periodic: u64,
     /// Percent of lives that end in order.
     closes: u64,
+    /// What a write brings at most, where that is the same in all lives.
+    bytes: u64,
     /// Writes without a pause between.
     burst: u64,
     bursts: u64,
@@ -73,6 +87,7 @@ impl Habits {
             sync: *random.pick(&[0, 5, 20]),
             periodic: *random.pick(&[0, 0, 20]),
             closes: *random.pick(&[0, 10, 40]),
+            bytes: 0,
             burst: *random.pick(&[1, 3, 8, 20]),
             bursts: *random.pick(&[3, 8, 20]),
             flushes: *random.pick(&[0, 5, 20]),
@@ -99,7 +114,7 @@ impl Habits {
             false => random.between(1, self.bursts),
         };
         // Of few large groups a tail is full as of many small ones.
-        let bytes = *random.pick(&[20, 200, 900, 3000]);
+        let bytes = self.bytes.max(*random.pick(&[20, 200, 900, 3000]));
         for _ in 0..bursts {
             self.burst(&mut life.steps, bytes, random);
         }

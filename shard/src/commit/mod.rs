@@ -495,7 +495,7 @@ impl<T: Token> Core<T> {
             return true;
         }
         if !has_flight {
-            return false;
+            return self.owes_full_frame() && self.pay_if_due(true);
         }
         let (count, bytes) = {
             let commits = self.commits.borrow();

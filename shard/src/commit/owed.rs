@@ -161,8 +161,19 @@ impl<T: Token> Core<T> {
             true => !owed.is_empty(),
             false => owed.is_due(|| self.io.now()),
         };
-        let is_free = self.log.borrow().has_flight_free();
+        let is_free = match somebody_waits {
+            true => self.log.borrow().has_flight_for_full(),
+            false => self.log.borrow().has_flight_free(),
+        };
         is_free && is_due(&self.commits.borrow().owed) && self.pay()
+    }
+
+    /// What is owed has no room for the next in line, so no later frame will carry more.
+    pub(super) fn owes_full_frame(&self) -> bool {
+        let commits = self.commits.borrow();
+        let next = commits.pending.front();
+        let bytes = next.map_or(0, |write| GROUP_BYTES + write.bytes);
+        commits.owed.payload.len() + bytes > self.log.borrow().payload_max()
     }
 
     /// Puts what is owed in the log.

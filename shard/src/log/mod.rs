@@ -1,7 +1,7 @@
 //! The write-ahead log: what makes a commit durable.
 //!
 //! One frame is one device write. Frames are chained by checksum and sequence, at most two are in
-//! flight, and they count only in order: `completed` and `durable` are the ends of unbroken rows.
+//! flight, eight if they are full, and they count only in order: `completed` and `durable` are the ends of unbroken rows.
 //!
 //! A frame written with its own durability makes only itself durable. So it may follow a plain frame
 //! only after a sync: otherwise a power cut could keep it and lose the frame before, and with the
@@ -30,6 +30,10 @@ use segments::{Content, Slot, slot_name};
 /// More would not help: batching beats depth, and each one in flight is one more that a crash leaves
 /// in doubt.
 pub(crate) const FRAMES_IN_FLIGHT_MAX: usize = 2;
+
+/// But a device may stand still for as long as callers need to fill several frames. Those go out behind the two, so that callers
+/// who need not wait for the device do not.
+pub(crate) const FULL_FRAMES_IN_FLIGHT_MAX: usize = 8;
 
 /// The log of one shard, open for appending.
 pub(crate) struct Log {
@@ -122,6 +126,11 @@ impl Log {
         self.flights.len() < FRAMES_IN_FLIGHT_MAX
     }
 
+    /// Another frame may be written now that has no room for more, or that somebody waits for.
+    pub fn has_flight_for_full(&self) -> bool {
+        self.flights.len() < FULL_FRAMES_IN_FLIGHT_MAX
+    }
+
     /// The frame fits the active segment, or a free slot takes it.
     pub fn has_room(&self, payload_bytes: usize) -> bool {
         let fits = self
@@ -139,7 +148,10 @@ impl Log {
         payload_bytes: usize,
         intent: FrameIntent,
     ) -> u64 {
-        assert!(self.has_flight_free(), "more frames in flight than allowed");
+        assert!(
+            self.has_flight_for_full(),
+            "more frames in flight than allowed"
+        );
         let bytes = frame_bytes(payload_bytes);
         let at = self.place(bytes as u64);
         let sequence = self.next_sequence;
@@ -222,7 +234,9 @@ impl Log {
             };
             let (sequence, durable) = (flight.sequence, flight.durable);
             self.flights.pop_front();
-            self.buffers.push(done.buffer);
+            if self.buffers.len() < FRAMES_IN_FLIGHT_MAX {
+                self.buffers.push(done.buffer);
+            }
             if !planted(Defect::FailedWriteIgnored) {
                 done.result.map_err(|error| self.fail(error))?;
             }

@@ -44,6 +44,37 @@ fn what_was_answered_outlives_the_process_wherever_it_is() {
     }
 }
 
+/// Of several full frames that were in flight the power takes any, and the process may end before any: what the tail has
+/// leads on from the first that is missing.
+#[test]
+fn what_several_frames_in_flight_were_to_carry_comes_back() {
+    for seed in 0..60 {
+        let mut options = tiny_options();
+        options.memtable_bytes = 1 << 20;
+        (options.tail_bytes, options.segment_bytes) = (256 << 10, 256 << 10);
+        let mut world = World::new(seed, options, SimulatedOptions::default());
+        for round in 0..3u32 {
+            let mut tokens = Vec::new();
+            for number in 0..16u32 {
+                let value = vec![round as u8; 5000];
+                let key = (number % 5).to_be_bytes();
+                tokens.push(world.put(&key, &value, Durability::Buffered));
+                world.turn();
+            }
+            if round == 0 {
+                let answered = tokens.iter().filter(|token| world.is_answered(**token));
+                assert_eq!(answered.count(), 16, "more than two frames have room for");
+            }
+            match seed % 2 {
+                0 => world.kill(),
+                _ => world.lose_power(Crash::Random),
+            }
+            world.open().expect("opens");
+            world.check("with frames in flight");
+        }
+    }
+}
+
 #[test]
 fn a_tail_that_shall_be_larger_is_emptied_into_the_log_before_it_grows() {
     let mut world = world(3);

@@ -292,6 +292,10 @@ impl World {
         panic!("call {token} is never answered");
     }
 
+    pub fn is_answered(&self, token: u64) -> bool {
+        self.replies.contains_key(&token)
+    }
+
     pub fn get(&mut self, key: &[u8]) -> Result<Option<Vec<u8>>> {
         let call = Call::Get {
             key: key.into(),

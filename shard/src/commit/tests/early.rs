@@ -3,6 +3,7 @@
 use ringkeep_io::{Doing, Times};
 
 use super::*;
+use crate::log::{FRAMES_IN_FLIGHT_MAX, FULL_FRAMES_IN_FLIGHT_MAX};
 
 const SOON: Nanos = 1_000_000;
 
@@ -63,6 +64,42 @@ fn what_fits_neither_the_tail_nor_a_frame_waits_for_the_log() {
     desk.settle();
     assert_eq!(desk.answers(), [(2, true), (3, true)]);
     assert_eq!(desk.core.gather_stats().early_groups, 1);
+}
+
+/// Two frames of what comes now and then, and behind them as many full ones as may be.
+#[test]
+fn while_the_device_stands_still_full_frames_go_out_behind_one_another() {
+    let desk = Desk::with(256 << 10, 1 << 20);
+    let mut answered = 0;
+    for token in 1..=40 {
+        desk.accept(token, vec![put(5000)], Durability::Buffered);
+        desk.core.turn_commits();
+        answered += desk.answers().len();
+    }
+    // Four to a frame, in flight or owed.
+    let frames_max = FULL_FRAMES_IN_FLIGHT_MAX;
+    assert_eq!(
+        (frames(&desk).0, answered),
+        (frames_max as u64, 4 * frames_max + 4)
+    );
+    assert_eq!(desk.core.io.in_flight(), frames_max);
+    desk.settle();
+    assert_eq!(answered + desk.answers().len(), 40);
+    let stats = desk.core.gather_stats();
+    assert_eq!(stats.early_groups, stats.groups);
+}
+
+#[test]
+fn what_is_not_a_full_frame_waits_behind_two() {
+    let desk = Desk::with_tail(256 << 10);
+    for token in 1..=20 {
+        desk.accept(token, vec![put(100)], Durability::Buffered);
+        desk.core.turn_commits();
+        assert_eq!(desk.answers(), [(token, true)]);
+        desk.disk.advance_to(desk.core.io.now() + SOON);
+        desk.core.turn_commits();
+    }
+    assert_eq!(frames(&desk).0, FRAMES_IN_FLIGHT_MAX as u64);
 }
 
 #[test]

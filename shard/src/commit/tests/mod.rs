@@ -38,6 +38,10 @@ impl Desk {
     }
 
     fn with_tail(tail_bytes: usize) -> Desk {
+        Desk::with(tail_bytes, 32 << 10)
+    }
+
+    fn with(tail_bytes: usize, memtable_bytes: usize) -> Desk {
         let disk = SimulatedDisk::new(1, SimulatedOptions::default());
         let io = Io::simulated(&disk);
         let directory = io.directory(Path::new("/shard")).expect("a folder");
@@ -47,7 +51,7 @@ impl Desk {
             shards: 2,
         };
         let options = ShardOptions {
-            memtable_bytes: 32 << 10,
+            memtable_bytes,
             caches_bytes: 64 << 10,
             cache_bytes: 64 << 10,
             rows_bytes: 8 << 10,
