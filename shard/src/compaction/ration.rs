@@ -12,6 +12,9 @@ const PAID_OVER: Nanos = 40_000_000;
 /// And every so often, so that groups are worth their while: writers who wait look again after this long.
 pub(crate) const PAY_EVERY: Nanos = 500_000;
 
+/// However little is earned, a memtable is handed out over so long: a device that stands still stops nobody.
+const LEAST_OVER: Nanos = 8_000_000_000;
+
 /// Of a memtable, what writers may bring at once who have waited.
 const BURST_PARTS: usize = 8;
 
@@ -88,9 +91,10 @@ impl Ration {
         let earned = self.earned.get();
         // With small memtables there would be many runs before a smaller share is felt, were more held back than one.
         let due = earned * (since as f64 / PAID_OVER as f64).min(1.0);
-        let part = due.max(earned - memtable_bytes as f64);
+        let least = memtable_bytes as f64 * (since as f64 / LEAST_OVER as f64).min(1.0);
+        let part = due.max(earned - memtable_bytes as f64).max(least);
         let burst = (memtable_bytes / BURST_PARTS) as i64;
-        self.earned.set(earned - part);
+        self.earned.set((earned - part).max(0.0));
         self.paid_at.set(now);
         // What a large group has overdrawn is forgiven in part: others shall not wait for long.
         let credit = self.credit.get().max(-burst);
@@ -166,8 +170,9 @@ mod tests {
         assert_eq!(ration.group_bytes() as u64, BURST, "and no more than fits");
         ration.set_share(0.0, MEMTABLE, 301_000_000);
         ration.pay(MEMTABLE, 400 * 1_000_000);
-        let left = bring(&ration);
-        ration.pay(MEMTABLE, 500 * 1_000_000);
-        assert!(left > 0 && ration.is_used_up(), "nothing more is earned");
+        bring(&ration);
+        ration.pay(MEMTABLE, 480 * 1_000_000);
+        let least = (MEMTABLE as u64).div_ceil(100);
+        assert_eq!(bring(&ration), least, "nothing more is earned");
     }
 }
