@@ -399,12 +399,12 @@ impl Log {
     }
 
     /// Another slot should be made ready, or what is left could be used up before that is done: it takes a few syncs,
-    /// which a busy device is slow with. A log that has grown is likely to go on.
+    /// which a busy device is slow with. A log that has grown is likely to go on; one of a single slot is first filled by half.
     pub fn wants_slot(&self) -> bool {
         let (slots, free) = self.slot_counts();
         let enough = (self.segment_bytes / 2).max(self.frame_bytes_max as u64);
         let left = self.active.map_or(0, |at| self.segment_bytes - at.offset);
-        free < slots / 4 || (free == 0 && left < enough)
+        free < (slots / 4).max(1) && (slots > 1 || left < enough)
     }
 
     /// Takes new slots in, after the manifest that counts them is durable.

@@ -6,10 +6,11 @@
 //! Until it is used it begins with a frame that says so, and recovery need not look through it.
 //! When the log is empty, which is after a flush that nobody writes behind, all slots but the first are given back.
 
+use std::collections::VecDeque;
 use std::ops::Range;
 
 use ringkeep_io::planted::{Defect, planted};
-use ringkeep_io::{Buffer, Directory, File, Io, OpenMode, WriteDurability};
+use ringkeep_io::{Buffer, Directory, File, Io, IoError, OpenMode, WriteDurability};
 
 use crate::error::{Error, Result};
 use crate::shard::Identity;
@@ -53,26 +54,38 @@ pub(crate) async fn create_slots(
     indexes: Range<usize>,
     segment_bytes: u64,
 ) -> Result<Vec<Slot>> {
-    let mut slots = Vec::new();
-    for index in indexes {
-        let name = slot_name(index);
-        match fill_slot(io, directory, identity, &name, segment_bytes).await {
-            Ok(slot) => slots.push(slot),
+    let mut files = Vec::new();
+    let mut failed = None;
+    for index in indexes.clone() {
+        match make_file(directory, &slot_name(index), segment_bytes) {
+            Ok(file) => files.push(file),
             Err(error) => {
-                // Half a slot is worth nothing: give its space back. The next open would remove it too.
-                let _ = directory.remove(&name);
-                match &error {
-                    Error::Io { error, .. } if error.is_full() && !slots.is_empty() => break,
-                    _ => return Err(error),
-                }
+                failed = Some(error);
+                break;
             }
+        }
+    }
+    let (filled, error) = fill(io, identity, &files, indexes.start, segment_bytes).await;
+    files.truncate(filled);
+    if let Some(error) = error.or(failed) {
+        // Half a slot is worth nothing: give its space back. The next open would remove it too.
+        for index in indexes.skip(filled) {
+            let _ = directory.remove(&slot_name(index));
+        }
+        let is_full = matches!(&error, Error::Io { error, .. } if error.is_full());
+        if !is_full || files.is_empty() {
+            return Err(error);
         }
     }
     if !planted(Defect::SegmentNameNotSynced) {
         let synced = directory.synced().await;
         synced.map_err(|e| Error::io(e, "the shard's directory"))?;
     }
-    Ok(slots)
+    let free = |file| Slot {
+        file,
+        content: Content::Free,
+    };
+    Ok(files.into_iter().map(free).collect())
 }
 
 /// Gives away slots that the manifest does not count any more. A file that cannot be removed now is in nobody's
@@ -85,13 +98,7 @@ pub(crate) fn remove_slots(directory: &Directory, first: usize, slots: Vec<Slot>
     }
 }
 
-async fn fill_slot(
-    io: &Io,
-    directory: &Directory,
-    identity: &Identity,
-    name: &str,
-    segment_bytes: u64,
-) -> Result<Slot> {
+fn make_file(directory: &Directory, name: &str, segment_bytes: u64) -> Result<File> {
     let to_error = |e| Error::io(e, name);
     let file = match directory.open(name, OpenMode::CreateNew) {
         // One that was given away and could not be removed.
@@ -102,33 +109,75 @@ async fn fill_slot(
         other => other,
     };
     let file = file.map_err(to_error)?;
-    file.allocate(segment_bytes).map_err(to_error)?;
+    match file.allocate(segment_bytes) {
+        Ok(()) => Ok(file),
+        Err(error) => {
+            let _ = directory.remove(name);
+            Err(to_error(error))
+        }
+    }
+}
+
+/// Writes zeroes into all of them at a time, so that they wait for the device once. How many of them, from the first, are filled and durable, and
+/// what was wrong with the next one.
+async fn fill(
+    io: &Io,
+    identity: &Identity,
+    files: &[File],
+    first: usize,
+    segment_bytes: u64,
+) -> (usize, Option<Error>) {
     let zero_bytes = ZERO_BYTES.min(segment_bytes as usize);
-    let mut offset = 0;
-    let mut in_flight = std::collections::VecDeque::new();
+    let pieces = segment_bytes.div_ceil(zero_bytes as u64);
+    let mut left = (0..files.len() as u64 * pieces).map(|piece| {
+        let (slot, offset) = (
+            (piece / pieces) as usize,
+            piece % pieces * zero_bytes as u64,
+        );
+        (
+            slot,
+            offset,
+            zero_bytes.min((segment_bytes - offset) as usize),
+        )
+    });
+    let (mut filled, mut wrong) = (files.len(), None);
+    let mut fail = |slot: usize, error: IoError| {
+        if slot < filled {
+            filled = slot;
+            wrong = Some(Error::io(error, slot_name(first + slot)));
+        }
+    };
+    let mut in_flight = VecDeque::new();
     let mut spare: Vec<Buffer> = Vec::new();
-    while offset < segment_bytes || !in_flight.is_empty() {
-        if offset < segment_bytes && in_flight.len() < ZEROES_IN_FLIGHT {
-            let length = zero_bytes.min((segment_bytes - offset) as usize);
+    loop {
+        if in_flight.len() < ZEROES_IN_FLIGHT
+            && let Some((slot, offset, length)) = left.next()
+        {
             let mut bytes = spare.pop().unwrap_or_else(|| Buffer::zeroed(zero_bytes));
             if offset == 0 {
                 FrameHeader::UNUSED.seal(identity, &mut bytes);
             }
-            in_flight.push_back(io.write(&file, offset, bytes, length, WriteDurability::Cached));
-            offset += length as u64;
-        } else if let Some(ticket) = in_flight.pop_front() {
-            let done = ticket.await;
-            done.result.map_err(to_error)?;
+            let written = io.write(&files[slot], offset, bytes, length, WriteDurability::Cached);
+            in_flight.push_back((slot, written));
+        } else if let Some((slot, written)) = in_flight.pop_front() {
+            let done = written.await;
             let mut zeroes = done.buffer;
             zeroes[..HEADER_BYTES].fill(0);
             spare.push(zeroes);
+            if let Err(error) = done.result {
+                fail(slot, error);
+            }
+        } else {
+            break;
         }
     }
-    io.sync(&file).await.result.map_err(to_error)?;
-    Ok(Slot {
-        file,
-        content: Content::Free,
-    })
+    let synced: Vec<_> = files.iter().map(|file| io.sync(file)).collect();
+    for (slot, synced) in synced.into_iter().enumerate() {
+        if let Err(error) = synced.await.result {
+            fail(slot, error);
+        }
+    }
+    (filled, wrong)
 }
 
 /// Opens a slot that the manifest names.
