@@ -17,8 +17,10 @@ pub fn plan(seed: u64) -> Plan {
     let mut random = Random::new(seed ^ 0x7a_11_5e_ed);
     let mut setting = setting(&mut random);
     let mut habits = Habits::draw(&mut random, &setting);
-    if Random::new(seed ^ 0x57_a2_d5).chance(25) {
-        stand_still(&mut setting, &mut habits);
+    match Random::new(seed ^ 0x57_a2_d5).below(100) {
+        0..25 => stand_still(&mut setting, &mut habits),
+        25..55 => leave_gaps(&mut setting, &mut habits),
+        _ => {}
     }
     let lives = random.between(3, 12);
     let lives = (0..lives).map(|_| habits.life(&mut random)).collect();
@@ -55,6 +57,22 @@ fn stand_still(setting: &mut Setting, habits: &mut Habits) {
     (habits.bytes, habits.burst) = (3000, 40);
 }
 
+/// Few groups, some of them too large for the tail and in one frame with what is in it; the power takes frames between others, and
+/// whoever opens behind that is killed.
+fn leave_gaps(setting: &mut Setting, habits: &mut Habits) {
+    (setting.shards, setting.hosts) = (1, 1);
+    setting.memtable_bytes = setting.memtable_bytes.min(16 << 10);
+    setting.segment_bytes = 16 << 10;
+    setting.group_bytes = setting.group_bytes.max(8 << 10);
+    setting.tail_bytes = 8 << 10;
+    // Nothing makes the log durable.
+    setting.idle_close_after = 50_000_000;
+    (habits.sync, habits.periodic, habits.closes) = (0, 0, 0);
+    habits.bursts = 2;
+    (habits.faults, habits.ends_while_opening) = (0, 80);
+    habits.leaves_gaps = true;
+}
+
 /// What a seed does, and how often.
 struct Habits {
     keys: u64,
@@ -67,6 +85,8 @@ struct Habits {
     closes: u64,
     /// What a write brings at most, where that is the same in all lives.
     bytes: u64,
+    /// Some writes bring more than the tail has room for.
+    leaves_gaps: bool,
     /// Writes without a pause between.
     burst: u64,
     bursts: u64,
@@ -88,6 +108,7 @@ impl Habits {
             periodic: *random.pick(&[0, 0, 20]),
             closes: *random.pick(&[0, 10, 40]),
             bytes: 0,
+            leaves_gaps: false,
             burst: *random.pick(&[1, 3, 8, 20]),
             bursts: *random.pick(&[3, 8, 20]),
             flushes: *random.pick(&[0, 5, 20]),
@@ -99,10 +120,10 @@ impl Habits {
     fn life(&self, random: &mut Random) -> Life {
         let mut life = Life::default();
         while random.chance(self.ends_while_opening) && life.kills_while_opening.len() < 3 {
-            life.kills_while_opening.push(random.below(150));
+            life.kills_while_opening.push(self.within_opening(random));
         }
         if random.chance(self.ends_while_opening / 4) {
-            life.cuts_while_opening.push(random.below(150));
+            life.cuts_while_opening.push(self.within_opening(random));
         }
         life.harms_tails = random.chance(8);
         if random.chance(15) {
@@ -116,13 +137,24 @@ impl Habits {
         // Of few large groups a tail is full as of many small ones.
         let bytes = self.bytes.max(*random.pick(&[20, 200, 900, 3000]));
         for _ in 0..bursts {
-            self.burst(&mut life.steps, bytes, random);
+            match self.leaves_gaps {
+                true => self.gap(&mut life.steps, bytes, random),
+                false => self.burst(&mut life.steps, bytes, random),
+            }
         }
         if random.chance(self.faults) {
             self.fail(&mut life, random);
         }
         life.end = self.end(life.steps.len() as u64, random);
         life
+    }
+
+    /// An operation of an opening. Where there are gaps, one behind what is put back.
+    fn within_opening(&self, random: &mut Random) -> u64 {
+        match self.leaves_gaps {
+            true => random.between(36, 70),
+            false => random.below(150),
+        }
     }
 
     fn burst(&self, steps: &mut Vec<Step>, bytes: u64, random: &mut Random) {
@@ -152,6 +184,43 @@ impl Habits {
             0..4 => step(0, Action::KillCopies { count }),
             4 => step(0, Action::CutCopies { count }),
             _ => {}
+        }
+    }
+
+    /// Frames from the tail alone, one that has more in it, and one that follows it.
+    fn gap(&self, steps: &mut Vec<Step>, bytes: u64, random: &mut Random) {
+        let small = |steps: &mut Vec<Step>, random: &mut Random| {
+            for _ in 0..random.between(1, 3) {
+                self.write(steps, bytes.min(900), random);
+            }
+        };
+        let pause = |steps: &mut Vec<Step>, nanos| {
+            let action = Action::Pause { nanos };
+            steps.push(Step { client: 0, action });
+        };
+        if random.chance(50) {
+            small(steps, random);
+            pause(steps, 1_500_000);
+        }
+        small(steps, random);
+        let (key, bytes) = (
+            random.below(self.keys) as u32,
+            random.between(4200, 7000) as u32,
+        );
+        let action = Action::Write(key, Some(bytes), Promise::Buffered);
+        steps.push(Step {
+            client: random.below(self.clients) as usize,
+            action,
+        });
+        steps.push(Step {
+            client: 0,
+            action: Action::Wait,
+        });
+        if random.chance(80) {
+            small(steps, random);
+        }
+        if random.chance(30) {
+            pause(steps, 1_500_000);
         }
     }
 
@@ -235,6 +304,12 @@ impl Habits {
     }
 
     fn end(&self, steps: u64, random: &mut Random) -> End {
+        if self.leaves_gaps && random.chance(80) {
+            return End::Cut {
+                spared: LATE,
+                leaves: Leaves::Writes,
+            };
+        }
         let spared = random.below(4 * steps + 10);
         let within = random.chance(30).then(|| random.below(40));
         let cut = random.chance(50);

@@ -59,6 +59,12 @@ defects! {
     TailPutElsewhere,
     /// After a close the log's epochs begin anew, and older entries of the tail come between those that count.
     TailEpochsComeAgain,
+    /// The last frame that an opening puts back from the log's tail does not say that it is the last.
+    TailEndForgotten,
+    /// What had landed in later segments is not forgotten when an opening puts frames of the same numbers back.
+    CutNotForgotten,
+    /// A write is answered from the log's tail while a closing frame is in flight, which is in no tail.
+    TailBehindClosing,
     /// Writes that were answered from the log's tail become a table before the log has them.
     TailFlushedEarly,
 

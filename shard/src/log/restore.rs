@@ -51,6 +51,7 @@ impl LogEnd {
             let bytes = frame_bytes(payload.len());
             let (slot, offset, segment) = self.place(bytes as u64)?;
             let (version, millis) = first_group(payload);
+            let ends_tail = Some(*sequence) == last;
             let mut frame = Buffer::zeroed(bytes);
             frame[HEADER_BYTES..][..payload.len()].copy_from_slice(payload);
             let header = FrameHeader {
@@ -61,7 +62,7 @@ impl LogEnd {
                 durable: 0,
                 version,
                 millis,
-                ends_tail: Some(*sequence) == last,
+                ends_tail: ends_tail && !planted(Defect::TailEndForgotten),
                 payload_bytes: payload.len() as u32,
                 previous_crc: self.last.crc,
                 ..FrameHeader::default()
@@ -80,9 +81,9 @@ impl LogEnd {
                 crc: header.crc,
             };
             self.next_sequence = *sequence + 1;
-            self.ends_tail = header.ends_tail;
+            self.ends_tail = ends_tail;
         }
-        match self.ends_tail {
+        match self.ends_tail && !planted(Defect::CutNotForgotten) {
             true => self.forget_cut(io, files, identity, epoch).await,
             false => Ok(()),
         }
