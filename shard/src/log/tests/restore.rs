@@ -87,6 +87,27 @@ fn what_was_restored_counts_and_not_what_was_cut_behind_it() {
     }
 }
 
+/// Tables have all of the log, so the process had begun its one segment anew, and answered as long as there was room in that. Put back behind what
+/// tables have, it did not fit. Found by the simulator (`tail-that-counted-on-a-whole-segment`).
+#[test]
+fn what_is_put_back_behind_a_log_that_tables_have_gets_the_room_of_a_whole_segment() {
+    let mut paper = Paper::new(1, SEGMENT);
+    let pages = SEGMENT as usize / PAGE;
+    paper.pen(1, 1, 0, 1).groups(pages as u64 - 6);
+    paper.manifest.pieces = vec![open_piece(1, 1, 1)];
+    let last = pages as u64 - 6;
+    paper.manifest.replay_after = last;
+    let found = paper.read().expect("a log that tables have");
+    let mut owed = owed([last + 1, last + 2]);
+    for owed in &mut owed {
+        owed.payload = vec![7; 4 * PAGE];
+    }
+    restore(&paper, found.end, &owed);
+    let found = paper.read().expect("what was restored");
+    let expected = [last + 1, last + 2].map(|number| (number, number));
+    assert_eq!(found.sequences(), expected);
+}
+
 /// Frame 4 was to carry two groups, of which one was too large for the tail. The power went, and an opening put back what the tail had of
 /// it and was killed. The next one took what the tail had of frame 5 for what comes behind it: the large group was missing, and
 /// what came after it was there. Found by the simulator, seed 79003843 (--tails).
