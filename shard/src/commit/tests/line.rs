@@ -1,6 +1,7 @@
 //! What waits in line and what is in flight, without a log.
 
 use super::*;
+use crate::log::format::{push_op, push_record};
 
 fn range() -> Op {
     Op::DeleteRange {

@@ -12,6 +12,8 @@ use std::sync::Arc;
 use ringkeep_io::{Io, SimulatedDisk, SimulatedOptions};
 
 use super::*;
+use crate::call::Reply;
+use crate::letter::{Content, Outcome};
 use crate::open::{block_on, create, open};
 use crate::replay::read_log;
 use crate::shard::{Identity, ShardOptions};
