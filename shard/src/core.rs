@@ -140,6 +140,14 @@ impl<T: Token> Core<T> {
         }
     }
 
+    /// As `spawn_for`, and it runs at once, as far as it gets without waiting.
+    pub fn start_for(&self, watch: Option<Rc<Watch>>, task: impl Future<Output = ()> + 'static) {
+        match watch {
+            None => self.tasks.start(task),
+            Some(watch) => self.tasks.start(watched(watch, self.io.clone(), task)),
+        }
+    }
+
     pub fn send(&self, to: ShardId, content: Content) {
         self.letters.borrow_mut().push((to, Letter(content)));
     }

@@ -67,11 +67,9 @@ impl<T: Token> Core<T> {
     ) {
         debug_assert!(value.is_empty());
         let version = at.map(|at| at.version);
-        if self.is_settled(version)
-            && self.check_readable(version).is_ok()
-            && let Looked::Here { found, ends } =
-                self.look(&key, &self.instant(at), &[], &mut value)
-        {
+        let settled = self.is_settled(version) && self.check_readable(version).is_ok();
+        let looked = settled.then(|| self.look(&key, &self.instant(at), &[], &mut value));
+        if let Some(Looked::Here { found, ends }) = looked {
             self.count_get(found);
             self.offer(&key, at, found && !ends, &value);
             return self.reply(token, Reply::Value(Got { found, value, key }));
@@ -79,8 +77,11 @@ impl<T: Token> Core<T> {
         self.stats.borrow_mut().gets_waited += 1;
         token.waits(|| self.io.now());
         let (core, watch) = (Rc::clone(self), token.watch().cloned());
-        self.spawn_for(watch.clone(), async move {
-            match core.get(&key, at, &mut value, watch.as_deref()).await {
+        self.start_for(watch.clone(), async move {
+            match core
+                .get(&key, at, looked, &mut value, watch.as_deref())
+                .await
+            {
                 Ok(found) => core.reply(token, Reply::Value(Got { found, value, key })),
                 Err(error) => core.reply(token, Reply::Failed(error)),
             }
@@ -104,7 +105,7 @@ impl<T: Token> Core<T> {
                     self.count_get(found);
                     values[index] = found.then_some(value.into_boxed_slice());
                 }
-                _ => missing.push((index, key)),
+                looked => missing.push((index, key, looked)),
             }
         }
         if missing.is_empty() {
@@ -129,12 +130,13 @@ impl<T: Token> Core<T> {
             token: Some(token),
             _pin: pin,
         }));
-        for (index, key) in missing {
+        for (index, key, looked) in missing {
             let (core, gathering) = (Rc::clone(self), Rc::clone(&gathering));
             let watch = watch.clone();
-            self.spawn_for(watch.clone(), async move {
+            self.start_for(watch.clone(), async move {
                 let mut value = Vec::new();
-                let found = core.get(&key, at, &mut value, watch.as_deref()).await;
+                let found = core.get(&key, at, looked, &mut value, watch.as_deref());
+                let found = found.await;
                 let value = found.map(|found| found.then_some(value.into_boxed_slice()));
                 core.gather(&gathering, index, value);
             });
@@ -160,10 +162,12 @@ impl<T: Token> Core<T> {
         }
     }
 
+    /// Begins with what was found a moment ago, if somebody has looked.
     async fn get(
         &self,
         key: &[u8],
         at: Option<Moment>,
+        mut looked: Option<Looked>,
         value: &mut Vec<u8>,
         watch: Option<&Watch>,
     ) -> Result<bool> {
@@ -175,9 +179,15 @@ impl<T: Token> Core<T> {
         }
         let mut held = Vec::new();
         loop {
-            self.check_readable(version)?;
-            // The present is asked anew each time: a version seen before the wait may be merged away.
-            match self.look(key, &self.instant(at), &held, value) {
+            let looked = match looked.take() {
+                Some(looked) => looked,
+                // The present is asked anew each time: a version seen before the wait may be merged away.
+                None => {
+                    self.check_readable(version)?;
+                    self.look(key, &self.instant(at), &held, value)
+                }
+            };
+            match looked {
                 Looked::Here { found, ends } => {
                     self.count_get(found);
                     self.offer(key, at, found && !ends, value);

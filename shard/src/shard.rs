@@ -20,9 +20,10 @@ use crate::token::Token;
 use crate::version::{CommitClock, Pins, ShardId, Version};
 
 /// Tasks polled in one turn: a fourth of those that are ready, within these bounds. After each turn the device hears what
-/// they want to read and callers what they found, so that both are at work while the next few are. Fewer would leave less to
-/// be told at once; and what arrives meanwhile waits no longer than these take.
-const TASKS_PER_TURN: (usize, usize) = (16, 64);
+/// new calls want to read and callers what was found, so that both are at work while the next few are looked at: where many
+/// reads end at once, as they do on a device that tells of several together, it would otherwise stand still until all of
+/// them are answered. Fewer would leave less to be told at once; and what arrives meanwhile waits no longer than these take.
+const TASKS_PER_TURN: (usize, usize) = (4, 32);
 
 /// Who a shard is.
 #[derive(Clone, Debug, PartialEq, Eq)]

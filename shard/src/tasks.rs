@@ -78,6 +78,17 @@ impl Wake for TaskWaker {
 impl Tasks {
     /// Puts a task on the ready list.
     pub fn spawn(&self, task: impl Future<Output = ()> + 'static) {
+        let index = self.place(task);
+        self.slots.borrow()[index].waker.wake_by_ref();
+    }
+
+    /// Runs a task at once, as far as it gets without waiting.
+    pub fn start(&self, task: impl Future<Output = ()> + 'static) {
+        let index = self.place(task);
+        self.poll(index);
+    }
+
+    fn place(&self, task: impl Future<Output = ()> + 'static) -> usize {
         let mut slots = self.slots.borrow_mut();
         let index = self.free.borrow_mut().pop().unwrap_or_else(|| {
             let index = slots.len();
@@ -93,7 +104,7 @@ impl Tasks {
         });
         slots[index].task = Some(Box::pin(task));
         self.live.set(self.live.get() + 1);
-        slots[index].waker.wake_by_ref();
+        index
     }
 
     /// Runs at most `limit` of the tasks that are ready now, each once: one that only lets others run

@@ -34,3 +34,45 @@ fn all_values_of_a_multi_get_are_from_one_instant_also_when_some_must_be_fetched
     let old = Some(Box::from(&b"old"[..]));
     assert_eq!(values, [old.clone(), old]);
 }
+
+/// The device stood still while 32 callers were answered, and they while it read for all of them, until what a new call wants
+/// to read no longer waited behind all reads that had ended.
+#[test]
+fn a_new_read_is_with_the_device_before_all_that_ended_are_answered() {
+    let mut world = World::new(1, tiny_options(), SimulatedOptions::default());
+    let key = |number: u32| number.to_be_bytes().to_vec();
+    for number in 0..33 {
+        let token = world.put(&key(number), &[7; 3000], Durability::Sync);
+        world.wait(token);
+    }
+    assert_eq!(world.done(Call::Compact), Ok(()));
+    let get = |number: u32| Call::Get {
+        key: key(number),
+        at: None,
+        room: Vec::new(),
+    };
+
+    let asked: Vec<u64> = (0..32).map(|number| world.call(get(number))).collect();
+    assert_eq!(world.io.in_flight(), 32, "each is on its way at once");
+    while world.io.in_flight() > 0 {
+        world.io.park(None);
+        world.io.turn();
+    }
+    world.turn();
+    // An answer, or the next block.
+    let answered = asked.iter().filter(|token| world.is_answered(**token));
+    assert_eq!(
+        answered.count() + world.io.in_flight(),
+        8,
+        "a fourth goes on"
+    );
+    let before = world.io.in_flight();
+    let late = world.call(get(32));
+    assert_eq!(world.io.in_flight(), before + 1);
+    for token in asked.into_iter().chain([late]) {
+        let Reply::Value(got) = world.wait(token) else {
+            panic!("no value");
+        };
+        assert_eq!(got.value, [7; 3000]);
+    }
+}
