@@ -37,8 +37,15 @@ pub struct Errand {
 /// Where the answers of errands come in.
 #[derive(Default)]
 pub(crate) struct Returned {
-    answers: Mutex<Vec<(Token, i32)>>,
+    answers: Mutex<Answers>,
     more: Condvar,
+}
+
+#[derive(Default)]
+struct Answers {
+    list: Vec<(Token, i32)>,
+    /// Somebody sleeps until there are more: to say so to nobody is a system call for each read.
+    awaited: bool,
 }
 
 impl Job {
@@ -96,8 +103,11 @@ impl Errand {
 
 impl Drop for Errand {
     fn drop(&mut self) {
-        self.returned.lock().push((self.job.token, self.answer));
-        self.returned.more.notify_all();
+        let mut answers = self.returned.lock();
+        answers.list.push((self.job.token, self.answer));
+        if answers.awaited {
+            self.returned.more.notify_all();
+        }
     }
 }
 
@@ -105,22 +115,24 @@ impl Returned {
     /// Moves the answers that came to `ready`; how many.
     pub fn take(&self, ready: &mut Vec<(Token, i32)>) -> usize {
         let mut answers = self.lock();
-        let count = answers.len();
-        ready.append(&mut answers);
+        let count = answers.list.len();
+        ready.append(&mut answers.list);
         count
     }
 
     /// Sleeps until `count` answers wait to be taken.
     pub fn wait_for(&self, count: usize) {
         let mut answers = self.lock();
-        while answers.len() < count {
+        while answers.list.len() < count {
+            answers.awaited = true;
             let woken = self.more.wait(answers);
             answers = woken.unwrap_or_else(PoisonError::into_inner);
         }
+        answers.awaited = false;
     }
 
-    /// A list of numbers is whole after every statement.
-    fn lock(&self) -> MutexGuard<'_, Vec<(Token, i32)>> {
+    /// What it guards is whole after every statement.
+    fn lock(&self) -> MutexGuard<'_, Answers> {
         self.answers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
