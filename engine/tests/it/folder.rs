@@ -62,7 +62,18 @@ pub fn on_glommio() -> bool {
 
 /// Runs one ignored test of this program in a process of its own.
 pub fn child(test: &str, folder: &Folder) -> Command {
-    let mut command = Command::new(std::env::current_exe().unwrap());
+    let program = std::env::current_exe().unwrap();
+    // A name that no test has would run none, and that is a success.
+    let listed = Command::new(&program)
+        .args(["--list", "--ignored", "--exact", test])
+        .output()
+        .unwrap();
+    let listed = String::from_utf8_lossy(&listed.stdout);
+    assert!(
+        listed.contains(&format!("{test}: test")),
+        "there is no {test}"
+    );
+    let mut command = Command::new(program);
     command.args([
         "--exact",
         test,

@@ -136,3 +136,37 @@ impl Returned {
         self.answers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_sleeps_until_an_answer_comes_is_woken_by_it() {
+        let returned = Arc::new(Returned::default());
+        let errand = Errand {
+            job: Job {
+                token: Token::from_u64(7),
+                fd: -1,
+                step: Step::Sync,
+                start: std::ptr::null_mut(),
+                length: 0,
+                offset: 0,
+            },
+            answer: 0,
+            returned: Arc::clone(&returned),
+        };
+        std::thread::scope(|scope| {
+            scope.spawn(|| returned.wait_for(1));
+            // Whoever sets it has the lock until it sleeps.
+            while !returned.lock().awaited {
+                std::thread::yield_now();
+            }
+            drop(errand);
+        });
+        let mut ready = Vec::new();
+        assert_eq!(returned.take(&mut ready), 1);
+        assert_eq!(ready, [(Token::from_u64(7), 0)]);
+        assert!(!returned.lock().awaited);
+    }
+}
