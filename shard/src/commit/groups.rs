@@ -1,15 +1,19 @@
-//! What is in line becomes groups, and groups become frames of the log: as much as log, memory and merges have room for.
+//! What is in line becomes groups, and groups become frames of the log and changes of the memtable: as much as log, memory and
+//! merges have room for.
+
+use std::rc::Rc;
 
 use ringkeep_io::Nanos;
 use ringkeep_io::planted::{Defect, planted};
 
 use super::owed::Formed;
-use super::{Body, Group, Large, Pending};
-use crate::call::Durability;
+use super::{Ack, Acks, Body, Group, Large, Pending};
+use crate::call::{Durability, Op};
 use crate::core::Core;
 use crate::log::FrameIntent;
 use crate::log::format::{GROUP_BYTES, HEADER_BYTES, Record, push_op, push_record};
 use crate::token::Token;
+use crate::version::Version;
 use crate::watch::Phase;
 
 impl<T: Token> Core<T> {
@@ -212,6 +216,71 @@ impl<T: Token> Core<T> {
         owed.payload = payload;
         owed.settle();
         sequence
+    }
+
+    /// Puts the group's changes in the memtable, above what anybody may see yet.
+    fn apply(&self, members: &mut Vec<Pending<T>>, version: Version, sequence: u64) -> Acks<T> {
+        let generation = Rc::clone(self.memtables.borrow().active());
+        let mut memtable = generation.table.borrow_mut();
+        let mut stats = self.stats.borrow_mut();
+        let mut acks = self
+            .commits
+            .borrow_mut()
+            .acks_spare
+            .pop()
+            .unwrap_or_default();
+        acks.reserve(members.len());
+        let (mut unlocked, mut brought) = (false, 0);
+        for write in members.drain(..) {
+            match &write.body {
+                Body::Ops(ops) | Body::Record(Record::Decide { ops, .. }) => {
+                    self.hide_rows(ops);
+                    memtable.insert(ops.iter().filter_map(Op::change), version);
+                    if write.begins_group {
+                        drop(stats);
+                        self.add_ranges(&generation, ops, version);
+                        stats = self.stats.borrow_mut();
+                    }
+                    let bytes: u64 = ops.iter().map(|op| op.bytes() as u64).sum();
+                    stats.user_bytes += bytes;
+                    brought += bytes;
+                    stats.ops += ops.len() as u64;
+                }
+                Body::Record(_) => {}
+            }
+            let mut transactions = self.transactions.borrow_mut();
+            match &write.body {
+                Body::Record(Record::Prepare { transaction, .. }) => {
+                    transactions.prepare_logged(*transaction, sequence);
+                }
+                Body::Record(Record::Decide {
+                    transaction,
+                    participants,
+                    ..
+                }) => transactions.decided(*transaction, version, sequence, participants),
+                _ => {}
+            }
+            if let Ack::Decision(transaction, ..) = &write.ack {
+                transactions.unlock(*transaction);
+                unlocked = true;
+            }
+            let ops = match write.body {
+                // The caller's memory goes back to the caller.
+                Body::Ops(ops) | Body::Record(Record::Decide { ops, .. }) => ops,
+                Body::Record(_) => Vec::new(),
+            };
+            acks.push((write.ack, ops));
+        }
+        drop((memtable, stats));
+        self.compaction.pace.bring(brought);
+        if unlocked {
+            self.release_held_up();
+            self.retry_prepares();
+        } else if !self.transactions.borrow().locks.is_empty() {
+            // Who holds locks may wait for this group to be applied.
+            self.published.raise();
+        }
+        acks
     }
 
     fn continue_large_group(&self) -> bool {

@@ -3,7 +3,7 @@
 //! (`owed`).
 //!
 //! Batching is natural: the next group takes whatever came while the device was busy. At most two
-//! frames are in flight. A group is acknowledged only after every earlier one.
+//! frames are in flight that somebody waits for. A group is acknowledged only after every earlier one.
 
 mod answers;
 mod groups;
@@ -36,7 +36,7 @@ use owed::Owed;
 /// Changes in line that one transaction looks at.
 const LINE_LOOKED_THROUGH: usize = 64;
 
-/// Lists kept for their memory: as many as frames in flight, and one being filled.
+/// Lists kept for their memory: as many as frames in flight that somebody waits for, and one being filled.
 const ACKS_SPARE_MAX: usize = 3;
 
 /// What waits for the log, and what is in it unacknowledged.
