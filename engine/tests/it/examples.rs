@@ -11,6 +11,7 @@ fn example(name: &str) -> PathBuf {
         let built = Command::new(env!("CARGO"))
             .args(["build", "-q", "-p", "ringkeep", "--examples"])
             .args(cfg!(feature = "glommio").then_some("--features=glommio"))
+            .args((!cfg!(debug_assertions)).then_some("--release"))
             .status();
         assert!(built.unwrap().success());
     }
