@@ -75,7 +75,7 @@ impl Routing {
     }
 
     /// All shards.
-    pub(crate) fn shards(&self) -> impl Iterator<Item = ShardId> + use<> {
+    pub(crate) fn shards(&self) -> impl ExactSizeIterator<Item = ShardId> + use<> {
         (0..self.shards).map(ShardId)
     }
 }

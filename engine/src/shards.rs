@@ -9,7 +9,7 @@ use std::time::Instant;
 use crossbeam_utils::{Backoff, CachePadded};
 use ringkeep_shard::{Call, Reply, Rows, ShardId};
 
-use crate::host::{Answer, Helm, Obituaries, Outcome, Post, Start, host_of};
+use crate::host::{Answer, Caller, Helm, Obituaries, Outcome, Post, Start, Visitor, host_of};
 use crate::latency::{Clock, Issued};
 use crate::limits::{OBITUARY_WAIT, SPIN, VISIT_KEYS_MAX, VISIT_PAGE_BYTES_MAX};
 use crate::mailbox::{Inbox, Lost, Refused, Waiting};
@@ -105,9 +105,9 @@ impl Shards {
             issued,
             answer,
         };
-        let _caller = self.helms.get(host).map(|helm| helm.caller());
+        let _caller = Caller::of(self.helms.get(host..=host).unwrap_or_default());
         let unserved = match is_short {
-            true => self.visit(host, shard, post, true),
+            true => self.visit(host, shard, post, Visitor::Sleeps),
             false => Err(post),
         };
         if let Err(post) = unserved {
@@ -123,11 +123,16 @@ impl Shards {
         self.reply(shard, outcome)
     }
 
+    /// Counts this thread as one that waits for all hosts.
+    pub(crate) fn caller(&self) -> Caller<'_> {
+        Caller::of(&self.helms)
+    }
+
     /// Serves a call on this thread if its host sleeps.
-    fn visit(&self, host: usize, shard: ShardId, post: Post, may_block: bool) -> Visit {
+    fn visit(&self, host: usize, shard: ShardId, post: Post, visitor: Visitor) -> Visit {
         match self.helms.get(host) {
             Some(helm) if !desk::is_hosts() => {
-                helm.visit(&self.inboxes[host], shard, post, may_block)
+                helm.visit(&self.inboxes[host], shard, post, visitor)
             }
             _ => Err(post),
         }
@@ -285,7 +290,7 @@ impl Shards {
     /// Ends a host by a panic on this thread, while it drives it; for tests.
     pub(crate) fn panic_visitor(&self, shard: ShardId) {
         let host = host_of(shard, self.inboxes.len());
-        while self.visit(host, shard, Post::Panic, true).is_err() {
+        while self.visit(host, shard, Post::Panic, Visitor::Sleeps).is_err() {
             std::thread::yield_now();
         }
     }
@@ -323,7 +328,7 @@ impl Question {
         if let Post::Ask { call, shard, .. } = &post
             && is_short_read(call)
         {
-            match shards.visit(self.host, *shard, post, false) {
+            match shards.visit(self.host, *shard, post, Caller::visitor()) {
                 Ok(()) => return,
                 Err(unserved) => post = unserved,
             }

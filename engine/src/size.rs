@@ -158,5 +158,5 @@ async fn count(scan: Scan) -> Result<u64> {
 }
 
 async fn first(scan: Scan) -> Result<Option<KeyValue>> {
-    scan.of_few().next_async().await.transpose()
+    scan.limit(1).next_async().await.transpose()
 }

@@ -155,13 +155,17 @@ impl Threads<'_> {
             Files::Folder(place, lock) => Door::Kernel(io, lock.copy(&place.path)?),
             Files::Memory(disk) => Door::Memory(disk.clone()),
         };
+        let callers_max = match executor == Executor::Own {
+            true => cores(),
+            false => 0,
+        };
         let setup = Setup {
             index,
             door,
             core,
             spin,
             executor,
-            helm: Arc::new(Helm::new(cores())),
+            helm: Arc::new(Helm::new(callers_max)),
             obituaries: self.obituaries.clone(),
         };
         HostThread::start(setup).map(Driver::Thread)

@@ -211,6 +211,8 @@ pub struct ScanCall {
     pub at: Moment,
     /// Stop after about this many bytes.
     pub page_bytes: usize,
+    /// And after this many entries.
+    pub entries_max: usize,
     /// Leave values empty.
     pub keys_only: bool,
     /// Memory for the answer, without entries.

@@ -66,21 +66,25 @@ impl<T: Token> Core<T> {
         }
         let bytes_max = scan.page_bytes.min(BYTES_MAX);
         page.begin(bytes_max);
+        let entries_max = scan.entries_max;
+        let has_room =
+            move |page: &ScanPage| page.bytes() < bytes_max && page.len() < entries_max;
         let mut fetches = Fetches::default();
         let mut rested_at = 0;
-        while let Some(key) = merge.key() {
+        let done = loop {
+            let Some(key) = merge.key() else {
+                break true;
+            };
             let inside = if scan.reverse {
                 is_above(key, from)
             } else {
                 is_below(key, to)
             };
             if !inside {
-                break;
+                break true;
             }
-            if page.bytes() >= bytes_max {
-                self.stats.borrow_mut().expired_read += merge.expired();
-                page.done = planted(Defect::FullPageTakenForLast);
-                return fetches.finish(page, 0).await;
+            if !has_room(page) {
+                break planted(Defect::FullPageTakenForLast);
             }
             let elsewhere = merge.visit(|key, _, content: Content<'_>| match content {
                 Content::Elsewhere(_, reference) if !scan.keys_only => {
@@ -100,28 +104,33 @@ impl<T: Token> Core<T> {
                 rested_at = page.len();
                 yield_now().await;
             }
-            if scan.reverse {
-                if !merge.prev_at_hand() {
-                    merge.prev().await?;
-                }
+            let passed = match scan.reverse {
+                true => merge.prev_at_hand(),
+                false => merge.pass_at_hand(to, |pieces| {
+                    let takes = has_room(page);
+                    if takes {
+                        page.push_pieces(match scan.keys_only {
+                            true => pieces.without_value(),
+                            false => pieces,
+                        });
+                    }
+                    takes
+                }),
+            };
+            if passed {
                 continue;
             }
-            let passed = merge.pass_at_hand(to, |pieces| {
-                let has_room = page.bytes() < bytes_max;
-                if has_room {
-                    page.push_pieces(match scan.keys_only {
-                        true => pieces.without_value(),
-                        false => pieces,
-                    });
-                }
-                has_room
-            });
-            if !passed {
-                merge.next().await?;
+            // No block is waited for that may have nothing of what is wanted.
+            if page.len() >= entries_max {
+                break false;
             }
-        }
+            match scan.reverse {
+                true => merge.prev().await?,
+                false => merge.next().await?,
+            }
+        };
         self.stats.borrow_mut().expired_read += merge.expired();
-        page.done = true;
+        page.done = done;
         fetches.finish(page, 0).await
     }
 

@@ -2,17 +2,17 @@
 //! does what the thread would do and goes, so that nobody has to wake anybody.
 //!
 //! The thread lets the helm go only to sleep, and takes it again before it looks at anything. Callers only try, for as long as
-//! one short call takes while another caller has it, and then send mail. So nobody but the thread ever sleeps here, and it only as
-//! long as a visit takes.
+//! a few short calls take, and then send mail. So nobody but the thread ever sleeps here, and it only as long as a visit takes.
 #![allow(
     unsafe_code,
     reason = "a host, which is made of parts for one thread, is used by several, one at a time"
 )]
 
+use std::cell::Cell;
 use std::hint::spin_loop;
 use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crossbeam_utils::CachePadded;
 use ringkeep_shard::ShardId;
@@ -20,8 +20,8 @@ use ringkeep_shard::ShardId;
 use super::{Host, Post};
 use crate::mailbox::Inbox;
 
-/// Looks for the helm, which is free again in a moment if another caller has it: some 50 microseconds, three times what a page
-/// of a scan takes.
+/// Looks for the helm: some 50 microseconds, three times what a page of a scan takes. It is free again in a moment if another
+/// caller has it, or the thread with little to do. Mail instead would keep the thread awake, and while it is, everybody sends mail.
 const LOOKS: usize = 2048;
 
 /// See the module.
@@ -46,8 +46,23 @@ unsafe impl Send for Lent {}
 /// The right to drive, of the host's own thread.
 pub(super) struct AtHelm<'a>(MutexGuard<'a, Option<Lent>>);
 
-/// One that waits for this host.
-pub(crate) struct Caller<'a>(&'a Helm);
+/// A thread that waits for these hosts.
+pub(crate) struct Caller<'a>(&'a [Arc<Helm>]);
+
+thread_local! {
+    static COUNTED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// What a visitor would do otherwise.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Visitor {
+    /// Sleep: it may as well look for the helm, and read or write for itself.
+    Sleeps,
+    /// Ask other shards, and then sleep.
+    Asks,
+    /// Poll other futures.
+    Polls,
+}
 
 impl Helm {
     /// Nobody's host yet.
@@ -79,25 +94,21 @@ impl Helm {
         self.host.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Counts a caller for as long as it waits.
-    pub(crate) fn caller(&self) -> Caller<'_> {
-        self.callers.fetch_add(1, Ordering::Relaxed);
-        Caller(self)
-    }
-
     /// Serves a call at once, as far as that goes, if the host sleeps; otherwise it comes back. The answer is where answers
-    /// come. `may_block`: the caller would sleep now, and may as well read or write for itself.
+    /// come.
     pub(crate) fn visit(
         &self,
         inbox: &Inbox<Post>,
         shard: ShardId,
         post: Post,
-        may_block: bool,
+        visitor: Visitor,
     ) -> Result<(), Post> {
-        if !inbox.is_parked() || self.callers.load(Ordering::Relaxed) > self.callers_max {
+        if self.callers.load(Ordering::Relaxed) > self.callers_max {
             return Err(post);
         }
-        let mut after = match self.try_while(|| inbox.is_parked()).as_deref_mut() {
+        let may_block = visitor == Visitor::Sleeps;
+        let mut helm = self.look(|| inbox.is_parked(), visitor != Visitor::Polls);
+        let mut after = match helm.as_deref_mut() {
             Some(Some(lent)) if inbox.is_parked() && lent.0.is_at_leisure() => {
                 lent.0.visit(shard, Some(post), may_block)
             }
@@ -111,7 +122,7 @@ impl Helm {
                 return Ok(());
             };
             errand.run();
-            after = match self.try_while(|| true).as_deref_mut() {
+            after = match self.look(|| true, true).as_deref_mut() {
                 Some(Some(lent)) => lent.0.visit(shard, None, may_block),
                 // Whoever has the helm finds what the errand brought: the thread before it sleeps, and after another caller it is
                 // woken.
@@ -128,12 +139,22 @@ impl Helm {
         self.host.try_lock().ok()
     }
 
-    /// Another caller who has it is gone in a moment; the thread is not.
-    fn try_while(&self, may_be_free: impl Fn() -> bool) -> Option<MutexGuard<'_, Option<Lent>>> {
+    /// `waits`: also for the thread to let it go.
+    fn look(
+        &self,
+        may_be_free: impl Fn() -> bool,
+        waits: bool,
+    ) -> Option<MutexGuard<'_, Option<Lent>>> {
         for _ in 0..LOOKS {
-            let helm = self.try_lock();
-            if helm.is_some() || !may_be_free() {
-                return helm;
+            match may_be_free() {
+                true => {
+                    let helm = self.try_lock();
+                    if helm.is_some() {
+                        return helm;
+                    }
+                }
+                false if !waits => return None,
+                false => {}
             }
             spin_loop();
         }
@@ -155,8 +176,30 @@ impl DerefMut for AtHelm<'_> {
     }
 }
 
+impl Caller<'_> {
+    /// Counts this thread for as long as it waits.
+    pub(crate) fn of(helms: &[Arc<Helm>]) -> Caller<'_> {
+        for helm in helms {
+            helm.callers.fetch_add(1, Ordering::Relaxed);
+        }
+        COUNTED.set(true);
+        Caller(helms)
+    }
+
+    /// What this thread would do if it did not visit, and has others to ask first.
+    pub(crate) fn visitor() -> Visitor {
+        match COUNTED.get() {
+            true => Visitor::Asks,
+            false => Visitor::Polls,
+        }
+    }
+}
+
 impl Drop for Caller<'_> {
     fn drop(&mut self) {
-        self.0.callers.fetch_sub(1, Ordering::Relaxed);
+        COUNTED.set(false);
+        for helm in self.0 {
+            helm.callers.fetch_sub(1, Ordering::Relaxed);
+        }
     }
 }

@@ -26,7 +26,7 @@ use crate::limits::{CALLS_MAX, LANE_ITEMS, LANES_PER_CORE, MAIL_PER_LANE};
 use crate::mailbox::{self, Inbox, LANES_MAX, Mail};
 use crate::options;
 use commits::{Asker, Commits};
-pub(crate) use helm::Helm;
+pub(crate) use helm::{Caller, Helm, Visitor};
 use jobs::Jobs;
 pub(crate) use jobs::{Ran, Running, Start};
 pub(crate) use opening::{ReadLogs, Site, folder, root};

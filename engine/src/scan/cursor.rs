@@ -19,6 +19,8 @@ pub(super) struct Reading {
     pub(super) first_bytes: usize,
     /// Of the largest.
     pub(super) page_bytes: usize,
+    /// That anyone wants.
+    pub(super) entries: usize,
 }
 
 pub(super) struct Cursor {
@@ -39,8 +41,14 @@ pub(super) struct Cursor {
 }
 
 impl Cursor {
-    /// Asks for the first page.
-    pub(super) fn new(shard: ShardId, keys: Keys, reading: Reading, shards: &Shards) -> Cursor {
+    /// Asks for the first page. `wanted`, here and below: the entries that it is thought to be asked for from now on.
+    pub(super) fn new(
+        shard: ShardId,
+        keys: Keys,
+        reading: Reading,
+        shards: &Shards,
+        wanted: usize,
+    ) -> Cursor {
         let mut cursor = Cursor {
             shard,
             reading,
@@ -52,7 +60,7 @@ impl Cursor {
             next: None,
             room: desk::page(),
         };
-        cursor.ask(shards);
+        cursor.ask(shards, wanted);
         cursor
     }
 
@@ -74,11 +82,12 @@ impl Cursor {
         self.at >= self.page.len() && self.next.is_none() && self.left.is_some()
     }
 
-    /// Asks for the page behind the one in hand, if there is any and it is not on its way.
-    pub(super) fn read_ahead(&mut self, shards: &Shards) {
+    /// Asks for the page behind the one in hand, if there is any, it is wanted and not on its way.
+    pub(super) fn read_ahead(&mut self, shards: &Shards, wanted: usize) {
         self.reads_ahead = true;
-        if self.next.is_none() {
-            self.ask(shards);
+        let in_hand = self.page.len() - self.at;
+        if self.next.is_none() && wanted > in_hand {
+            self.ask(shards, wanted - in_hand);
         }
     }
 
@@ -86,6 +95,7 @@ impl Cursor {
     pub(super) fn poll(
         &mut self,
         shards: &Shards,
+        wanted: usize,
         context: &mut Context<'_>,
     ) -> Poll<Result<bool>> {
         loop {
@@ -98,14 +108,14 @@ impl Cursor {
             let outcome = ready!(question.poll(shards, context));
             self.next = None;
             match shards.reply(self.shard, outcome) {
-                Ok(Reply::Page(page)) => self.turn_page(page, shards),
+                Ok(Reply::Page(page)) => self.turn_page(page, shards, wanted),
                 Ok(reply) => unreachable!("a page was asked for, not {reply:?}"),
                 Err(error) => return Poll::Ready(Err(error)),
             }
         }
     }
 
-    fn turn_page(&mut self, page: ScanPage, shards: &Shards) {
+    fn turn_page(&mut self, page: ScanPage, shards: &Shards, wanted: usize) {
         // A page without entries that is not the last would be asked for again for ever.
         let last = page.last().filter(|_| !page.done);
         self.left = self
@@ -119,11 +129,11 @@ impl Cursor {
         self.room = std::mem::replace(&mut self.page, page);
         self.at = 0;
         if self.reads_ahead {
-            self.read_ahead(shards);
+            self.read_ahead(shards, wanted);
         }
     }
 
-    fn ask(&mut self, shards: &Shards) {
+    fn ask(&mut self, shards: &Shards, entries_max: usize) {
         let Some(left) = self.left.clone() else {
             return;
         };
@@ -133,6 +143,7 @@ impl Cursor {
             reverse: self.reading.reverse,
             at: self.reading.at,
             page_bytes: self.next_bytes,
+            entries_max,
             keys_only: self.reading.keys_only,
             room: std::mem::take(&mut self.room),
         }));

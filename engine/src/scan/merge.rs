@@ -8,6 +8,10 @@ use super::range::Keys;
 use crate::Result;
 use crate::shards::Shards;
 
+/// What a cursor is asked for beyond its even share.
+const SHARE_SPARE_PARTS: usize = 8;
+const SHARE_SPARE: usize = 8;
+
 /// On an entry, or on none.
 pub(super) struct Merge {
     cursors: Vec<Cursor>,
@@ -16,6 +20,8 @@ pub(super) struct Merge {
     /// Cursors whose next entry is not known yet.
     headless: Vec<usize>,
     reverse: bool,
+    /// Entries to come at most.
+    left: usize,
     /// The first head is the entry that this is on. It leaves with the next step, so that nobody is asked for more before
     /// more is wanted.
     on_entry: bool,
@@ -30,10 +36,11 @@ struct Head {
 impl Merge {
     pub fn new(keys: &Keys, reading: Reading, shards: &Shards) -> Merge {
         let all = shards.routing.shards();
-        let cursors: Vec<Cursor> = match keys.is_empty() {
+        let wanted = share(reading.entries, all.len());
+        let cursors: Vec<Cursor> = match keys.is_empty() || reading.entries == 0 {
             true => Vec::new(),
             false => all
-                .map(|shard| Cursor::new(shard, keys.clone(), reading, shards))
+                .map(|shard| Cursor::new(shard, keys.clone(), reading, shards, wanted))
                 .collect(),
         };
         Merge {
@@ -41,6 +48,7 @@ impl Merge {
             headless: (0..cursors.len()).collect(),
             cursors,
             reverse: reading.reverse,
+            left: reading.entries,
             on_entry: false,
         }
     }
@@ -51,7 +59,13 @@ impl Merge {
         if std::mem::take(&mut self.on_entry) {
             self.leave_entry();
         }
-        self.on_entry = self.headless.is_empty() && !self.heads.is_empty();
+        self.headless.is_empty() && self.arrive()
+    }
+
+    #[inline]
+    fn arrive(&mut self) -> bool {
+        self.on_entry = self.left > 0 && !self.heads.is_empty();
+        self.left -= usize::from(self.on_entry);
         self.on_entry
     }
 
@@ -60,21 +74,24 @@ impl Merge {
         if self.step() {
             return Poll::Ready(Ok(true));
         }
+        if self.left == 0 {
+            return Poll::Ready(Ok(false));
+        }
+        let wanted = share(self.left, self.cursors.len());
         while let Some(&cursor) = self.headless.last() {
             if self.cursors[cursor].is_at_its_turn() {
                 // Keys are spread evenly: the others have little left, too, and would be waited for one by one.
                 for cursor in &mut self.cursors {
-                    cursor.read_ahead(shards);
+                    cursor.read_ahead(shards, wanted);
                 }
             }
-            if ready!(self.cursors[cursor].poll(shards, context))? {
+            if ready!(self.cursors[cursor].poll(shards, wanted, context))? {
                 self.heads.push(self.head(cursor));
                 self.lift_last();
             }
             self.headless.pop();
         }
-        self.on_entry = !self.heads.is_empty();
-        Poll::Ready(Ok(self.on_entry))
+        Poll::Ready(Ok(self.arrive()))
     }
 
     /// The key and value that it is on.
@@ -145,6 +162,18 @@ impl Merge {
         while at > 0 && self.is_before(at, (at - 1) / 2) {
             self.heads.swap(at, (at - 1) / 2);
             at = (at - 1) / 2;
+        }
+    }
+}
+
+/// Of so many entries, those that one cursor is thought to have: keys are spread evenly, and what is a little more saves
+/// another page.
+fn share(entries: usize, cursors: usize) -> usize {
+    match cursors {
+        0 | 1 => entries,
+        more => {
+            let even = entries / more;
+            entries.min(even + even / SHARE_SPARE_PARTS + SHARE_SPARE)
         }
     }
 }

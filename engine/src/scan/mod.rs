@@ -70,6 +70,7 @@ impl Scan {
                 keys_only: false,
                 first_bytes: first_bytes.max(SCAN_FIRST_PAGE_BYTES_MIN),
                 page_bytes: (SCAN_BYTES / 2 / shards).clamp(SCAN_PAGE_BYTES_MIN, SCAN_PAGE_BYTES),
+                entries: usize::MAX,
             },
             inner,
             keys,
@@ -110,9 +111,19 @@ impl Scan {
         self
     }
 
-    /// Of which only the first entries will be taken: pages are small.
-    pub(crate) fn of_few(mut self) -> Scan {
-        self.reading.page_bytes = 1;
+    /// Ends after so many entries, and reads few that are not among them: who knows how many it will take should say so.
+    /// Only before the first entry is taken.
+    ///
+    /// ```
+    /// # let db = ringkeep::Database::in_memory(ringkeep::Options::small())?;
+    /// # for key in ["a", "b", "c"] { db.put(key, "1")?; }
+    /// let first: Result<Vec<_>, _> = db.scan(..).limit(2).collect();
+    /// assert_eq!(first?, [(b"a".into(), b"1".into()), (b"b".into(), b"1".into())]);
+    /// # Ok::<(), ringkeep::Error>(())
+    /// ```
+    pub fn limit(mut self, entries: usize) -> Scan {
+        self.assert_new();
+        self.reading.entries = entries;
         self
     }
 
@@ -123,19 +134,20 @@ impl Scan {
     }
 
     pub(crate) fn turn_around(&mut self) {
-        assert!(
-            matches!(self.stage, Stage::New | Stage::Refused(_)),
-            "a scan cannot turn around once it has begun"
-        );
+        self.assert_new();
         self.reading.reverse = !self.reading.reverse;
     }
 
     pub(crate) fn leave_values(&mut self) {
+        self.assert_new();
+        self.reading.keys_only = true;
+    }
+
+    fn assert_new(&self) {
         assert!(
             matches!(self.stage, Stage::New | Stage::Refused(_)),
             "a scan cannot change once it has begun"
         );
-        self.reading.keys_only = true;
     }
 
     /// The next entry, as a future; nothing at the end and after an error.
@@ -161,6 +173,8 @@ impl Scan {
     /// ```
     pub fn next_entry(&mut self) -> Option<Result<(&[u8], &[u8])>> {
         if !self.step() {
+            let inner = Arc::clone(&self.inner);
+            let _caller = inner.shards.caller();
             match desk::block_on_poll(|context| self.poll_step(context))? {
                 Ok(()) => {}
                 Err(error) => return Some(Err(error)),

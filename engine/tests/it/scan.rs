@@ -50,11 +50,21 @@ fn every_kind_of_range_in_both_directions() {
                     all(db.scan(range()).keys_only()) == keys,
                     "{name}, keys only"
                 );
+                let limited = |expected: &[KeyValue], reverse: bool| {
+                    for limit in [0, 1, 7, 600, expected.len(), expected.len() + 1, usize::MAX] {
+                        let scan = db.scan(range()).limit(limit);
+                        let found = all(if reverse { scan.reverse() } else { scan });
+                        let first = &expected[..limit.min(expected.len())];
+                        assert!(found == first, "{name}, {limit} of them, {reverse}");
+                    }
+                };
+                limited(&expected, false);
                 expected.reverse();
                 assert!(
                     all(db.scan(range()).reverse()) == expected,
                     "{name}, reverse"
                 );
+                limited(&expected, true);
             };
         let (at, before, open) = (Bound::Included, Bound::Excluded, Bound::Unbounded);
         check("..", &|| (..).keys(), open, open);

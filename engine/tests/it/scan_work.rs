@@ -1,7 +1,7 @@
 //! What scans read and ask for, counted on a simulated disk: little for few entries, everything once for all of them.
 
 use ringkeep::simulation::{self, ByHand};
-use ringkeep::{Batch, Database, Options, ShardOptions};
+use ringkeep::{Batch, Database, Options, Scan, ShardOptions};
 use ringkeep_io::{SimulatedDisk, SimulatedOptions};
 
 use crate::folder::tiny;
@@ -69,12 +69,24 @@ impl World {
 
     fn seek(&self, from: u32, entries: u32) -> Work {
         self.counted(|| {
-            let mut scan = self.db.scan(key(from)..);
-            for number in from..from + entries {
-                let entry = self.hosts.run(scan.next_async()).expect("an entry");
-                assert_eq!(entry.expect("a read").0, key(number));
-            }
+            self.take(self.db.scan(key(from)..), from, entries);
         })
+    }
+
+    fn seek_of(&self, from: u32, limit: u32) -> Work {
+        self.counted(|| {
+            let scan = self.db.scan(key(from)..).limit(limit as usize);
+            let mut scan = self.take(scan, from, limit);
+            assert!(self.hosts.run(scan.next_async()).is_none());
+        })
+    }
+
+    fn take(&self, mut scan: Scan, from: u32, entries: u32) -> Scan {
+        for number in from..from + entries {
+            let entry = self.hosts.run(scan.next_async()).expect("an entry");
+            assert_eq!(entry.expect("a read").0, key(number));
+        }
+        scan
     }
 
     fn scan_everything(&self) -> Work {
@@ -116,6 +128,24 @@ fn a_hundred_entries_take_one_page_from_each_shard_and_few_blocks() {
     // Pages grow: for ten times as many entries they do not take ten times as many messages.
     let more = world.seek(5000, 1000);
     assert!(more.scan_pages <= 5 * u64::from(SHARDS), "{more:?}");
+}
+
+#[test]
+fn a_limited_scan_reads_and_asks_for_little_that_it_does_not_give() {
+    // No room for neighbours.
+    let world = World::new(128 << 10);
+    world.seek_of(RECORDS / 2, 1);
+    let one = world.seek_of(1000, 1);
+    assert_eq!(one.scan_pages, u64::from(SHARDS), "{one:?}");
+    assert!(one.read_bytes <= u64::from(SHARDS) * PAGE, "{one:?}");
+    // So many that without a limit the next, larger pages would be read ahead.
+    let world = World::new(16 << 20);
+    let entries = RECORDS / 10;
+    let (limited, open) = (world.seek_of(2000, entries), world.seek(12_000, entries));
+    assert!(
+        limited.read_bytes < open.read_bytes,
+        "{limited:?}, {open:?} without a limit"
+    );
 }
 
 #[test]

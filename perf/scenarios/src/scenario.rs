@@ -307,6 +307,7 @@ fn scan(ops: u64, clocks: Clocks) -> World {
             reverse: false,
             at: Moment { millis: 0, version },
             page_bytes: 100 * record_bytes,
+            entries_max: usize::MAX,
             keys_only: false,
             room: ScanPage::default(),
         }))

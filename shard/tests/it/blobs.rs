@@ -206,6 +206,7 @@ fn a_scan_of_keys_reads_no_values_and_pages_end_by_what_they_hold() {
         reverse: false,
         at: pin.moment(),
         page_bytes: 3 * VALUE,
+        entries_max: usize::MAX,
         keys_only: true,
         room: ScanPage::default(),
     })));

@@ -182,6 +182,7 @@ fn scan(at: Moment) -> Call {
         reverse: false,
         at,
         page_bytes: 1 << 20,
+        entries_max: usize::MAX,
         keys_only: false,
         room: ScanPage::default(),
     }))

@@ -351,6 +351,7 @@ impl World {
             reverse,
             at,
             page_bytes,
+            entries_max: usize::MAX,
             keys_only: false,
             room: ScanPage::default(),
         })));

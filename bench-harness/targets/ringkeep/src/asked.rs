@@ -106,16 +106,10 @@ async fn entries_of(
     entries: usize,
     reverse: bool,
 ) -> ringkeep::Result<Reply> {
-    let mut scan = scan(database, key.as_ref(), reverse);
+    let mut scan = scan(database, key.as_ref(), reverse).limit(entries);
     let mut found = Vec::new();
-    while found.len() < entries {
-        match scan.next_async().await {
-            Some(entry) => {
-                let (key, value) = entry?;
-                found.push((key, value));
-            }
-            None => break,
-        }
+    while let Some(entry) = scan.next_async().await {
+        found.push(entry?);
     }
     Ok(Reply::Entries(found))
 }

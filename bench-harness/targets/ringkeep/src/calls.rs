@@ -48,11 +48,9 @@ impl BlockingCalls<'_> {
                 database.delete_with(op.key(), durability)?;
             }
             OpKind::Scan => {
-                let mut scan = scan(database, op.key(), op.reverse);
-                for _ in 0..op.entries {
-                    let Some(entry) = scan.next_entry() else {
-                        break;
-                    };
+                let scan = scan(database, op.key(), op.reverse);
+                let mut scan = scan.limit(op.entries as usize);
+                while let Some(entry) = scan.next_entry() {
                     let (key, value) = entry?;
                     answer.entry(key, value);
                 }
