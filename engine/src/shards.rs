@@ -290,7 +290,10 @@ impl Shards {
     /// Ends a host by a panic on this thread, while it drives it; for tests.
     pub(crate) fn panic_visitor(&self, shard: ShardId) {
         let host = host_of(shard, self.inboxes.len());
-        while self.visit(host, shard, Post::Panic, Visitor::Sleeps).is_err() {
+        while self
+            .visit(host, shard, Post::Panic, Visitor::Sleeps)
+            .is_err()
+        {
             std::thread::yield_now();
         }
     }

@@ -67,8 +67,7 @@ impl<T: Token> Core<T> {
         let bytes_max = scan.page_bytes.min(BYTES_MAX);
         page.begin(bytes_max);
         let entries_max = scan.entries_max;
-        let has_room =
-            move |page: &ScanPage| page.bytes() < bytes_max && page.len() < entries_max;
+        let has_room = move |page: &ScanPage| page.bytes() < bytes_max && page.len() < entries_max;
         let mut fetches = Fetches::default();
         let mut rested_at = 0;
         let done = loop {
