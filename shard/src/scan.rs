@@ -56,8 +56,7 @@ impl<T: Token> Core<T> {
         let version = self.read_version(Some(scan.at.version));
         let at = Moment { version, ..scan.at };
         let ranges = Rc::clone(&self.ranges.borrow());
-        let mut merge =
-            MergeCursor::visible(self.sources(version, scan.page_bytes), at).under(ranges);
+        let mut merge = MergeCursor::visible(self.sources(version, scan), at).under(ranges);
         let (from, to) = (as_bytes(&scan.from), as_bytes(&scan.to));
         if scan.reverse {
             merge.seek_back(to).await?;
@@ -133,8 +132,8 @@ impl<T: Token> Core<T> {
         fetches.finish(page, 0).await
     }
 
-    /// Everything that a reader at this version may see, newest first, of which about so many bytes will be wanted.
-    fn sources(&self, at: Version, wanted_bytes: usize) -> Vec<Source> {
+    /// Everything that a reader at this version may see, newest first.
+    fn sources(&self, at: Version, scan: &ScanCall) -> Vec<Source> {
         let memtables = self.memtables.borrow();
         let tables = self.tables.borrow();
         let generations = memtables
@@ -142,10 +141,17 @@ impl<T: Token> Core<T> {
             .filter(|generation| !generation.is_empty())
             .map(|generation| Source::memtable(Rc::clone(&generation.table)));
         let all_bytes: u64 = tables.runs.iter().map(|run| run.weight).sum();
+        let all_entries: u64 = tables.runs.iter().map(|run| run.entries).sum();
+        let entry_bytes = all_bytes / all_entries.max(1) + 1;
+        let wanted_bytes = entry_bytes
+            .saturating_mul(scan.entries_max as u64)
+            .min(scan.page_bytes as u64);
         let run = |run: &Rc<TableRun>| {
-            let share = run.bytes.saturating_mul(wanted_bytes as u64) / all_bytes.max(1);
+            let share = run.bytes.saturating_mul(wanted_bytes) / all_bytes.max(1);
             let cache = || Rc::clone(&self.cache);
-            let reader = || BlockReader::cached(self.io.clone(), cache(), share as usize);
+            let reader = || {
+                BlockReader::cached(self.io.clone(), cache(), share as usize).going(scan.reverse)
+            };
             Source::run(&run.tables, &run.from, at, reader)
         };
         let runs = tables.runs.iter().flat_map(run).flatten();

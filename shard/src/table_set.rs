@@ -26,6 +26,8 @@ pub(crate) struct TableRun {
     pub bytes: u64,
     /// The same, and what it refers to in blob files.
     pub weight: u64,
+    /// Versions of keys, and removals.
+    pub entries: u64,
 }
 
 pub(crate) struct TableSet {
@@ -51,11 +53,13 @@ impl TableRun {
     fn starting(tables: Vec<Rc<Table>>, from: Box<[u8]>) -> Rc<TableRun> {
         let bytes = tables.iter().map(|table| table.summary().file_bytes).sum();
         let weight = tables.iter().map(|table| table.summary().weight()).sum();
+        let entries = tables.iter().map(|table| table.summary().entries).sum();
         Rc::new(TableRun {
             tables,
             from,
             bytes,
             weight,
+            entries,
         })
     }
 
@@ -70,12 +74,6 @@ impl TableRun {
     pub fn with_behind(&self, tables: &[Rc<Table>]) -> Rc<TableRun> {
         let all = [&self.tables, tables].concat();
         TableRun::starting(all, self.from.clone())
-    }
-
-    /// Versions of keys, and removals.
-    pub fn entries(&self) -> u64 {
-        let tables = self.tables.iter();
-        tables.map(|table| table.summary().entries).sum()
     }
 
     /// No entry that counts is below this key.

@@ -97,7 +97,7 @@ impl<T: Token> Core<T> {
 
     fn miss_all(&self) {
         let tables = self.tables.borrow();
-        let in_tables = tables.runs.iter().map(|run| run.entries()).sum::<u64>();
+        let in_tables = tables.runs.iter().map(|run| run.entries).sum::<u64>();
         let memtables = self.memtables.borrow();
         let in_memory = memtables.newest_first().map(|g| g.table.borrow().entries());
         let in_memory = in_memory.sum::<usize>() as u64;
@@ -132,7 +132,7 @@ impl<T: Token> Core<T> {
     fn wanted(&self) -> usize {
         let tables = self.tables.borrow();
         let runs = tables.runs.iter();
-        let wanted = runs.map(|run| run.bytes + run.entries() * ROW_OVERHEAD);
+        let wanted = runs.map(|run| run.bytes + run.entries * ROW_OVERHEAD);
         wanted.max().unwrap_or(0) as usize
     }
 

@@ -1,7 +1,8 @@
 //! Where a cursor gets its blocks from: the page cache, single reads, or reads ahead of it.
 //!
 //! A scan starts with the cache and single reads. While the cache has room for more than it was asked for, the neighbours of a
-//! block that is missed come along: seeks all over a table that fits would read it block by block otherwise. When a scan misses
+//! block that is missed come along: seeks all over a table that fits would read it block by block otherwise. While it has none, those come
+//! along that the scan's page is expected to take next and that are not there. When a scan misses
 //! data blocks one behind the other it reads windows: first as much as its page is expected to take, and if that was too little, twice as much each time, up to
 //! `WINDOW_BYTES` at a time with the next window in flight. What comes by windows drives nothing out of the cache: it goes
 //! there only while there is room, and if there is none the cache takes note of it. Compaction reads windows from the start, and
@@ -14,7 +15,7 @@ use std::rc::Rc;
 use ringkeep_io::{Buffer, Io, PAGE};
 
 use super::open_table::{Reading, block_buffer, read_part};
-use super::{Block, BlockHandle, Table};
+use super::{Block, BlockHandle, Table, TableId};
 use crate::page_cache::PageCache;
 use crate::{Error, Result};
 
@@ -23,6 +24,8 @@ const WINDOW_BYTES_MIN: usize = 8 << 10;
 /// Blocks that are read together while the cache has room, as they lie in a partition, unless they are large.
 const NEIGHBOURS: usize = 16;
 const NEIGHBOURS_BYTES_MAX: usize = 128 << 10;
+/// So much is read together at most for the page that asks.
+const AT_ONCE_BYTES_MAX: usize = 32 << 10;
 /// Misses in a row, each right behind the one before, after which reading ahead pays.
 const MISSES_BEFORE_WINDOW: u32 = 2;
 
@@ -37,6 +40,8 @@ pub(crate) struct BlockReader {
     fills_up_to: Option<usize>,
     /// Of data blocks, what is still expected to be asked for.
     expected_bytes: usize,
+    /// From high keys to low ones.
+    backward: bool,
     /// The next window, should more be asked for than was expected.
     further_bytes: usize,
     window: Option<Window>,
@@ -76,6 +81,11 @@ impl BlockReader {
         }
     }
 
+    /// The same for a cursor that goes backward, or forward.
+    pub fn going(self, backward: bool) -> BlockReader {
+        BlockReader { backward, ..self }
+    }
+
     /// For reading a table once from one end to the other, while blocks take less than so many bytes into the cache.
     pub fn filling(io: Io, cache: Rc<RefCell<PageCache>>, bytes: usize) -> BlockReader {
         BlockReader {
@@ -94,6 +104,7 @@ impl BlockReader {
             misses: MISSES_BEFORE_WINDOW,
             fills_up_to: None,
             expected_bytes: usize::MAX,
+            backward: false,
             further_bytes: WINDOW_BYTES,
             window: None,
             ahead: None,
@@ -103,7 +114,9 @@ impl BlockReader {
     /// The same reader without what it has read.
     pub(super) fn for_another_table(self) -> BlockReader {
         match (self.cache, self.fills_up_to) {
-            (Some(cache), None) => BlockReader::cached(self.io, cache, self.expected_bytes),
+            (Some(cache), None) => {
+                BlockReader::cached(self.io, cache, self.expected_bytes).going(self.backward)
+            }
             (Some(cache), Some(bytes)) => BlockReader::filling(self.io, cache, bytes),
             (None, _) => BlockReader::sequential(self.io),
         }
@@ -181,15 +194,15 @@ impl BlockReader {
         }
     }
 
-    /// The same, and what lies around it, if the cache has room for that and the device gives it. What is wrong with it will be
-    /// said when it is asked for by itself.
+    /// The same, and what lies around it, if that may come along and the device gives it. What is wrong with it will be said when
+    /// it is asked for by itself.
     async fn load_neighbours(
         &mut self,
         table: &Table,
         partition: &Block,
         at: usize,
     ) -> Option<Rc<Block>> {
-        let neighbours = self.neighbours(partition, at)?;
+        let neighbours = self.neighbours(table.id(), partition, at)?;
         let first = partition.handle_at(neighbours.start);
         let last = partition.handle_at(neighbours.end - 1);
         let all = BlockHandle {
@@ -219,26 +232,44 @@ impl BlockReader {
         wanted
     }
 
-    /// Those of a block, itself included, that lie one behind the other.
-    fn neighbours(&self, partition: &Block, at: usize) -> Option<Range<usize>> {
-        let cache = self.cache.as_ref().filter(|_| self.is_scan())?;
-        if !cache.borrow().has_room_for_bytes(NEIGHBOURS_BYTES_MAX) {
-            return None;
-        }
-        let group = at - at % NEIGHBOURS;
-        let group = group..partition.count().min(group + NEIGHBOURS);
+    /// Those that are read with a block, itself included. They lie one behind the other.
+    fn neighbours(&self, table: TableId, partition: &Block, at: usize) -> Option<Range<usize>> {
+        let cache = self.cache.as_ref().filter(|_| self.is_scan())?.borrow();
         let handle = |at: usize| partition.handle_at(at);
         let touch = |at: usize| handle(at).page + handle(at).pages == handle(at + 1).page;
+        let bytes = |start: usize, end: usize| {
+            let (first, last) = (handle(start), handle(end - 1));
+            (last.page + last.pages - first.page) as usize * PAGE
+        };
         let (mut start, mut end) = (at, at + 1);
-        while start > group.start && touch(start - 1) {
-            start -= 1;
+        if cache.has_room_for_bytes(NEIGHBOURS_BYTES_MAX) {
+            let group = at - at % NEIGHBOURS;
+            let group = group..partition.count().min(group + NEIGHBOURS);
+            while start > group.start && touch(start - 1) {
+                start -= 1;
+            }
+            while end < group.end && touch(end - 1) {
+                end += 1;
+            }
+        } else {
+            // Half of the first one, in the mean, is before the page.
+            let before = handle(at).pages as usize * PAGE / 2;
+            let most = self.expected_bytes.min(AT_ONCE_BYTES_MAX) + before;
+            let is_missing = |at: usize| !cache.has(table, handle(at));
+            while self.backward && start > 0 && bytes(start, end) < most {
+                if !touch(start - 1) || !is_missing(start - 1) {
+                    break;
+                }
+                start -= 1;
+            }
+            while !self.backward && end < partition.count() && bytes(start, end) < most {
+                if !touch(end - 1) || !is_missing(end) {
+                    break;
+                }
+                end += 1;
+            }
         }
-        while end < group.end && touch(end - 1) {
-            end += 1;
-        }
-        let (first, last) = (handle(start), handle(end - 1));
-        let bytes = (last.page + last.pages - first.page) as usize * PAGE;
-        (end - start > 1 && bytes <= NEIGHBOURS_BYTES_MAX).then_some(start..end)
+        (end - start > 1 && bytes(start, end) <= NEIGHBOURS_BYTES_MAX).then_some(start..end)
     }
 
     fn decode(

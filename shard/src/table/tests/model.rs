@@ -159,6 +159,44 @@ fn neighbours_come_along_while_the_cache_has_room() {
 }
 
 #[test]
+fn what_a_page_will_take_is_read_at_once_where_there_is_no_room_for_more() {
+    let entry = |key: u64| {
+        let key = (key.to_be_bytes().to_vec(), Reverse(Version(key)));
+        (key, Some(vec![7; 100]))
+    };
+    let model: Model = (0..3000).map(entry).collect();
+    let fixture = Fixture::new(96 << 10);
+    let table = fixture.table(1, &model);
+    for backward in [false, true] {
+        for from in (200..2800u64).map(|n| 200 + n * 1009 % 2600) {
+            let cache = Rc::clone(&fixture.cache);
+            let reader = BlockReader::cached(fixture.io.clone(), cache, 12 << 10).going(backward);
+            let mut cursor = TableCursor::new(Rc::clone(&table), Section::Present, reader);
+            let key = from.to_be_bytes();
+            let before = fixture.io.counters().reads;
+            fixture.run(async {
+                match backward {
+                    true => cursor.seek_back(Bound::Included(&key)).await.unwrap(),
+                    false => cursor.seek(Bound::Included(&key)).await.unwrap(),
+                }
+                for step in 0..100 {
+                    let at = if backward { from - step } else { from + step };
+                    let at = model.get_key_value(&entry(at).0);
+                    assert_at(&cursor, at);
+                    match backward {
+                        true => cursor.prev().await.unwrap(),
+                        false => cursor.next().await.unwrap(),
+                    }
+                }
+            });
+            let reads = fixture.io.counters().reads - before;
+            // A partition, and what is on either side of the end of another or of what was there already.
+            assert!(reads <= 3, "{reads} reads of 100 entries from {from} on");
+        }
+    }
+}
+
+#[test]
 fn a_long_walk_reads_ahead_and_a_repeated_one_reads_nothing() {
     let fixture = Fixture::new(16 << 20);
     let model: Model = (0..30_000u64)
