@@ -169,6 +169,7 @@ fn workload(
             empty: arguments.empty,
             age_overwrite: 0.0,
             killed: false,
+            reopened: false,
         },
         cache_share: 0.5,
         durability: Durability::Sync,

@@ -7,6 +7,7 @@
 
 pub mod call;
 pub mod error;
+mod join;
 pub mod keyspace;
 pub mod limits;
 mod shard;

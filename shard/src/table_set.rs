@@ -11,10 +11,14 @@ use ringkeep_io::{Directory, Io, OpenMode};
 use crate::blob::{Blobs, Census};
 use crate::compaction::Piece;
 use crate::error::{Error, Result};
+use crate::join::join_all;
 use crate::manifest::Run;
 use crate::shard::Identity;
 use crate::superblock::missing_or;
-use crate::table::{Table, TableId};
+use crate::table::{Table, TableId, TableSummary};
+
+/// Each waits for two reads of the device, one behind the other.
+const OPENED_AT_ONCE: usize = 16;
 
 /// Tables that do not overlap, in key order.
 pub(crate) struct TableRun {
@@ -135,29 +139,34 @@ impl TableSet {
         runs: &[Run],
         blobs: &Blobs,
     ) -> Result<TableSet> {
-        let mut opened = Vec::new();
-        for run in runs {
-            let mut tables = Vec::new();
-            for summary in &run.tables {
-                let name = table_name(summary.id);
-                let file = directory
-                    .open(&name, OpenMode::Read)
-                    .map_err(|e| missing_or(e, &name))?;
-                let size = file.size().map_err(|e| Error::io(e, name.as_str()))?;
-                if size < summary.file_bytes {
-                    return Err(Error::Missing { file: name });
-                }
-                let (store, shard) = (identity.store, identity.shard);
-                let table = Table::open(io, file, name, summary, store, shard).await?;
-                for share in &summary.blobs {
-                    blobs.find(share.file, share.file_bytes)?;
-                }
-                table.hold(blobs.of(summary)?);
-                tables.push(Rc::new(table));
+        let open = async |summary: &TableSummary| {
+            let name = table_name(summary.id);
+            let file = directory
+                .open(&name, OpenMode::Read)
+                .map_err(|e| missing_or(e, &name))?;
+            let size = file.size().map_err(|e| Error::io(e, name.as_str()))?;
+            if size < summary.file_bytes {
+                return Err(Error::Missing { file: name });
             }
-            opened.push(TableRun::starting(tables, run.from.clone()));
+            let (store, shard) = (identity.store, identity.shard);
+            let table = Table::open(io, file, name, summary, store, shard).await?;
+            for share in &summary.blobs {
+                blobs.find(share.file, share.file_bytes)?;
+            }
+            table.hold(blobs.of(summary)?);
+            Ok(Rc::new(table))
+        };
+        let summaries: Vec<_> = runs.iter().flat_map(|run| &run.tables).collect();
+        let mut opened = Vec::with_capacity(summaries.len());
+        for some in summaries.chunks(OPENED_AT_ONCE) {
+            opened.extend(join_all(some.iter().map(|summary| open(summary))).await?);
         }
-        Ok(TableSet::of(opened))
+        let mut tables = opened.into_iter();
+        let run = |run: &Run| {
+            let tables = tables.by_ref().take(run.tables.len()).collect();
+            TableRun::starting(tables, run.from.clone())
+        };
+        Ok(TableSet::of(runs.iter().map(run).collect()))
     }
 
     fn of(runs: Vec<Rc<TableRun>>) -> TableSet {

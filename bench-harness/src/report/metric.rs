@@ -21,7 +21,7 @@ pub enum Metric {
     DiskShare,
     /// Bytes sent to storage while loading and settling over the user's bytes.
     WriteAmplification,
-    /// Time from the opening after a kill to the first answer.
+    /// Time from the opening behind the load to the first answer.
     Reopen,
 }
 

@@ -132,7 +132,7 @@ pub struct LoadRecord {
     /// Bytes the process sent to storage while it loaded and settled.
     #[serde(default)]
     pub storage_write_bytes: u64,
-    /// Time from the opening after the process that loads was killed to the first answer.
+    /// Time from the opening behind the load, whose process was killed or had settled and closed, to the first answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reopen_ns: Option<u64>,
     /// Bytes under the target's directory afterwards.

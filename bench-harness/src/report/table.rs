@@ -298,11 +298,7 @@ pub fn workload_text(result: &WorkloadRecord) -> String {
         );
     }
     if let Some(ns) = result.load.as_ref().and_then(|load| load.reopen_ns) {
-        let _ = write!(
-            text,
-            ", killed after the load and open again in {}",
-            Span { ns }
-        );
+        let _ = write!(text, ", open again in {}", Span { ns });
     }
     text.push('\n');
     for phase in &result.phases {

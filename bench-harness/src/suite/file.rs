@@ -60,6 +60,8 @@ pub(super) struct DatasetSpec {
     pub empty: bool,
     #[serde(default)]
     pub killed: bool,
+    #[serde(default)]
+    pub reopened: bool,
 }
 
 #[derive(Clone, Debug, Deserialize)]

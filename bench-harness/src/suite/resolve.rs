@@ -312,6 +312,11 @@ impl Resolver<'_> {
                 "killed and empty: nothing is loaded whose process could be killed".to_string(),
             );
         }
+        if spec.reopened && (spec.killed || spec.empty) {
+            return Err(
+                "reopened and killed or empty: what settled and closed is opened again".to_string(),
+            );
+        }
         let age_overwrite = spec.age.as_ref().map_or(0.0, |age| age.overwrite);
         if !(0.0..=100.0).contains(&age_overwrite) {
             return Err("age.overwrite is a multiple of the dataset: 0 to 100".to_string());
@@ -324,6 +329,7 @@ impl Resolver<'_> {
             empty: spec.empty,
             age_overwrite,
             killed: spec.killed,
+            reopened: spec.reopened,
         })
     }
 

@@ -65,6 +65,9 @@ pub struct Dataset {
     /// The process that loads is killed, and what it leaves is opened: how long that takes is part of the report.
     #[serde(default)]
     pub killed: bool,
+    /// Behind the load the target settles, is closed and opened again: how long the opening takes is part of the report.
+    #[serde(default)]
+    pub reopened: bool,
 }
 
 impl Dataset {

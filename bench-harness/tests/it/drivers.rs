@@ -155,6 +155,7 @@ fn workload(load: Load) -> Workload {
             empty: false,
             age_overwrite: 0.0,
             killed: false,
+            reopened: false,
         },
         cache_share: 1.0,
         durability: Durability::Sync,

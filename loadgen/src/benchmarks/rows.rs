@@ -376,6 +376,12 @@ pub const SECTIONS: &[Section] = &[
                 Reopen,
                 Share(1.0),
             ),
+            row(
+                "open of a settled database",
+                "peers/open",
+                Reopen,
+                AtMost(20e6),
+            ),
         ],
     },
 ];
@@ -384,6 +390,6 @@ pub const SECTIONS: &[Section] = &[
 pub const ABSENT: &[&str] = &[
     "overwriting without a pause for ten minutes: `loadgen run --suite macro --filter bench/load/sustained_overwrite --duration 10m`",
     "scaling with shards, which needs a machine with the cores",
-    "the cost of an idle database and of opening a settled one",
+    "the cost of an idle database",
     "the share of the device's own IOPS reached by gets from data larger than memory",
 ];

@@ -5,7 +5,6 @@
 //! forward. Nothing is borrowed while it waits for a block.
 
 pub(crate) mod heap;
-mod join;
 #[cfg(test)]
 pub(crate) mod seeded;
 mod source;
@@ -22,6 +21,7 @@ use ringkeep_io::planted::{Defect, planted};
 
 use crate::blob::BlobRef;
 use crate::content::Content;
+use crate::join::join_all;
 use crate::keyspace::Living;
 use crate::needs::{Need, Needs, is_of_named};
 use crate::ranges::{Ranges, hides};
@@ -200,7 +200,7 @@ impl MergeCursor {
             }
         }
         if !others.is_empty() {
-            join::join_all(others.into_iter().map(|source| source.seek(from))).await?;
+            join_all(others.into_iter().map(|source| source.seek(from))).await?;
         }
         self.order();
         self.show_next().await
@@ -213,7 +213,7 @@ impl MergeCursor {
             "walked forward only"
         );
         self.leave(true);
-        join::join_all(self.sources.iter_mut().map(|source| source.seek_back(to))).await?;
+        join_all(self.sources.iter_mut().map(|source| source.seek_back(to))).await?;
         self.order();
         self.show_prev().await
     }

@@ -6,11 +6,11 @@ use std::task::Poll;
 
 use crate::Result;
 
-/// Drives all of them to their end; the first error in their order, if any.
-pub(super) async fn join_all<F: Future<Output = Result<()>>>(
+/// Drives all of them to their end; what they came to, or the first error, in their order.
+pub(crate) async fn join_all<R, F: Future<Output = Result<R>>>(
     futures: impl IntoIterator<Item = F>,
-) -> Result<()> {
-    let mut results: Vec<Option<Result<()>>> = Vec::new();
+) -> Result<Vec<R>> {
+    let mut results: Vec<Option<Result<R>>> = Vec::new();
     let mut waiting: Vec<Pin<Box<F>>> = futures.into_iter().map(Box::pin).collect();
     results.resize_with(waiting.len(), || None);
     poll_fn(|context| {
