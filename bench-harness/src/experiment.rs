@@ -299,7 +299,8 @@ impl<'a> Bench<'a> {
             None => self.fill(workload, watch)?,
             Some(written) => self.settle_again(written, reopen_ns, watch)?,
         };
-        if workload.dataset.reopened && kind.persists {
+        let is_whole = self.open.as_ref().is_some_and(|open| !open.used_up);
+        if workload.dataset.reopened && kind.persists && is_whole {
             record.reopen_ns = Some(self.open_settled(kind, &workload.dataset)?);
         }
         let open = self.open.as_ref().expect("it was just filled");
@@ -339,7 +340,7 @@ impl<'a> Bench<'a> {
         self.open_again(kind, options).map(drop)
     }
 
-    /// Closes what was settled and opens it again; how long that takes up to the first answer.
+    /// Closes what was settled and opens it again; how long the opening takes, up to the first answer.
     fn open_settled(&mut self, kind: &TargetKind, dataset: &Dataset) -> Result<u64, Failure> {
         let open = self.open.as_ref().expect("it was just filled");
         let began = self.open_again(kind, open.options.clone())?;
@@ -355,6 +356,7 @@ impl<'a> Bench<'a> {
             path,
             dataset,
             seed,
+            used_up,
             unsettled,
             ..
         } = self.open.take().expect("it is open");
@@ -375,7 +377,7 @@ impl<'a> Bench<'a> {
             dataset,
             seed,
             options,
-            used_up: false,
+            used_up,
             unsettled,
         });
         Ok(began)

@@ -128,7 +128,7 @@ impl Shards {
         Caller::of(&self.helms)
     }
 
-    /// Serves a call on this thread if its host sleeps.
+    /// Serves a call on this thread if its host sleeps or is about to.
     fn visit(&self, host: usize, shard: ShardId, post: Post, visitor: Visitor) -> Visit {
         match self.helms.get(host) {
             Some(helm) if !desk::is_hosts() => {

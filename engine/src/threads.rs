@@ -155,17 +155,13 @@ impl Threads<'_> {
             Files::Folder(place, lock) => Door::Kernel(io, lock.copy(&place.path)?),
             Files::Memory(disk) => Door::Memory(disk.clone()),
         };
-        let callers_max = match executor == Executor::Own {
-            true => cores(),
-            false => 0,
-        };
         let setup = Setup {
             index,
             door,
             core,
             spin,
             executor,
-            helm: Arc::new(Helm::new(callers_max)),
+            helm: Arc::new(Helm::new(cores(), cores() > self.expected)),
             obituaries: self.obituaries.clone(),
         };
         HostThread::start(setup).map(Driver::Thread)

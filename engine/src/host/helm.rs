@@ -31,6 +31,8 @@ pub(crate) struct Helm {
     callers: CachePadded<AtomicUsize>,
     /// With more of them it is better to let the host take their calls at once.
     callers_max: usize,
+    /// Callers wait for the thread to lie down: there is a core that it does not need for that.
+    waits: bool,
 }
 
 struct Lent(Box<Host>);
@@ -46,11 +48,13 @@ unsafe impl Send for Lent {}
 /// The right to drive, of the host's own thread.
 pub(super) struct AtHelm<'a>(MutexGuard<'a, Option<Lent>>);
 
-/// A thread that waits for these hosts.
-pub(crate) struct Caller<'a>(&'a [Arc<Helm>]);
+/// A thread that waits for these hosts, and for how many it did before.
+pub(crate) struct Caller<'a>(&'a [Arc<Helm>], usize);
 
 thread_local! {
-    static COUNTED: Cell<bool> = const { Cell::new(false) };
+    /// Hosts that count this thread. A question does not know whether a thread waits for it or a future, which must not keep its
+    /// thread.
+    static COUNTED_BY: Cell<usize> = const { Cell::new(0) };
 }
 
 /// What a visitor would do otherwise.
@@ -58,19 +62,20 @@ thread_local! {
 pub(crate) enum Visitor {
     /// Sleep: it may as well look for the helm, and read or write for itself.
     Sleeps,
-    /// Ask other shards, and then sleep.
+    /// Ask other shards of this host, and then sleep.
     Asks,
-    /// Poll other futures.
+    /// Poll other futures, or ask other hosts.
     Polls,
 }
 
 impl Helm {
     /// Nobody's host yet.
-    pub(crate) fn new(callers_max: usize) -> Helm {
+    pub(crate) fn new(callers_max: usize, waits: bool) -> Helm {
         Helm {
             host: Mutex::new(None),
             callers: CachePadded::new(AtomicUsize::new(0)),
             callers_max,
+            waits,
         }
     }
 
@@ -94,8 +99,8 @@ impl Helm {
         self.host.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Serves a call at once, as far as that goes, if the host sleeps; otherwise it comes back. The answer is where answers
-    /// come.
+    /// Serves a call at once, as far as that goes, if the host sleeps or is about to; otherwise it comes back. The answer is
+    /// where answers come.
     pub(crate) fn visit(
         &self,
         inbox: &Inbox<Post>,
@@ -107,8 +112,9 @@ impl Helm {
             return Err(post);
         }
         let may_block = visitor == Visitor::Sleeps;
-        let mut helm = self.look(|| inbox.is_parked(), visitor != Visitor::Polls);
-        let mut after = match helm.as_deref_mut() {
+        let waits = self.waits && visitor != Visitor::Polls;
+        // The helm is let go with the end of the statement: an errand takes as long as the device does.
+        let mut after = match self.look(|| inbox.is_parked(), waits).as_deref_mut() {
             Some(Some(lent)) if inbox.is_parked() && lent.0.is_at_leisure() => {
                 lent.0.visit(shard, Some(post), may_block)
             }
@@ -182,22 +188,21 @@ impl Caller<'_> {
         for helm in helms {
             helm.callers.fetch_add(1, Ordering::Relaxed);
         }
-        COUNTED.set(true);
-        Caller(helms)
+        Caller(helms, COUNTED_BY.replace(helms.len()))
     }
 
     /// What this thread would do if it did not visit, and has others to ask first.
     pub(crate) fn visitor() -> Visitor {
-        match COUNTED.get() {
-            true => Visitor::Asks,
-            false => Visitor::Polls,
+        match COUNTED_BY.get() {
+            1 => Visitor::Asks,
+            _ => Visitor::Polls,
         }
     }
 }
 
 impl Drop for Caller<'_> {
     fn drop(&mut self) {
-        COUNTED.set(false);
+        COUNTED_BY.set(self.1);
         for helm in self.0 {
             helm.callers.fetch_sub(1, Ordering::Relaxed);
         }

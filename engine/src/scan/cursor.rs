@@ -1,5 +1,5 @@
 //! One shard's share of a scan: a page in hand and, from the second on, the next one on its way. Each page is twice
-//! as large as the one before, so that a short scan reads little that nobody takes, and a long one asks seldom.
+//! as large as the one before, unless less is wanted, so that a short scan reads little that nobody takes, and a long one asks seldom.
 
 use std::task::{Context, Poll, ready};
 

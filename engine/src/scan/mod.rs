@@ -111,8 +111,12 @@ impl Scan {
         self
     }
 
-    /// Ends after so many entries, and reads few that are not among them: who knows how many it will take should say so.
-    /// Only before the first entry is taken.
+    /// Ends after so many entries, those with the highest keys for a scan in reverse. Unlike [`Iterator::take`] it tells the
+    /// shards, which then read little that nobody takes: who knows how many entries it will take should say so.
+    ///
+    /// # Panics
+    ///
+    /// When the first entry was taken already.
     ///
     /// ```
     /// # let db = ringkeep::Database::in_memory(ringkeep::Options::small())?;
@@ -213,7 +217,11 @@ impl Scan {
     #[inline]
     fn step(&mut self) -> bool {
         match &mut self.stage {
-            Stage::Merging(merge) if self.space.is_none() => merge.step(),
+            Stage::Merging(merge) => {
+                let pins = &self.inner.pins;
+                let is_there = |space: &Arc<Space>| space.check(pins).is_ok();
+                self.space.as_ref().is_none_or(is_there) && merge.step()
+            }
             _ => false,
         }
     }

@@ -54,6 +54,29 @@ fn a_lone_caller_serves_itself_in_memory() {
     db.close().unwrap();
 }
 
+/// A caller once held the helm for as long as the device wrote for it, did not get it again behind that, and woke the
+/// thread with each put.
+#[test]
+fn a_lone_callers_durable_puts_wake_nobody() {
+    const PUTS: u64 = 200;
+    if on_glommio() {
+        return;
+    }
+    let folder = Folder::new();
+    let db = folder.open(tiny(1));
+    let turns = || db.stats().unwrap().hosts[0].turns;
+    // Whoever has the cores may keep the thread from lying down now and then.
+    let quiet = (0..20).any(|_| {
+        let before = turns();
+        for number in 0..PUTS {
+            db.put("key", number.to_le_bytes()).unwrap();
+        }
+        turns() - before < PUTS / 2
+    });
+    assert!(quiet, "the thread has a turn for each put");
+    db.close().unwrap();
+}
+
 /// Or the simulator would prove nothing about visits.
 #[test]
 fn hosts_that_are_driven_by_hand_are_visited() {

@@ -1,12 +1,12 @@
 //! Where a cursor gets its blocks from: the page cache, single reads, or reads ahead of it.
 //!
-//! A scan starts with the cache and single reads. While the cache has room for more than it was asked for, the neighbours of a
-//! block that is missed come along: seeks all over a table that fits would read it block by block otherwise. While it has none, those come
-//! along that the scan's page is expected to take next and that are not there. When a scan misses
-//! data blocks one behind the other it reads windows: first as much as its page is expected to take, and if that was too little, twice as much each time, up to
-//! `WINDOW_BYTES` at a time with the next window in flight. What comes by windows drives nothing out of the cache: it goes
-//! there only while there is room, and if there is none the cache takes note of it. Compaction reads windows from the start, and
-//! no cache.
+//! A scan starts with the cache. While that has room for more than it was asked for, the neighbours of a block that is missed
+//! come along: seeks all over a table that fits would read it block by block otherwise. While it has none, those come along
+//! that the scan's page is expected to take next and that are not there. When a scan misses data blocks one behind the other
+//! it reads windows: first as much as its page is expected to take, and if that was too little, twice as much each time, up
+//! to `WINDOW_BYTES` at a time with the next window in flight. What comes by windows drives nothing out of the cache: it goes
+//! there only while there is room, and if there is none the cache takes note of it. Compaction reads windows from the start,
+//! and no cache.
 
 use std::cell::RefCell;
 use std::ops::Range;
