@@ -70,6 +70,8 @@ fn the_same_keys_are_others_in_each_keyspace_and_none_is_seen_in_another() {
             assert_eq!(all(space.scan(..)), expected);
             let backward = expected.iter().rev().cloned().collect::<Entries>();
             assert_eq!(all(space.scan(..).reverse()), backward);
+            let few = backward.len().min(3);
+            assert_eq!(all(space.scan(..).reverse().limit(3)), backward[..few]);
             for (key, value) in &expected {
                 assert_eq!(space.get(key).unwrap().as_ref(), Some(value));
                 assert_ne!(db.get(key).unwrap().as_ref(), Some(value));
