@@ -610,8 +610,7 @@ impl<T: Token> Core<T> {
             .settling
             .insert(transaction, sequence);
         self.log_outcome(transaction, coordinator, version);
-        self.release_held_up();
-        self.retry_prepares();
+        self.let_others_lock();
     }
 
     /// Another shard is gone for good and will not answer.
@@ -621,8 +620,9 @@ impl<T: Token> Core<T> {
         self.published.raise();
     }
 
-    /// Locks were let go: those who waited for them try again.
-    pub fn retry_prepares(&self) {
+    /// Locks were let go: everybody who waited for them tries again.
+    pub fn let_others_lock(&self) {
+        self.release_held_up();
         let waiting = std::mem::take(&mut self.transactions.borrow_mut().waiting);
         for prepare in waiting {
             self.prepare(prepare);
@@ -649,13 +649,12 @@ impl<T: Token> Core<T> {
     pub fn forget_prepared(&self, transaction: TransactionId) {
         let part = self.transactions.borrow_mut().take_prepared(transaction);
         if part.is_some() {
-            self.release_held_up();
+            self.let_others_lock();
         }
     }
 
     pub fn release_locks(&self, transaction: TransactionId) {
         self.transactions.borrow_mut().unlock(transaction);
-        self.release_held_up();
-        self.retry_prepares();
+        self.let_others_lock();
     }
 }

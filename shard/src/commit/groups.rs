@@ -274,8 +274,7 @@ impl<T: Token> Core<T> {
         drop((memtable, stats));
         self.compaction.pace.bring(brought);
         if unlocked {
-            self.release_held_up();
-            self.retry_prepares();
+            self.let_others_lock();
         } else if !self.transactions.borrow().locks.is_empty() {
             // Who holds locks may wait for this group to be applied.
             self.published.raise();

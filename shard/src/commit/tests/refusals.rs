@@ -3,6 +3,8 @@
 use super::*;
 use crate::error::Error;
 use crate::full_disk::Starved;
+use crate::letter::{Letter, Prepare, Verdict};
+use crate::transaction::Part;
 
 #[test]
 fn on_a_full_disk_all_that_wait_are_refused_but_outcomes() {
@@ -50,4 +52,65 @@ fn participants_hear_that_a_decision_is_lost_or_that_nothing_happened() {
         }
         assert_eq!(desk.answers(), [(9, false)]);
     }
+}
+
+fn prepare(desk: &Desk, transaction: u64) {
+    let key = b"key".to_vec();
+    let part = Part {
+        shard: ShardId(0),
+        ops: vec![Op::Delete { key }].into(),
+        ..Part::default()
+    };
+    let prepare = Prepare {
+        transaction: TransactionId(transaction),
+        coordinator: ShardId(1),
+        part,
+        snapshot: None,
+    };
+    desk.core.open_letter(Letter(Content::Prepare(prepare)));
+}
+
+/// The older of two batches over one key waits for the younger, of which the disk has no room for the record.
+#[test]
+fn a_batch_gets_the_locks_of_one_that_was_refused() {
+    let desk = Desk::new();
+    prepare(&desk, 5);
+    prepare(&desk, 3);
+    assert!(desk.letters().is_empty(), "neither is prepared");
+    desk.core.refuse_pending();
+    let is_refused = |letter: &Content| match letter {
+        Content::Vote { verdict, .. } => matches!(verdict, Verdict::Refused(Error::Full { .. })),
+        _ => false,
+    };
+    let letters = desk.letters();
+    assert!(letters.len() == 1 && letters.iter().all(is_refused));
+    desk.settle();
+    let [
+        Content::Vote {
+            transaction,
+            verdict,
+            ..
+        },
+    ] = &desk.letters()[..]
+    else {
+        panic!("the other batch waits for good");
+    };
+    assert_eq!(*transaction, TransactionId(3));
+    assert!(matches!(verdict, Verdict::Prepared));
+}
+
+/// A batch that is coordinated here waits for its own key, and is woken when that is free.
+#[test]
+fn a_coordinator_gets_the_locks_of_a_batch_that_was_refused() {
+    let desk = Desk::new();
+    prepare(&desk, 5);
+    let key = b"key".to_vec();
+    let own = (ShardId(0), vec![Op::Delete { key }]);
+    desk.core.accept_commit(7, vec![own]);
+    desk.core.tasks.run(10);
+    desk.core.refuse_pending();
+    assert!(desk.core.tasks.has_ready(), "nobody wakes it");
+    desk.core.tasks.run(10);
+    desk.settle();
+    assert_eq!(desk.answers(), [(7, true)]);
 }
