@@ -200,6 +200,12 @@ impl PageCache {
         self.find(table, handle.page).is_some()
     }
 
+    /// What may come at once for somebody who asks for it in a moment, and is still here then: it drives out what came
+    /// before it.
+    pub fn passing_bytes(&self) -> usize {
+        self.budget / SMALL_PARTS
+    }
+
     /// Every further block drives another one out.
     pub fn is_full(&self) -> bool {
         self.bytes + PAGE + ENTRY_OVERHEAD > self.budget

@@ -2,6 +2,7 @@
 //! entry lies within it. After that the accessors take offsets as they are.
 
 use std::cmp::Ordering;
+use std::ops::Range;
 
 use ringkeep_io::{Buffer, PAGE};
 use zerocopy::FromBytes;
@@ -240,7 +241,7 @@ impl Block {
 
     /// The place of an entry's value, for those who keep the block.
     #[inline]
-    pub(super) fn value_span(&self, index: usize) -> std::ops::Range<usize> {
+    pub(super) fn value_span(&self, index: usize) -> Range<usize> {
         let (at, suffix_length, end, tag) = self.locate(index);
         let body_at = at + self.version_bytes + suffix_length;
         match tag & TAG_NO_VALUE != 0 && body_at < end {
@@ -251,7 +252,7 @@ impl Block {
 
     /// The same and what is said of it; nothing for a deletion.
     #[inline]
-    pub(super) fn value_at(&self, index: usize) -> Option<(std::ops::Range<usize>, Kept)> {
+    pub(super) fn value_at(&self, index: usize) -> Option<(Range<usize>, Kept)> {
         let (at, suffix_length, end, tag) = self.locate(index);
         let body_at = at + self.version_bytes + suffix_length;
         if tag == 0 {
@@ -289,6 +290,24 @@ impl Block {
         let bytes = &self.bytes[self.value_span(index)];
         let bytes = bytes.first_chunk().expect("verified with the block");
         handle_from_bytes(bytes, self.handle.kind.below())
+    }
+
+    /// What these index entries lead to, which lies one behind the other.
+    pub(super) fn span_of(&self, entries: Range<usize>) -> BlockHandle {
+        let (first, last) = (
+            self.handle_at(entries.start),
+            self.handle_at(entries.end - 1),
+        );
+        BlockHandle {
+            pages: last.page + last.pages - first.page,
+            ..first
+        }
+    }
+
+    /// What the index entry behind leads to lies right behind what this one does.
+    pub(super) fn touches_next(&self, index: usize) -> bool {
+        let handle = self.handle_at(index);
+        handle.page + handle.pages == self.handle_at(index + 1).page
     }
 
     /// How many entries come before (`key`, `at`): those with a lesser key, and those with the same

@@ -1,9 +1,7 @@
 //! Where a cursor gets its blocks from: the page cache, single reads, or reads ahead of it.
 //!
-//! A scan starts with the cache. While that has room for more than it was asked for, the neighbours of a block that is missed
-//! come along: seeks all over a table that fits would read it block by block otherwise. While it has none, those come along
-//! that the scan's page is expected to take next and that are not there. When a scan misses data blocks one behind the other
-//! it reads windows: first as much as its page is expected to take, and if that was too little, twice as much each time, up
+//! A scan starts with the cache, and others come along with a block that is missed (`together`). When it misses data blocks one
+//! behind the other it reads windows: first as much as its page is expected to take, and if that was too little, twice as much each time, up
 //! to `WINDOW_BYTES` at a time with the next window in flight. What comes by windows drives nothing out of the cache: it goes
 //! there only while there is room, and if there is none the cache takes note of it. Compaction reads windows from the start,
 //! and no cache.
@@ -15,33 +13,28 @@ use std::rc::Rc;
 use ringkeep_io::{Buffer, Io, PAGE};
 
 use super::open_table::{Reading, block_buffer, read_part};
-use super::{Block, BlockHandle, Table, TableId};
+use super::{Block, BlockHandle, Table};
 use crate::page_cache::PageCache;
 use crate::{Error, Result};
 
 const WINDOW_BYTES: usize = 128 << 10;
 const WINDOW_BYTES_MIN: usize = 8 << 10;
-/// Blocks that are read together while the cache has room, as they lie in a partition, unless they are large.
-const NEIGHBOURS: usize = 16;
-const NEIGHBOURS_BYTES_MAX: usize = 128 << 10;
-/// So much is read together at most for the page that asks.
-const AT_ONCE_BYTES_MAX: usize = 32 << 10;
 /// Misses in a row, each right behind the one before, after which reading ahead pays.
 const MISSES_BEFORE_WINDOW: u32 = 2;
 
 /// Reads blocks for one cursor.
 pub(crate) struct BlockReader {
-    io: Io,
-    cache: Option<Rc<RefCell<PageCache>>>,
+    pub(super) io: Io,
+    pub(super) cache: Option<Rc<RefCell<PageCache>>>,
     /// The page behind the last data block that was missed, and for how many misses that was so.
-    expected_page: u32,
+    pub(super) expected_page: u32,
     misses: u32,
     /// Asks the cache for nothing, and leaves there what is read while it has less than so many bytes.
     fills_up_to: Option<usize>,
     /// Of data blocks, what is still expected to be asked for.
-    expected_bytes: usize,
+    pub(super) expected_bytes: usize,
     /// From high keys to low ones.
-    backward: bool,
+    pub(super) backward: bool,
     /// The next window, should more be asked for than was expected.
     further_bytes: usize,
     window: Option<Window>,
@@ -194,85 +187,7 @@ impl BlockReader {
         }
     }
 
-    /// The same, and what lies around it, if that may come along and the device gives it. What is wrong with it will be said when
-    /// it is asked for by itself.
-    async fn load_neighbours(
-        &mut self,
-        table: &Table,
-        partition: &Block,
-        at: usize,
-    ) -> Option<Rc<Block>> {
-        let neighbours = self.neighbours(table.id(), partition, at)?;
-        let first = partition.handle_at(neighbours.start);
-        let last = partition.handle_at(neighbours.end - 1);
-        let all = BlockHandle {
-            pages: last.page + last.pages - first.page,
-            ..first
-        };
-        let buffer = Buffer::zeroed(all.pages as usize * PAGE);
-        let read = read_part(&self.io, table.file(), table.name(), all, buffer).await;
-        let read = read.ok()?;
-        self.expected_page = all.page + all.pages;
-        let mut wanted = None;
-        for index in neighbours {
-            let handle = partition.handle_at(index);
-            let cache = self.cache.as_ref()?;
-            if index != at && cache.borrow().has(table.id(), handle) {
-                continue;
-            }
-            let start = (handle.page - all.page) as usize * PAGE;
-            let mut buffer = block_buffer(&self.io, handle.pages as usize);
-            let length = buffer.len();
-            buffer.copy_from_slice(&read[start..start + length]);
-            let block = self.decode(table, handle, buffer, false);
-            if index == at {
-                wanted = block.ok();
-            }
-        }
-        wanted
-    }
-
-    /// Those that are read with a block, itself included. They lie one behind the other.
-    fn neighbours(&self, table: TableId, partition: &Block, at: usize) -> Option<Range<usize>> {
-        let cache = self.cache.as_ref().filter(|_| self.is_scan())?.borrow();
-        let handle = |at: usize| partition.handle_at(at);
-        let touch = |at: usize| handle(at).page + handle(at).pages == handle(at + 1).page;
-        let bytes = |start: usize, end: usize| {
-            let (first, last) = (handle(start), handle(end - 1));
-            (last.page + last.pages - first.page) as usize * PAGE
-        };
-        let (mut start, mut end) = (at, at + 1);
-        if cache.has_room_for_bytes(NEIGHBOURS_BYTES_MAX) {
-            let group = at - at % NEIGHBOURS;
-            let group = group..partition.count().min(group + NEIGHBOURS);
-            while start > group.start && touch(start - 1) {
-                start -= 1;
-            }
-            while end < group.end && touch(end - 1) {
-                end += 1;
-            }
-        } else {
-            // Half of the first one, in the mean, is before the page.
-            let before = handle(at).pages as usize * PAGE / 2;
-            let most = self.expected_bytes.min(AT_ONCE_BYTES_MAX) + before;
-            let is_missing = |at: usize| !cache.has(table, handle(at));
-            while self.backward && start > 0 && bytes(start, end) < most {
-                if !touch(start - 1) || !is_missing(start - 1) {
-                    break;
-                }
-                start -= 1;
-            }
-            while !self.backward && end < partition.count() && bytes(start, end) < most {
-                if !touch(end - 1) || !is_missing(end) {
-                    break;
-                }
-                end += 1;
-            }
-        }
-        (end - start > 1 && bytes(start, end) <= NEIGHBOURS_BYTES_MAX).then_some(start..end)
-    }
-
-    fn decode(
+    pub(super) fn decode(
         &mut self,
         table: &Table,
         handle: BlockHandle,
@@ -299,7 +214,7 @@ impl BlockReader {
     }
 
     /// It starts with the cache, and knows how much its page takes.
-    fn is_scan(&self) -> bool {
+    pub(super) fn is_scan(&self) -> bool {
         self.cache.is_some() && self.fills_up_to.is_none()
     }
 

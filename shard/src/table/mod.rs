@@ -23,6 +23,7 @@ mod section;
 mod separator;
 #[cfg(test)]
 pub(crate) mod tests;
+mod together;
 mod verify;
 mod writer;
 

@@ -133,20 +133,26 @@ fn assert_at(cursor: &TableCursor, entry: Option<Entry>) {
     assert_eq!(cursor.content(), expected);
 }
 
+/// Three thousand entries, some thirty to a block.
+fn padded() -> Model {
+    let entry = |number| (padded_key(number), Some(vec![7; 100]));
+    (0..3000).map(entry).collect()
+}
+
+fn padded_key(number: u64) -> (Vec<u8>, Reverse<Version>) {
+    (number.to_be_bytes().to_vec(), Reverse(Version(number)))
+}
+
 #[test]
 fn neighbours_come_along_while_the_cache_has_room() {
-    let entry = |key: u64| {
-        let key = (key.to_be_bytes().to_vec(), Reverse(Version(key)));
-        (key, Some(vec![7; 100]))
-    };
-    let model: Model = (0..3000).map(entry).collect();
+    let model = padded();
     for (cache_bytes, few) in [(16 << 20, true), (64 << 10, false)] {
         let fixture = Fixture::new(cache_bytes);
         let table = fixture.table(1, &model);
         let blocks = table.summary().file_bytes / 4096;
         let before = fixture.io.counters().reads;
         // No two seeks one behind the other go to blocks that touch.
-        for (key, version) in (0..3000).map(|n| n * 1009 % 3000).map(|n| entry(n).0) {
+        for (key, version) in (0..3000).map(|n| n * 1009 % 3000).map(|n| padded_key(n)) {
             let reader = BlockReader::cached(fixture.io.clone(), Rc::clone(&fixture.cache), 4096);
             let mut cursor = TableCursor::new(Rc::clone(&table), Section::Present, reader);
             fixture.run(cursor.seek(Bound::Included(&key))).unwrap();
@@ -160,11 +166,7 @@ fn neighbours_come_along_while_the_cache_has_room() {
 
 #[test]
 fn what_a_page_will_take_is_read_at_once_where_there_is_no_room_for_more() {
-    let entry = |key: u64| {
-        let key = (key.to_be_bytes().to_vec(), Reverse(Version(key)));
-        (key, Some(vec![7; 100]))
-    };
-    let model: Model = (0..3000).map(entry).collect();
+    let model = padded();
     let fixture = Fixture::new(96 << 10);
     let table = fixture.table(1, &model);
     for backward in [false, true] {
@@ -181,7 +183,7 @@ fn what_a_page_will_take_is_read_at_once_where_there_is_no_room_for_more() {
                 }
                 for step in 0..100 {
                     let at = if backward { from - step } else { from + step };
-                    let at = model.get_key_value(&entry(at).0);
+                    let at = model.get_key_value(&padded_key(at));
                     assert_at(&cursor, at);
                     match backward {
                         true => cursor.prev().await.unwrap(),
@@ -193,6 +195,29 @@ fn what_a_page_will_take_is_read_at_once_where_there_is_no_room_for_more() {
             // A partition, and what is on either side of the end of another or of what was there already.
             assert!(reads <= 3, "{reads} reads of 100 entries from {from} on");
         }
+    }
+}
+
+/// A hundred entries are in four blocks.
+#[test]
+fn what_comes_along_is_still_there_when_it_is_asked_for() {
+    let model = padded();
+    let fixture = Fixture::new(24 << 10);
+    let table = fixture.table(1, &model);
+    for from in (0..1000u64).map(|n| n * 1009 % 2900) {
+        let cache = Rc::clone(&fixture.cache);
+        let reader = BlockReader::cached(fixture.io.clone(), cache, 12 << 10);
+        let mut cursor = TableCursor::new(Rc::clone(&table), Section::Present, reader);
+        let before = fixture.io.counters().read_bytes;
+        fixture.run(async {
+            let from = Bound::Included(&from.to_be_bytes()[..]);
+            cursor.seek(from).await.unwrap();
+            for _ in 0..100 {
+                cursor.next().await.unwrap();
+            }
+        });
+        let read = fixture.io.counters().read_bytes - before;
+        assert!(read <= 7 * 4096, "{read} bytes from {from} on");
     }
 }
 
