@@ -55,7 +55,7 @@ pub(crate) const SCAN_FIRST_PAGE_BYTES_MIN: usize = 1 << 10;
 /// A page of a long scan from one shard: large enough to make the round trip cheap.
 pub(crate) const SCAN_PAGE_BYTES: usize = 256 << 10;
 
-/// Pages that a caller fills itself while the shard's host sleeps: first ones. Larger ones are read ahead by the host,
+/// Pages that a caller fills itself where the host sleeps or is about to: first ones. Larger ones are read ahead by the host,
 /// beside the caller.
 pub(crate) const VISIT_PAGE_BYTES_MAX: usize = SCAN_FIRST_BYTES;
 

@@ -51,6 +51,8 @@ pub(super) enum Asked {
         at: Moment,
         keys: Vec<u32>,
         reverse: bool,
+        /// Of entries.
+        limit: usize,
     },
     Flush,
     Compact,
@@ -311,9 +313,18 @@ impl World<'_> {
                 let found: Vec<_> = keys.into_iter().zip(values).collect();
                 self.model.read_together(&found, since, self.now)
             }
-            (Asked::Scan { at, keys, reverse }, Answer::Scanned(Ok(entries))) => {
+            (
+                Asked::Scan {
+                    at,
+                    keys,
+                    reverse,
+                    limit,
+                },
+                Answer::Scanned(Ok(entries)),
+            ) => {
                 self.see(entries.len() as u64);
                 self.totals.scans += 1;
+                let keys = within(limit, keys, &entries, reverse)?;
                 let found = in_order(&keys, entries, reverse)?;
                 let snapshot = snapshot(at, found);
                 self.model.scanned(snapshot, since, self.now)
@@ -414,6 +425,30 @@ pub(super) fn snapshot(at: Moment, found: Vec<(u32, Found)>) -> Snapshot {
         },
         found,
     }
+}
+
+/// Of the keys that a scan was asked for those that it covers: when it has as many entries as it was to take, none behind the
+/// last one.
+fn within(
+    limit: usize,
+    mut keys: Vec<u32>,
+    entries: &[(Vec<u8>, Vec<u8>)],
+    reverse: bool,
+) -> Verdict<Vec<u32>> {
+    if entries.len() > limit {
+        let found = entries.len();
+        return failed(
+            Check::Content,
+            format!("a scan of {limit} entries shows {found}"),
+        );
+    }
+    if let Some((last, _)) = entries.last().filter(|_| entries.len() == limit) {
+        keys.retain(|key| match reverse {
+            true => content::key(*key) >= *last,
+            false => content::key(*key) <= *last,
+        });
+    }
+    Ok(keys)
 }
 
 /// The entries of a scan as findings for all keys that it covered; each key once and in order.

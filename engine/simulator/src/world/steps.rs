@@ -16,6 +16,9 @@ use crate::plan::{Action, Fault, Promise, Step};
 /// Changes of a batch, as the plan has them.
 type Changes = [(u32, Option<u32>)];
 
+/// How many entries scans take at most, by their version.
+const LIMITS: [usize; 5] = [usize::MAX, 3, usize::MAX, 1, 9];
+
 /// Scans that are kept at a time.
 const PINS_MAX: usize = 4;
 
@@ -83,8 +86,8 @@ impl World<'_> {
             }
             Action::Scan { from, to, reverse } => {
                 let scan = db.scan(content::key(*from)..content::key(*to));
-                let asked = self.scanning(&scan, (*from..*to).collect(), *reverse);
-                self.ask(open, client, asked, self.now, read_out(scan, *reverse));
+                let (asked, call) = read_out(scan, (*from..*to).collect(), *reverse);
+                self.ask(open, client, asked, self.now, call);
             }
             Action::AsOf { back, reverse } => return self.read_past(open, client, *back, *reverse),
             Action::Pin => {
@@ -95,8 +98,8 @@ impl World<'_> {
             Action::ReadPinned { reverse } => {
                 if let Some((scan, since)) = self.clients.pinned.pop_front() {
                     let keys = (0..self.model.keys()).collect();
-                    let asked = self.scanning(&scan, keys, *reverse);
-                    self.ask(open, client, asked, since, read_out(scan, *reverse));
+                    let (asked, call) = read_out(scan, keys, *reverse);
+                    self.ask(open, client, asked, since, call);
                 }
             }
             Action::Space { space, action } => self.ask_space(open, client, *space, action),
@@ -259,11 +262,9 @@ impl World<'_> {
         };
         self.totals.past += 1;
         let keys: Vec<u32> = (0..self.model.keys()).collect();
-        let scan = then.scan(..);
-        let asked = self.scanning(&scan, keys.clone(), reverse);
         // Gets go another way through the tables.
-        let call = match back.is_multiple_of(2) {
-            true => read_out(scan, reverse),
+        let (asked, call) = match back.is_multiple_of(2) {
+            true => read_out(then.scan(..), keys, reverse),
             false => get_out(then, keys, reverse),
         };
         // It knows nothing of what is known now.
@@ -305,18 +306,10 @@ impl World<'_> {
             return Ok(());
         }
         self.totals.past += 1;
-        let scan = then.scan(..);
-        let asked = self.scanning(&scan, (0..self.model.keys()).collect(), reverse);
-        self.ask(open, client, asked, 0, read_out(scan, reverse));
+        let keys = (0..self.model.keys()).collect();
+        let (asked, call) = read_out(then.scan(..), keys, reverse);
+        self.ask(open, client, asked, 0, call);
         self.poll_clients(open).map(drop)
-    }
-
-    fn scanning(&self, scan: &Scan, keys: Vec<u32>, reverse: bool) -> Asked {
-        Asked::Scan {
-            at: simulation::moment_of(scan),
-            keys,
-            reverse,
-        }
     }
 
     pub(super) fn unstick(&mut self) {
@@ -385,18 +378,33 @@ pub(super) fn time(millis: u64) -> SystemTime {
 
 pub(super) const EIO: i32 = 5;
 
-/// Reads a scan to its end.
-pub(super) fn read_out(scan: Scan, reverse: bool) -> Call {
-    Box::pin(async move { Answer::Scanned(entries(scan, reverse).await) })
+/// Reads a scan of these keys, most of them to the end and some up to a few entries.
+fn read_out(scan: Scan, keys: Vec<u32>, reverse: bool) -> (Asked, Call) {
+    let at = simulation::moment_of(&scan);
+    let limit = LIMITS[(at.version.0 % LIMITS.len() as u64) as usize];
+    let call = async move { Answer::Scanned(entries(scan.limit(limit), reverse).await) };
+    let asked = Asked::Scan {
+        at,
+        keys,
+        reverse,
+        limit,
+    };
+    (asked, Box::pin(call))
 }
 
 /// What a scan of a snapshot would show, key by key.
-fn get_out(snapshot: Snapshot, mut keys: Vec<u32>, reverse: bool) -> Call {
+fn get_out(snapshot: Snapshot, keys: Vec<u32>, reverse: bool) -> (Asked, Call) {
+    let asked = Asked::Scan {
+        at: simulation::moment_of(&snapshot.scan(..)),
+        keys: keys.clone(),
+        reverse,
+        limit: usize::MAX,
+    };
+    let mut keys: Vec<_> = keys.into_iter().map(content::key).collect();
     if reverse {
         keys.reverse();
     }
-    Box::pin(async move {
-        let keys: Vec<_> = keys.into_iter().map(content::key).collect();
+    let call = async move {
         let values = snapshot.multi_get_async(&keys).await;
         let found = |values: Vec<Option<Vec<u8>>>| {
             let entries = keys.iter().cloned().zip(values);
@@ -405,7 +413,8 @@ fn get_out(snapshot: Snapshot, mut keys: Vec<u32>, reverse: bool) -> Call {
                 .collect()
         };
         Answer::Scanned(values.map(found))
-    })
+    };
+    (asked, Box::pin(call))
 }
 
 /// Everything that a scan shows.

@@ -152,7 +152,7 @@ fn neighbours_come_along_while_the_cache_has_room() {
         let blocks = table.summary().file_bytes / 4096;
         let before = fixture.io.counters().reads;
         // No two seeks one behind the other go to blocks that touch.
-        for (key, version) in (0..3000).map(|n| n * 1009 % 3000).map(|n| padded_key(n)) {
+        for (key, version) in (0..3000).map(|n| padded_key(n * 1009 % 3000)) {
             let reader = BlockReader::cached(fixture.io.clone(), Rc::clone(&fixture.cache), 4096);
             let mut cursor = TableCursor::new(Rc::clone(&table), Section::Present, reader);
             fixture.run(cursor.seek(Bound::Included(&key))).unwrap();
