@@ -35,6 +35,23 @@ fn all_values_of_a_multi_get_are_from_one_instant_also_when_some_must_be_fetched
     assert_eq!(values, [old.clone(), old]);
 }
 
+#[test]
+fn a_scan_in_pages_of_a_few_entries_shows_everything_wherever_blocks_end() {
+    let mut world = World::new(1, tiny_options(), SimulatedOptions::default());
+    for number in 0..300u32 {
+        world.put(&number.to_be_bytes(), &[7; 100], Durability::Buffered);
+    }
+    world.done(Call::Compact).expect("compacts");
+    for entries in 1..70 {
+        world.entries_max = entries;
+        let pin = world.pins.as_ref().expect("open").pin();
+        for reverse in [false, true] {
+            let found = world.scan(&pin, reverse, 1 << 20).expect("a scan");
+            assert_eq!(found.len(), 300, "in pages of {entries}");
+        }
+    }
+}
+
 /// The device stood still while 32 callers were answered, and they while it read for all of them, until what a new call wants
 /// to read no longer waited behind all reads that had ended.
 #[test]

@@ -27,6 +27,8 @@ pub struct World {
     pub shard: Option<Shard<u64>>,
     pub io: Io,
     pub pins: Option<Arc<Pins>>,
+    /// Of a page of a scan.
+    pub entries_max: usize,
     next_token: u64,
     replies: BTreeMap<u64, Reply>,
     /// Every write taken, in order.
@@ -137,6 +139,7 @@ impl World {
             shard: None,
             io,
             pins: None,
+            entries_max: usize::MAX,
             next_token: 0,
             replies: BTreeMap::new(),
             history: Vec::new(),
@@ -351,7 +354,7 @@ impl World {
             reverse,
             at,
             page_bytes,
-            entries_max: usize::MAX,
+            entries_max: self.entries_max,
             keys_only: false,
             room: ScanPage::default(),
         })));
