@@ -336,6 +336,12 @@ pub const SECTIONS: &[Section] = &[
                 Times(1.0),
             ),
             row(
+                "seek and 100 entries behind the writes of YCSB, 1 caller",
+                "peers/seek_100_rewritten",
+                Rate(0),
+                Nothing,
+            ),
+            row(
                 "100 000 entries in order, entries",
                 "peers/scan_long",
                 Entries,
