@@ -23,7 +23,7 @@
 //! logged (`validation`). A part that was only read is locked and validated and never logged: its vote
 //! holds for as long as its locks, and no crash leaves anything of it to undo.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -58,9 +58,26 @@ pub(crate) struct Transactions {
     /// Prepares that hold their locks and are to be validated.
     unvalidated: VecDeque<Prepare>,
     /// Votes for the batches that this shard coordinates now.
-    ballots: HashMap<TransactionId, Vec<(ShardId, Verdict)>>,
+    ballots: BTreeMap<TransactionId, Ballot>,
     /// Commits decided here that some participant has not settled.
     decided: BTreeMap<TransactionId, Decided>,
+}
+
+#[derive(Default)]
+struct Ballot {
+    missing: Vec<ShardId>,
+    votes: Vec<(ShardId, Verdict)>,
+}
+
+impl Ballot {
+    /// Of each shard the first vote counts.
+    fn cast(&mut self, from: ShardId, verdict: Verdict) {
+        let missing = self.missing.iter().position(|shard| *shard == from);
+        if let Some(place) = missing {
+            self.missing.swap_remove(place);
+            self.votes.push((from, verdict));
+        }
+    }
 }
 
 struct Prepared {
@@ -183,10 +200,19 @@ impl Transactions {
         }
     }
 
-    fn coordinator_is_gone(&mut self, peer: ShardId) {
+    /// Nothing will be heard of these shards any more: neither how a batch has ended that they decide, nor what they vote.
+    fn lose(&mut self, is_lost: impl Fn(ShardId) -> bool, reason: &str) {
         for part in self.prepared.values_mut() {
-            if part.coordinator == peer && part.news == News::Awaited {
+            if is_lost(part.coordinator) && part.news == News::Awaited {
                 part.news = News::Never;
+            }
+        }
+        for ballot in self.ballots.values_mut() {
+            let missing = ballot.missing.iter().copied();
+            let lost: Vec<_> = missing.filter(|shard| is_lost(*shard)).collect();
+            for shard in lost {
+                let reason = reason.to_string();
+                ballot.cast(shard, Verdict::Refused(Error::Failed { reason }));
             }
         }
     }
@@ -403,8 +429,15 @@ impl<T: Token> Core<T> {
         if others.is_empty() {
             return Ok(());
         }
+        // It may be because a shard is gone that is to vote now.
+        if let Some(error) = self.refusal(false) {
+            return Err(Some(error));
+        }
         let coordinator = self.identity.shard;
-        let ballot = Vec::with_capacity(others.len());
+        let ballot = Ballot {
+            missing: others.iter().map(|part| part.shard).collect(),
+            votes: Vec::with_capacity(others.len()),
+        };
         self.transactions
             .borrow_mut()
             .ballots
@@ -421,14 +454,14 @@ impl<T: Token> Core<T> {
         self.published
             .wait_until(|| {
                 let transactions = self.transactions.borrow();
-                let votes = transactions.ballots.get(&transaction).map_or(0, Vec::len);
-                votes == others.len()
+                let ballot = transactions.ballots.get(&transaction);
+                ballot.is_none_or(|ballot| ballot.missing.is_empty())
             })
             .await;
         let ballot = self.transactions.borrow_mut().ballots.remove(&transaction);
         let mut verdict = Ok(());
         let mut prepared = Vec::new();
-        for (participant, vote) in ballot.unwrap_or_default() {
+        for (participant, vote) in ballot.unwrap_or_default().votes {
             match vote {
                 Verdict::Prepared => prepared.push(participant),
                 Verdict::Conflict => verdict = verdict.and(Err(None)),
@@ -452,7 +485,7 @@ impl<T: Token> Core<T> {
             } => {
                 let mut transactions = self.transactions.borrow_mut();
                 if let Some(ballot) = transactions.ballots.get_mut(&transaction) {
-                    ballot.push((from, verdict));
+                    ballot.cast(from, verdict);
                 }
                 drop(transactions);
                 self.published.raise();
@@ -613,10 +646,10 @@ impl<T: Token> Core<T> {
         self.let_others_lock();
     }
 
-    /// Another shard is gone for good and will not answer.
-    pub fn lose_peer(&self, peer: ShardId) {
-        self.transactions.borrow_mut().coordinator_is_gone(peer);
-        self.fail_because(&format!("shard {peer} stopped unexpectedly"));
+    /// Other shards are gone for good and will not answer.
+    pub fn lose_peers(&self, is_lost: impl Fn(ShardId) -> bool, reason: &str) {
+        self.transactions.borrow_mut().lose(is_lost, reason);
+        self.fail_because(reason);
         self.published.raise();
     }
 

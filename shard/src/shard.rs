@@ -295,9 +295,9 @@ impl<T: Token> Shard<T> {
         self.core.notice_dead_log();
     }
 
-    /// Another shard is gone for good and will not answer.
-    pub fn peer_lost(&mut self, peer: ShardId) {
-        self.core.lose_peer(peer);
+    /// Other shards are gone for good and will not answer: those that `is_lost` says.
+    pub fn lose_peers(&mut self, is_lost: impl Fn(ShardId) -> bool, reason: &str) {
+        self.core.lose_peers(is_lost, reason);
     }
 
     /// One turn: acknowledges what is done, starts what can start, runs tasks that are ready. True

@@ -49,7 +49,9 @@ impl<T: Token> Core<T> {
                 core.tasks.spawn(async move {
                     let snapshot = prepare.snapshot.as_deref();
                     let verdict = shard.validate(prepare.transaction, &prepare.part, snapshot);
-                    match verdict.await {
+                    let verdict = verdict.await;
+                    // It may have failed meanwhile: nobody would answer then.
+                    match verdict.and_then(|()| shard.refusal(false).map_or(Ok(()), Err)) {
                         Ok(()) => shard.promise(prepare),
                         Err(error) => shard.refuse_part(&prepare, error),
                     }

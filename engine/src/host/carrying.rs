@@ -54,15 +54,15 @@ impl Host {
     /// a piece of such a batch takes no more writes; all others go on.
     fn lose_peer(&mut self, host: usize, reason: &str) {
         let hosts = self.hosts;
-        self.calls -= self
-            .commits
-            .abandon(|shard| host_of(shard, hosts) == host, reason);
+        let is_lost = |shard| host_of(shard, hosts) == host;
+        self.calls -= self.commits.abandon(is_lost, reason);
+        let reason = format!("another thread of this database has ended: {reason}");
         for resident in self
             .residents
             .iter_mut()
             .filter(|resident| resident.entangled)
         {
-            resident.shard.peer_lost(ShardId(host as u16));
+            resident.shard.lose_peers(is_lost, &reason);
         }
     }
 

@@ -73,11 +73,13 @@ fn the_other_hosts_go_on_and_nothing_acknowledged_is_lost() {
 
 #[test]
 fn callers_in_the_middle_of_anything_get_an_answer() {
-    let folder = Folder::new();
-    for round in 0..5 {
+    for round in 0..8 {
+        // Every other time a host has more shards than one.
+        let (threads, shards) = [(3, 3), (2, 5)][round % 2];
+        let folder = Folder::new();
         let db = folder.open(ringkeep::Options {
-            threads: Some(3),
-            ..tiny(3)
+            threads: Some(threads),
+            ..tiny(shards)
         });
         std::thread::scope(|scope| {
             for thread in 0..8 {
@@ -103,8 +105,9 @@ fn callers_in_the_middle_of_anything_get_an_answer() {
             }
             simulation::panic_host(&db, format!("{round}").as_bytes());
         });
+        assert!(matches!(db.close(), Err(Error::HostStopped { .. })));
         drop(db);
-        let db = folder.open(tiny(3));
+        let db = folder.open(tiny(shards));
         let keys: Vec<Vec<u8>> = db
             .scan(..)
             .keys_only()

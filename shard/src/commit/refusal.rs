@@ -23,10 +23,15 @@ impl<T: Token> Core<T> {
             commits.pending = outcomes;
             Vec::from(refused)
         };
+        if refused.is_empty() {
+            return;
+        }
         for write in refused {
             let error = self.full_error();
             self.refuse(write.ack, error);
         }
+        // Whoever waits for those in front.
+        self.published.raise();
     }
 
     /// Lets go of a group of which a part is in the log: it was never answered, and an opening passes over what is there of

@@ -92,6 +92,12 @@ impl Held {
         }
     }
 
+    /// One shard hears that another is gone.
+    fn lose(&mut self, shard: usize, peer: u16) {
+        let is_lost = |shard: ShardId| shard == ShardId(peer);
+        self.database.shards[shard].lose_peers(is_lost, "a drill");
+    }
+
     fn lose_power(&mut self, crash: Crash) {
         self.letters.clear();
         self.database.lose_power(crash);
@@ -157,7 +163,7 @@ fn a_shard_that_failed_below_a_committed_batch_refuses_to_be_read() {
         "{committed:?}"
     );
     held.deliver();
-    held.database.shards[1].peer_lost(ShardId(2));
+    held.lose(1, 2);
     held.settle();
     let local = held.database.replies.remove(&local);
     assert!(
@@ -183,7 +189,7 @@ fn a_failed_shard_does_not_answer_for_a_batch_that_it_has_yet_to_hear_of() {
     held.settle();
     held.deliver();
     assert!(!held.letters.is_empty(), "the vote of shard 1 waits");
-    held.database.shards[1].peer_lost(ShardId(2));
+    held.lose(1, 2);
     held.deliver();
     let Some(Reply::Written(written)) = held.database.replies.remove(&token) else {
         panic!("not committed");
@@ -201,7 +207,7 @@ fn a_shard_whose_coordinator_is_gone_refuses_to_read_beyond_the_undecided_batch(
     held.ask(0, batch());
     held.deliver();
     let before = held.get(1, 2);
-    held.database.shards[1].peer_lost(ShardId(0));
+    held.lose(1, 0);
     held.settle();
     let read = held.get_at(1, 2, Some(Version(u64::MAX - 1)));
     let refused = matches!(read, Some(Err(Error::Unreadable { .. })));
@@ -211,4 +217,33 @@ fn a_shard_whose_coordinator_is_gone_refuses_to_read_beyond_the_undecided_batch(
         before,
         "the present is what was acknowledged"
     );
+}
+
+/// A shard voted for a batch of which another participant was gone before its vote: the coordinator waited for that, its caller for the
+/// batch, and readers of the first for its outcome.
+#[test]
+fn a_participant_that_is_gone_has_voted_no() {
+    let mut held = Held::new();
+    let keys = [(0, 1), (1, 2), (2, 3)];
+    let part = |(shard, key)| (ShardId(shard), vec![put(key, 7)]);
+    let parts = keys.map(part).to_vec();
+    let token = held.database.call(0, Call::Commit { parts });
+    held.settle();
+    held.letters.retain(|(to, _)| *to != ShardId(1));
+    held.deliver();
+    assert_eq!(held.letters.len(), 1, "the vote of shard 2 waits");
+    held.deliver();
+    let at = Some(Version(u64::MAX - 1));
+    assert_eq!(held.get_at(2, 3, at), None, "the outcome may come");
+    held.lose(0, 1);
+    held.lose(2, 1);
+    held.settle();
+    held.deliver();
+    let failed = held.database.replies.remove(&token);
+    assert!(
+        matches!(failed, Some(Reply::Failed(Error::Failed { .. }))),
+        "{failed:?}"
+    );
+    assert_eq!(held.get_at(2, 3, at), Some(Ok(None)), "it is aborted");
+    assert_eq!(held.get(0, 1), Ok(None));
 }

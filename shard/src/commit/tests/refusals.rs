@@ -4,7 +4,7 @@ use super::*;
 use crate::error::Error;
 use crate::full_disk::Starved;
 use crate::letter::{Letter, Prepare, Verdict};
-use crate::transaction::Part;
+use crate::transaction::{Part, Reads};
 
 #[test]
 fn on_a_full_disk_all_that_wait_are_refused_but_outcomes() {
@@ -113,4 +113,69 @@ fn a_coordinator_gets_the_locks_of_a_batch_that_was_refused() {
     desk.core.tasks.run(10);
     desk.settle();
     assert_eq!(desk.answers(), [(7, true)]);
+}
+
+/// More keys than are looked at without a rest, in which the shard fails.
+#[test]
+fn a_part_that_is_validated_while_its_shard_fails_is_refused() {
+    let desk = Desk::new();
+    desk.core.start_validating();
+    let keys = (0..300u32).map(|key| Box::from(key.to_be_bytes()));
+    let key = b"key".to_vec();
+    let part = Part {
+        shard: ShardId(0),
+        ops: vec![Op::Delete { key }].into(),
+        reads: Reads {
+            keys: keys.collect(),
+            ranges: Vec::new(),
+        },
+    };
+    let prepare = Prepare {
+        transaction: TransactionId(3),
+        coordinator: ShardId(1),
+        part,
+        snapshot: Some(Arc::new(desk.core.pins.pin())),
+    };
+    desk.core.open_letter(Letter(Content::Prepare(prepare)));
+    desk.core.tasks.run(10);
+    desk.core.tasks.run(10);
+    desk.core.fail_because("a drill");
+    assert!(desk.letters().is_empty(), "it is being validated");
+    desk.core.tasks.run(10);
+    desk.settle();
+    let is_refused = |letter: &Content| match letter {
+        Content::Vote { verdict, .. } => matches!(verdict, Verdict::Refused(_)),
+        _ => false,
+    };
+    let letters = desk.letters();
+    assert!(letters.len() == 1 && letters.iter().all(is_refused));
+}
+
+/// A host that has several shards is gone: one of them decides a batch, another is named.
+#[test]
+fn all_shards_of_a_host_are_lost_with_it() {
+    let desk = Desk::new();
+    desk.lock(5);
+    let at = Some(Version(u64::MAX - 1));
+    assert!(!desk.core.is_settled(at), "the outcome may come");
+    desk.core.lose_peers(|shard| shard.0 % 2 == 1, "a drill");
+    assert!(desk.core.is_settled(at));
+    assert!(desk.core.check_readable(at).is_err());
+}
+
+/// Whoever waits for its place in line to be served is woken by a refusal.
+#[test]
+fn who_waits_for_those_in_front_hears_that_they_were_refused() {
+    let desk = Desk::new();
+    let key = b"key".to_vec();
+    desk.accept(1, vec![Op::Delete { key }], Durability::Sync);
+    let core = Rc::clone(&desk.core);
+    desk.core.tasks.spawn(async move {
+        let served = || core.commits.borrow().has_served(1);
+        core.published.wait_until(served).await;
+    });
+    desk.core.tasks.run(10);
+    assert!(!desk.core.tasks.has_ready());
+    desk.core.refuse_pending();
+    assert!(desk.core.tasks.has_ready());
 }
