@@ -200,10 +200,10 @@ impl PageCache {
         self.find(table, handle.page).is_some()
     }
 
-    /// What may come at once for somebody who asks for it in a moment, and is still here then: it drives out what came
-    /// before it.
+    /// Blocks of so many bytes may come at once for somebody who asks for them in a moment: they are here then, if nobody else's
+    /// come between.
     pub fn passing_bytes(&self) -> usize {
-        self.budget / SMALL_PARTS
+        self.budget / SMALL_PARTS / (PAGE + ENTRY_OVERHEAD) * PAGE
     }
 
     /// Every further block drives another one out.

@@ -70,16 +70,19 @@ impl BlockReader {
             // Half of the first one, in the mean, is before the page.
             let before = bytes(partition, start..end) / 2;
             let page = self.expected_bytes.min(AT_ONCE_BYTES_MAX) + before;
-            let most = page.min(cache.passing_bytes());
+            let passing = cache.passing_bytes();
             let is_missing = |at: usize| !cache.has(table, partition.handle_at(at));
-            while self.backward && start > 0 && bytes(partition, start..end) < most {
-                if !touch(start - 1) || !is_missing(start - 1) {
+            let takes = |now: Range<usize>, more: Range<usize>| {
+                bytes(partition, now) < page && bytes(partition, more) <= passing
+            };
+            while self.backward && start > 0 && touch(start - 1) && is_missing(start - 1) {
+                if !takes(start..end, start - 1..end) {
                     break;
                 }
                 start -= 1;
             }
-            while !self.backward && end < partition.count() && bytes(partition, start..end) < most {
-                if !touch(end - 1) || !is_missing(end) {
+            while !self.backward && end < partition.count() && touch(end - 1) && is_missing(end) {
+                if !takes(start..end, start..end + 1) {
                     break;
                 }
                 end += 1;

@@ -359,7 +359,10 @@ impl World {
             room: ScanPage::default(),
         })));
         match self.wait(token) {
-            Reply::Page(page) => Ok(page),
+            Reply::Page(page) => {
+                assert!(page.len() <= self.entries_max);
+                Ok(page)
+            }
             Reply::Failed(error) => Err(error),
             other => panic!("{other:?} is no answer to a scan"),
         }

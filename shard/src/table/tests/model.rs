@@ -198,26 +198,39 @@ fn what_a_page_will_take_is_read_at_once_where_there_is_no_room_for_more() {
     }
 }
 
-/// A hundred entries are in four blocks.
+/// A hundred entries are in five blocks at most. Nothing comes along in the smallest cache, and most of a page in the largest.
 #[test]
 fn what_comes_along_is_still_there_when_it_is_asked_for() {
     let model = padded();
-    let fixture = Fixture::new(24 << 10);
-    let table = fixture.table(1, &model);
-    for from in (0..1000u64).map(|n| n * 1009 % 2900) {
-        let cache = Rc::clone(&fixture.cache);
-        let reader = BlockReader::cached(fixture.io.clone(), cache, 12 << 10);
-        let mut cursor = TableCursor::new(Rc::clone(&table), Section::Present, reader);
-        let before = fixture.io.counters().read_bytes;
-        fixture.run(async {
-            let from = Bound::Included(&from.to_be_bytes()[..]);
-            cursor.seek(from).await.unwrap();
-            for _ in 0..100 {
-                cursor.next().await.unwrap();
-            }
-        });
-        let read = fixture.io.counters().read_bytes - before;
-        assert!(read <= 7 * 4096, "{read} bytes from {from} on");
+    for cache_bytes in (24 << 10..256 << 10).step_by(8 << 10) {
+        let fixture = Fixture::new(cache_bytes);
+        let table = fixture.table(1, &model);
+        for (from, backward) in (0..200u64).map(|n| (150 + n * 1009 % 2700, n % 2 == 0)) {
+            let cache = Rc::clone(&fixture.cache);
+            let reader = BlockReader::cached(fixture.io.clone(), cache, 12 << 10);
+            let reader = reader.going(backward);
+            let mut cursor = TableCursor::new(Rc::clone(&table), Section::Present, reader);
+            let before = fixture.io.counters().read_bytes;
+            fixture.run(async {
+                let from = Bound::Included(&from.to_be_bytes()[..]);
+                match backward {
+                    true => cursor.seek_back(from).await.unwrap(),
+                    false => cursor.seek(from).await.unwrap(),
+                }
+                for _ in 0..100 {
+                    match backward {
+                        true => cursor.prev().await.unwrap(),
+                        false => cursor.next().await.unwrap(),
+                    }
+                }
+            });
+            let read = fixture.io.counters().read_bytes - before;
+            // The blocks, each once.
+            assert!(
+                read <= 5 * 4096,
+                "{read} bytes from {from} on, {cache_bytes} of cache"
+            );
+        }
     }
 }
 
