@@ -63,20 +63,25 @@ pub(crate) struct Transactions {
     decided: BTreeMap<TransactionId, Decided>,
 }
 
+/// Whose votes a batch needs, and those that were cast.
 #[derive(Default)]
-struct Ballot {
-    missing: Vec<ShardId>,
-    votes: Vec<(ShardId, Verdict)>,
-}
+struct Ballot(Vec<(ShardId, Option<Verdict>)>);
 
 impl Ballot {
+    fn of(parts: &[Part]) -> Ballot {
+        Ballot(parts.iter().map(|part| (part.shard, None)).collect())
+    }
+
     /// Of each shard the first vote counts.
     fn cast(&mut self, from: ShardId, verdict: Verdict) {
-        let missing = self.missing.iter().position(|shard| *shard == from);
-        if let Some(place) = missing {
-            self.missing.swap_remove(place);
-            self.votes.push((from, verdict));
+        let mut votes = self.0.iter_mut();
+        if let Some((_, vote)) = votes.find(|(shard, _)| *shard == from) {
+            vote.get_or_insert(verdict);
         }
+    }
+
+    fn is_complete(&self) -> bool {
+        self.0.iter().all(|(_, vote)| vote.is_some())
     }
 }
 
@@ -208,11 +213,9 @@ impl Transactions {
             }
         }
         for ballot in self.ballots.values_mut() {
-            let missing = ballot.missing.iter().copied();
-            let lost: Vec<_> = missing.filter(|shard| is_lost(*shard)).collect();
-            for shard in lost {
+            for (_, vote) in ballot.0.iter_mut().filter(|(shard, _)| is_lost(*shard)) {
                 let reason = reason.to_string();
-                ballot.cast(shard, Verdict::Refused(Error::Failed { reason }));
+                vote.get_or_insert(Verdict::Refused(Error::Failed { reason }));
             }
         }
     }
@@ -434,14 +437,10 @@ impl<T: Token> Core<T> {
             return Err(Some(error));
         }
         let coordinator = self.identity.shard;
-        let ballot = Ballot {
-            missing: others.iter().map(|part| part.shard).collect(),
-            votes: Vec::with_capacity(others.len()),
-        };
         self.transactions
             .borrow_mut()
             .ballots
-            .insert(transaction, ballot);
+            .insert(transaction, Ballot::of(others));
         for part in others {
             let prepare = Prepare {
                 transaction,
@@ -455,17 +454,18 @@ impl<T: Token> Core<T> {
             .wait_until(|| {
                 let transactions = self.transactions.borrow();
                 let ballot = transactions.ballots.get(&transaction);
-                ballot.is_none_or(|ballot| ballot.missing.is_empty())
+                ballot.is_none_or(Ballot::is_complete)
             })
             .await;
         let ballot = self.transactions.borrow_mut().ballots.remove(&transaction);
         let mut verdict = Ok(());
         let mut prepared = Vec::new();
-        for (participant, vote) in ballot.unwrap_or_default().votes {
+        for (participant, vote) in ballot.unwrap_or_default().0 {
             match vote {
-                Verdict::Prepared => prepared.push(participant),
-                Verdict::Conflict => verdict = verdict.and(Err(None)),
-                Verdict::Refused(error) => verdict = Err(Some(error)),
+                Some(Verdict::Prepared) => prepared.push(participant),
+                Some(Verdict::Conflict) => verdict = verdict.and(Err(None)),
+                Some(Verdict::Refused(error)) => verdict = Err(Some(error)),
+                None => {}
             }
         }
         if verdict.is_err() {
