@@ -44,7 +44,8 @@ pub struct ShardOptions {
     /// Cached blocks, and rows that other threads read without asking the shard: both together. Which of them has how
     /// much, the shard finds out.
     pub caches_bytes: usize,
-    /// Of these, cached blocks at most.
+    /// Of these, cached blocks at most; they have what two memtables leave of their memory, too, while they do. None leaves them
+    /// without that.
     pub cache_bytes: usize,
     /// And rows at most.
     pub rows_bytes: usize,

@@ -1,7 +1,8 @@
 //! How the memory for caches is split between rows and blocks. Both take what nobody uses. When all is taken, each of
 //! them tells what more memory would have saved: rows by the keys that were asked for again after they had left, or
 //! before they got in, blocks by those that came back after they were evicted. Where a byte saves clearly more, there
-//! it goes, a segment of rows at a time. Nothing here looks at a clock: the same calls make the same split.
+//! it goes, a segment of rows at a time. Blocks also borrow what memtables do not fill, a step for each that was read full,
+//! and give it back with the first write that needs it. Nothing here looks at a clock: the same calls make the same split.
 
 use std::cmp::Ordering;
 
@@ -22,9 +23,14 @@ const EVIDENCE_MIN: u64 = 256;
 /// Rows that leave for each block that comes while there are more than there may be.
 const ROWS_PER_BLOCK: usize = 128;
 
+/// Memtables lend a part in so many of one of them at a time.
+const LENT_PARTS: usize = 16;
+
 /// What more memory would have saved lately, in calls.
 #[derive(Default)]
 pub(crate) struct Split {
+    /// What memtables do not need now.
+    lent: usize,
     by_rows: u64,
     by_blocks: u64,
     missed: u64,
@@ -98,7 +104,7 @@ impl<T> Core<T> {
             let mut split = self.split.borrow_mut();
             split.look(&cache, &self.stats.borrow());
             let step = rows.segment_bytes();
-            let left = self.options.caches_bytes - rows.bytes().min(self.options.caches_bytes);
+            let left = (self.options.caches_bytes + split.lent).saturating_sub(rows.bytes());
             let is_unused = cache.bytes() + step <= left;
             let is_worth_it = split.compare(&rows, &cache) == Ordering::Greater
                 && left >= step + self.options.caches_bytes / PARTS_MIN;
@@ -117,48 +123,88 @@ impl<T> Core<T> {
 
     /// After a block was read: if it drove out another, may there be more of them?
     pub fn make_room_for_blocks(&self) {
-        self.give_back(&mut self.cache.borrow_mut(), &mut self.split.borrow_mut());
+        self.give_frames_back();
         if !self.cache.borrow().is_full() {
             return;
         }
-        {
-            let (mut rows, cache) = (self.rows.borrow_mut(), self.cache.borrow());
-            if !rows.shrink(ROWS_PER_BLOCK) {
-                let mut split = self.split.borrow_mut();
-                split.look(&cache, &self.stats.borrow());
-                if rows.limit() <= self.rows_least_of(&rows)
-                    || split.compare(&rows, &cache) != Ordering::Less
-                {
-                    return;
-                }
-                split.forget();
-                let less = rows.limit() - 1;
-                rows.set_limit(less);
-            }
+        if self.borrow_from_memtables() || self.take_from_rows() {
+            self.give_rest_to_blocks();
         }
-        self.give_rest_to_blocks();
+    }
+
+    fn borrow_from_memtables(&self) -> bool {
+        let (step, mut split) = (self.step_of_lending(), self.split.borrow_mut());
+        // One step stays between, or what was given back would be asked for at once.
+        let lend = self.options.cache_bytes > 0 && split.lent + 2 * step <= self.unfilled();
+        if lend {
+            split.lent += step;
+        }
+        lend
+    }
+
+    fn take_from_rows(&self) -> bool {
+        let (mut rows, cache) = (self.rows.borrow_mut(), self.cache.borrow());
+        if rows.shrink(ROWS_PER_BLOCK) {
+            return true;
+        }
+        let mut split = self.split.borrow_mut();
+        split.look(&cache, &self.stats.borrow());
+        let is_worth_it = rows.limit() > self.rows_least_of(&rows)
+            && split.compare(&rows, &cache) == Ordering::Less;
+        if is_worth_it {
+            split.forget();
+            let less = rows.limit() - 1;
+            rows.set_limit(less);
+        }
+        is_worth_it
+    }
+
+    /// After memtables took memory: maybe some that they had lent.
+    pub fn return_to_memtables(&self) {
+        let lent = self.split.borrow().lent;
+        if lent == 0 {
+            return;
+        }
+        self.give_frames_back();
+        let (step, unfilled) = (self.step_of_lending(), self.unfilled());
+        if lent > unfilled {
+            self.split.borrow_mut().lent = unfilled / step * step;
+            self.give_rest_to_blocks();
+        }
+    }
+
+    fn step_of_lending(&self) -> usize {
+        (self.options.memtable_bytes / LENT_PARTS).max(1)
+    }
+
+    /// What memtables may take beside what they have: one is filled while another is written out.
+    fn unfilled(&self) -> usize {
+        let bytes = self.memtables.borrow().bytes();
+        (2 * self.options.memtable_bytes).saturating_sub(bytes)
     }
 
     fn give_rest_to_blocks(&self) {
         let rows = self.rows.borrow().bytes();
-        let rest = self.options.caches_bytes.saturating_sub(rows);
-        let blocks = rest.min(self.options.cache_bytes);
-        let mut cache = self.cache.borrow_mut();
-        cache.set_budget(blocks);
         let mut split = self.split.borrow_mut();
+        let rest = (self.options.caches_bytes + split.lent).saturating_sub(rows);
+        let blocks = rest.min(self.options.cache_bytes + split.lent);
+        self.cache.borrow_mut().set_budget(blocks);
         let before = std::mem::replace(&mut split.frames, blocks);
+        drop(split);
         self.io
             .move_frames_ceiling(blocks as isize - before as isize);
-        self.give_back(&mut cache, &mut split);
+        self.give_frames_back();
     }
 
-    /// Memory that this shard or another on its thread gives to rows is taken from frames of both.
-    fn give_back(&self, cache: &mut PageCache, split: &mut Split) {
+    /// Memory that this shard or another on its thread takes from blocks is in frames of both.
+    fn give_frames_back(&self) {
+        let (mut cache, mut split) = (self.cache.borrow_mut(), self.split.borrow_mut());
         let wishes = self.io.wishes();
         if split.wishes != wishes {
             split.wishes = wishes;
-            cache.give_back();
+            cache.begin_giving_back();
         }
+        cache.give_back_some();
     }
 
     fn rows_least(&self) -> usize {

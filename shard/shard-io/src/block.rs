@@ -1,18 +1,20 @@
-//! Memory in blocks of a huge page, for what fills much of it at once: a huge page costs a quarter of the page faults'
-//! time that the small pages in it cost, and one entry of the processor's address cache.
+//! Memory from the kernel, which has it back as soon as nobody uses it: an allocator keeps what it gets back, for each
+//! thread that asked. Much of it comes in blocks of a huge page: that costs a quarter of the page faults' time that the
+//! small pages in it cost, and one entry of the processor's address cache.
 
 #![allow(
     unsafe_code,
-    reason = "a huge page needs a mapping of its own, aligned to its size"
+    reason = "mappings, some of them aligned to the size of a huge page"
 )]
 
 use std::ops::{Deref, DerefMut};
 use std::ptr::NonNull;
 use std::sync::Arc;
 
-/// A huge page's worth of zeroes. The kernel gives it small pages where it has no huge one.
+/// A mapping, zero at first.
 pub(crate) struct Block {
     start: NonNull<u8>,
+    bytes: usize,
 }
 
 // SAFETY: plain memory, of which nothing belongs to the thread that mapped it.
@@ -23,24 +25,13 @@ unsafe impl Sync for Block {}
 impl Block {
     pub const BYTES: usize = 2 << 20;
 
-    /// Nothing when the system has no memory.
+    /// A huge page's worth, in small pages where the kernel has no huge one. Nothing when the system has no memory.
     pub fn map() -> Option<Block> {
         let bytes = Block::BYTES;
-        // SAFETY: a fresh anonymous mapping of twice the size; what lies before and after the aligned middle is
-        // unmapped again, and nothing else can know these addresses. The advice may be refused without harm.
+        let mapped = map(bytes * 2)?.as_ptr();
+        // SAFETY: what lies before and after the aligned middle of the mapping is unmapped again, and nothing else can
+        // know these addresses. The advice may be refused without harm.
         unsafe {
-            let mapped = libc::mmap(
-                std::ptr::null_mut(),
-                bytes * 2,
-                libc::PROT_READ | libc::PROT_WRITE,
-                libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
-                -1,
-                0,
-            );
-            if mapped == libc::MAP_FAILED {
-                return None;
-            }
-            let mapped = mapped.cast::<u8>();
             let before = mapped.align_offset(bytes);
             let start = mapped.add(before);
             if before > 0 {
@@ -48,9 +39,8 @@ impl Block {
             }
             libc::munmap(start.add(bytes).cast(), bytes - before);
             libc::madvise(start.cast(), bytes, libc::MADV_HUGEPAGE);
-            Some(Block {
-                start: NonNull::new(start)?,
-            })
+            let start = NonNull::new(start)?;
+            Some(Block { start, bytes })
         }
     }
 
@@ -61,8 +51,27 @@ impl Block {
 
 impl Drop for Block {
     fn drop(&mut self) {
-        // SAFETY: mapped in `map`, and whoever gives out memory of it keeps it until nobody has any.
-        unsafe { libc::munmap(self.start.as_ptr().cast(), Block::BYTES) };
+        // SAFETY: so many bytes are mapped there, and whoever gives out memory of it keeps it until nobody has any.
+        unsafe { libc::munmap(self.start.as_ptr().cast(), self.bytes) };
+    }
+}
+
+/// Nothing when the system has no memory.
+fn map(bytes: usize) -> Option<NonNull<u8>> {
+    // SAFETY: an anonymous mapping at no address in particular touches nothing that is mapped.
+    let mapped = unsafe {
+        libc::mmap(
+            std::ptr::null_mut(),
+            bytes,
+            libc::PROT_READ | libc::PROT_WRITE,
+            libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
+            -1,
+            0,
+        )
+    };
+    match mapped {
+        libc::MAP_FAILED => None,
+        mapped => NonNull::new(mapped.cast()),
     }
 }
 
@@ -79,7 +88,18 @@ unsafe impl Send for Span {}
 unsafe impl Sync for Span {}
 
 impl Span {
-    /// Fresh memory, cut into as many spans as fit; none when the system has no memory.
+    /// A mapping of its own; none when the system has no memory.
+    pub fn alone(bytes: usize) -> Option<Span> {
+        let start = map(bytes)?;
+        let _block = Arc::new(Block { start, bytes });
+        Some(Span {
+            start,
+            bytes,
+            _block,
+        })
+    }
+
+    /// A huge page, cut into as many spans as fit; none when the system has no memory.
     pub fn several(bytes: usize) -> Vec<Span> {
         let Some(block) = Block::map().map(Arc::new) else {
             return Vec::new();
@@ -132,6 +152,10 @@ mod tests {
                 .all(|(i, s)| s.iter().all(|b| *b == i as u8 + 1))
         );
         drop(spans);
+        let mut alone = Span::alone(5000).unwrap();
+        assert!(alone.len() == 5000 && alone.iter().all(|byte| *byte == 0));
+        alone.fill(1);
+        drop(alone);
         let moved = std::thread::spawn(move || last.iter().all(|byte| *byte == 32));
         assert!(moved.join().unwrap());
     }

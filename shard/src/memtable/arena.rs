@@ -3,7 +3,8 @@
 //!
 //! An address is 16 bits of chunk and 16 bits of offset in units of 4 bytes. Chunks start small, so
 //! that a small memtable is small, and double up to 256 KiB. A record that would waste much of a
-//! chunk gets one of its own, at offset 0; the chunk that was being filled goes on being filled.
+//! chunk gets one of its own, at offset 0; the chunk that was being filled goes on being filled. Large chunks come from the
+//! kernel: the memory of a memtable that is gone is free for everybody.
 //!
 //! ```text
 //! key record      head: u32 address of the newest version | key length u32 | key
@@ -74,7 +75,7 @@ pub(super) struct Arena {
     chunks: Vec<Chunk>,
     filling: usize,
     capacity_bytes: usize,
-    /// Much is coming: chunks are taken from huge pages.
+    /// Much is coming: large chunks are taken from huge pages.
     is_bulk: bool,
     spans: Vec<Span>,
 }
@@ -85,8 +86,8 @@ struct Chunk {
 }
 
 enum Memory {
-    Own(Box<[u8]>),
-    Part(Span),
+    Boxed(Box<[u8]>),
+    Span(Span),
 }
 
 impl Arena {
@@ -236,8 +237,8 @@ impl Arena {
 
     fn add_chunk(&mut self, bytes: usize) -> usize {
         let memory = match self.span(bytes) {
-            Some(span) => Memory::Part(span),
-            None => Memory::Own(vec![0; bytes].into()),
+            Some(span) => Memory::Span(span),
+            None => Memory::Boxed(vec![0; bytes].into()),
         };
         self.capacity_bytes += bytes;
         self.chunks.push(Chunk { memory, used: 0 });
@@ -245,8 +246,11 @@ impl Arena {
     }
 
     fn span(&mut self, bytes: usize) -> Option<Span> {
-        if !self.is_bulk || bytes != CHUNK_BYTES_MAX {
+        if bytes < CHUNK_BYTES_MAX {
             return None;
+        }
+        if !self.is_bulk || bytes > CHUNK_BYTES_MAX {
+            return Span::alone(bytes);
         }
         if self.spans.is_empty() {
             self.spans = Span::several(CHUNK_BYTES_MAX);
@@ -267,16 +271,16 @@ impl Chunk {
     #[inline]
     fn bytes(&self) -> &[u8] {
         match &self.memory {
-            Memory::Own(bytes) => bytes,
-            Memory::Part(span) => span,
+            Memory::Boxed(bytes) => bytes,
+            Memory::Span(span) => span,
         }
     }
 
     #[inline]
     fn bytes_mut(&mut self) -> &mut [u8] {
         match &mut self.memory {
-            Memory::Own(bytes) => bytes,
-            Memory::Part(span) => span,
+            Memory::Boxed(bytes) => bytes,
+            Memory::Span(span) => span,
         }
     }
 }

@@ -30,6 +30,8 @@ const BLOCK_PARTS: usize = 4;
 /// be the same caller's next page, or the neighbouring key.
 const HITS_TO_STAY: u8 = 1;
 const HITS_COUNTED: u8 = 3;
+/// Slots looked through at a time for memory that is wanted back: some ten microseconds.
+const SLOTS_PER_SLICE: usize = 512;
 
 /// What a cached block costs beside its buffer: slot, block, reference counts, hash table, ghost.
 pub(crate) const ENTRY_OVERHEAD: usize = size_of::<Slot>() + size_of::<Block>() + 16 + 10 + 26;
@@ -42,6 +44,9 @@ pub(crate) struct PageCache {
     map: HashTable<u32>,
     slots: Vec<Slot>,
     free: Vec<u32>,
+    /// So many slots, from this one on, were not looked through since memory was last wanted back.
+    unsearched: usize,
+    search_at: usize,
     small: List,
     main: List,
     ghosts: Ghosts,
@@ -78,6 +83,8 @@ impl PageCache {
             map: HashTable::new(),
             slots: Vec::new(),
             free: Vec::new(),
+            unsearched: 0,
+            search_at: 0,
             small: List::EMPTY,
             main: List::EMPTY,
             ghosts: Ghosts::new(),
@@ -109,10 +116,11 @@ impl PageCache {
     }
 
     /// Takes a block in and makes room for it. One that is here already stays; one that is large
-    /// beside the budget is not taken.
+    /// beside the budget, or whose memory is wanted back, is not taken.
     pub fn insert(&mut self, table: TableId, block: Rc<Block>) {
         let page = block.handle().page;
-        if cost(&block) > self.budget / BLOCK_PARTS || self.find(table, page).is_some() {
+        let is_too_large = cost(&block) > self.budget / BLOCK_PARTS;
+        if is_too_large || block.is_wanted_back() || self.find(table, page).is_some() {
             return;
         }
         let hash = hash(table, page);
@@ -174,9 +182,17 @@ impl PageCache {
         self.evict();
     }
 
-    /// Drops the blocks whose memory is wanted back.
-    pub fn give_back(&mut self) {
-        for index in 0..self.slots.len() {
+    /// Of some blocks the memory is wanted back.
+    pub fn begin_giving_back(&mut self) {
+        self.unsearched = self.slots.len();
+    }
+
+    /// Drops some of these: to look for all at once would stop the shard.
+    pub fn give_back_some(&mut self) {
+        for _ in 0..self.unsearched.min(SLOTS_PER_SLICE) {
+            self.unsearched -= 1;
+            let index = self.search_at % self.slots.len();
+            self.search_at = index + 1;
             let block = self.slots[index].block.as_deref();
             if block.is_some_and(Block::is_wanted_back) {
                 self.dequeue(index as u32);

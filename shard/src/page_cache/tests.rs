@@ -129,3 +129,36 @@ fn what_is_larger_than_its_share_is_not_taken() {
         assert_eq!(cache.len(), taken);
     }
 }
+
+#[test]
+fn memory_that_is_wanted_back_is_given_back_a_slice_at_a_time() {
+    let fixture = Fixture::new(0);
+    fixture.io.move_frames_ceiling(16 << 20);
+    let tables: Vec<_> = (0..5).map(|id| table(&fixture, id, 320)).collect();
+    let held = block(&fixture, &tables[0], 0);
+    let mut cache = PageCache::new(2000 * COST);
+    for table in &tables {
+        for page in 1..320 {
+            cache.insert(table.id(), block(&fixture, table, page));
+        }
+    }
+    let wanted_back = |cache: &PageCache| {
+        let blocks = cache.slots.iter().filter_map(|slot| slot.block.as_deref());
+        blocks.filter(|block| block.is_wanted_back()).count()
+    };
+    let wishes = fixture.io.wishes();
+    fixture.io.move_frames_ceiling(-(16 << 20));
+    assert!(fixture.io.wishes() > wishes && wanted_back(&cache) > 2 * SLOTS_PER_SLICE);
+    cache.begin_giving_back();
+    while wanted_back(&cache) > 0 {
+        let (before, blocks) = (wanted_back(&cache), cache.len());
+        cache.give_back_some();
+        assert!(blocks - cache.len() <= SLOTS_PER_SLICE);
+        assert_eq!(before - wanted_back(&cache), blocks - cache.len());
+        assert!(cache.unsearched > 0 || wanted_back(&cache) == 0);
+    }
+    assert_eq!(cache.bytes(), cache.len() * COST);
+    assert!(held.is_wanted_back());
+    cache.insert(TableId(0), held);
+    assert!(!cache.has(TableId(0), handle(0)));
+}

@@ -76,7 +76,10 @@ impl World<'_> {
                     ),
                 );
             }
-            let cache = setting.cache_bytes as u64 + (64 << 10);
+            // Blocks may have what memtables do not take.
+            let lent = (2 * setting.memtable_bytes as u64).saturating_sub(stats.memtable_bytes);
+            let lent = if setting.cache_bytes > 0 { lent } else { 0 };
+            let cache = setting.cache_bytes as u64 + lent + (64 << 10);
             if stats.memtable_bytes > memtables as u64 || stats.cache_bytes > cache {
                 return failed(
                     Check::Memory,
