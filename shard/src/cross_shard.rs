@@ -637,7 +637,7 @@ impl<T: Token> Core<T> {
             let elsewhere = self.committed_elsewhere.get().max(version);
             self.committed_elsewhere.set(elsewhere);
         }
-        self.return_to_memtables();
+        self.return_to_memtable();
         self.publish(Version::default());
         self.transactions
             .borrow_mut()

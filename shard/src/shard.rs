@@ -44,8 +44,7 @@ pub struct ShardOptions {
     /// Cached blocks, and rows that other threads read without asking the shard: both together. Which of them has how
     /// much, the shard finds out.
     pub caches_bytes: usize,
-    /// Of these, cached blocks at most; they have what two memtables leave of their memory, too, while they do. None leaves them
-    /// without that.
+    /// Of these, cached blocks at most. Unless that is none, they have the memory of a second memtable, too, while there is none.
     pub cache_bytes: usize,
     /// And rows at most.
     pub rows_bytes: usize,

@@ -1,8 +1,8 @@
 //! How the memory for caches is split between rows and blocks. Both take what nobody uses. When all is taken, each of
 //! them tells what more memory would have saved: rows by the keys that were asked for again after they had left, or
 //! before they got in, blocks by those that came back after they were evicted. Where a byte saves clearly more, there
-//! it goes, a segment of rows at a time. Blocks also borrow what memtables do not fill, a step for each that was read full,
-//! and give it back with the first write that needs it. Nothing here looks at a clock: the same calls make the same split.
+//! it goes, a segment of rows at a time. Blocks also borrow the memory of the second memtable, which is
+//! needed only while the first is written out. Nothing here looks at a clock: the same calls make the same split.
 
 use std::cmp::Ordering;
 
@@ -23,13 +23,13 @@ const EVIDENCE_MIN: u64 = 256;
 /// Rows that leave for each block that comes while there are more than there may be.
 const ROWS_PER_BLOCK: usize = 128;
 
-/// Memtables lend a part in so many of one of them at a time.
+/// The second memtable lends a part in so many at a time.
 const LENT_PARTS: usize = 16;
 
 /// What more memory would have saved lately, in calls.
 #[derive(Default)]
 pub(crate) struct Split {
-    /// What memtables do not need now.
+    /// Of the second memtable.
     lent: usize,
     by_rows: u64,
     by_blocks: u64,
@@ -127,15 +127,14 @@ impl<T> Core<T> {
         if !self.cache.borrow().is_full() {
             return;
         }
-        if self.borrow_from_memtables() || self.take_from_rows() {
+        if self.borrow_from_memtable() || self.take_from_rows() {
             self.give_rest_to_blocks();
         }
     }
 
-    fn borrow_from_memtables(&self) -> bool {
+    fn borrow_from_memtable(&self) -> bool {
         let (step, mut split) = (self.step_of_lending(), self.split.borrow_mut());
-        // One step stays between, or what was given back would be asked for at once.
-        let lend = self.options.cache_bytes > 0 && split.lent + 2 * step <= self.unfilled();
+        let lend = self.options.cache_bytes > 0 && split.lent + step <= self.idle_memtable();
         if lend {
             split.lent += step;
         }
@@ -159,16 +158,16 @@ impl<T> Core<T> {
         is_worth_it
     }
 
-    /// After memtables took memory: maybe some that they had lent.
-    pub fn return_to_memtables(&self) {
+    /// After memtables took memory: maybe what they had lent.
+    pub fn return_to_memtable(&self) {
         let lent = self.split.borrow().lent;
         if lent == 0 {
             return;
         }
         self.give_frames_back();
-        let (step, unfilled) = (self.step_of_lending(), self.unfilled());
-        if lent > unfilled {
-            self.split.borrow_mut().lent = unfilled / step * step;
+        let (step, idle) = (self.step_of_lending(), self.idle_memtable());
+        if lent > idle {
+            self.split.borrow_mut().lent = idle / step * step;
             self.give_rest_to_blocks();
         }
     }
@@ -177,10 +176,12 @@ impl<T> Core<T> {
         (self.options.memtable_bytes / LENT_PARTS).max(1)
     }
 
-    /// What memtables may take beside what they have: one is filled while another is written out.
-    fn unfilled(&self) -> usize {
-        let bytes = self.memtables.borrow().bytes();
-        (2 * self.options.memtable_bytes).saturating_sub(bytes)
+    /// What the second memtable does not need now; the first one lends nothing.
+    fn idle_memtable(&self) -> usize {
+        let one = self.options.memtable_bytes;
+        (2 * one)
+            .saturating_sub(self.memtables.borrow().bytes())
+            .min(one)
     }
 
     fn give_rest_to_blocks(&self) {

@@ -280,8 +280,10 @@ fn get_hit(ops: u64, clocks: Clocks) -> World {
 
 fn get_cold(ops: u64, clocks: Clocks) -> World {
     let mut options = quiet();
-    options.cache_bytes = 64 << 10;
+    options.cache_bytes = 32 << 10;
     options.caches_bytes = options.cache_bytes + options.rows_bytes;
+    // Blocks borrow as much.
+    options.memtable_bytes = 32 << 10;
     let mut world = settled(options, clocks);
     let call = |n| get_of(key(visit(n, RECORDS)));
     world.prepare((0..1000).map(call), 1);

@@ -272,7 +272,7 @@ impl<T: Token> Core<T> {
             acks.push((write.ack, ops));
         }
         drop((memtable, stats));
-        self.return_to_memtables();
+        self.return_to_memtable();
         self.compaction.pace.bring(brought);
         if unlocked {
             self.let_others_lock();

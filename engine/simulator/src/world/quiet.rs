@@ -76,8 +76,9 @@ impl World<'_> {
                     ),
                 );
             }
-            // Blocks may have what memtables do not take.
-            let lent = (2 * setting.memtable_bytes as u64).saturating_sub(stats.memtable_bytes);
+            // Blocks may have what a second memtable does not take.
+            let one = setting.memtable_bytes as u64;
+            let lent = (2 * one).saturating_sub(stats.memtable_bytes).min(one);
             let lent = if setting.cache_bytes > 0 { lent } else { 0 };
             let cache = setting.cache_bytes as u64 + lent + (64 << 10);
             if stats.memtable_bytes > memtables as u64 || stats.cache_bytes > cache {
