@@ -22,6 +22,7 @@ use crate::patience::Patience;
 thread_local! {
     static DESK: Desk = Desk::new();
     static NEVER_BLOCKS: Cell<bool> = const { Cell::new(false) };
+    static IN_STEPS: Cell<bool> = const { Cell::new(false) };
     static LANE: usize = NEXT_LANE.fetch_add(1, Ordering::Relaxed);
 }
 
@@ -194,6 +195,24 @@ pub(crate) fn block_on_poll<R>(mut poll: impl FnMut(&mut Context<'_>) -> Poll<R>
         result = Some(wait(&Desk::new()));
     }
     result.expect("one of the two waits has ended")
+}
+
+/// The same of a future that asks for one thing after the other: for each of them this thread may as well wait as a
+/// blocking call does, and drive the host for it.
+pub(crate) fn block_on_steps<R>(future: impl Future<Output = R>) -> R {
+    struct Before(bool);
+    impl Drop for Before {
+        fn drop(&mut self) {
+            IN_STEPS.set(self.0);
+        }
+    }
+    let _before = Before(IN_STEPS.replace(true));
+    block_on(future)
+}
+
+/// Nothing is lost if this thread waits for an answer here and now.
+pub(crate) fn is_in_steps() -> bool {
+    IN_STEPS.get()
 }
 
 /// Runs a future on this thread to its end.

@@ -149,6 +149,9 @@ impl Shards {
 
     /// The same as a future.
     pub(crate) async fn ask_async(&self, shard: ShardId, call: Call) -> Result<Reply> {
+        if desk::is_in_steps() {
+            return self.ask(shard, call);
+        }
         self.check_open()?;
         let mut question = self.question(shard, call);
         let outcome = poll_fn(|context| question.poll(self, context)).await;
@@ -365,5 +368,9 @@ fn is_short_read(call: &Call) -> bool {
 
 /// What one shard does for one caller and is done with soon.
 pub(crate) fn is_short(call: &Call) -> bool {
-    is_short_read(call) || matches!(call, Call::Write { .. })
+    match call {
+        Call::Write { .. } => true,
+        Call::Transact(transact) => transact.parts.len() == 1,
+        call => is_short_read(call),
+    }
 }

@@ -140,7 +140,7 @@ impl Keyspace {
         key: impl AsRef<[u8]>,
         change: impl FnMut(Option<&[u8]>) -> Value + Send,
     ) -> Result<Value> {
-        desk::block_on(self.update_async(key, change))
+        desk::block_on_steps(self.update_async(key, change))
     }
 
     /// [`Keyspace::update`] as a future.
@@ -162,7 +162,7 @@ impl Keyspace {
         expected: Option<&[u8]>,
         new: Option<&[u8]>,
     ) -> Result<bool> {
-        desk::block_on(self.compare_and_set_async(key, expected, new))
+        desk::block_on_steps(self.compare_and_set_async(key, expected, new))
     }
 
     /// [`Keyspace::compare_and_set`] as a future.
@@ -195,7 +195,7 @@ impl Keyspace {
 
     /// Adds to a counter and returns its new value, as [`Database::increment`](crate::Database::increment).
     pub fn increment(&self, key: impl AsRef<[u8]>, by: i64) -> Result<i64> {
-        desk::block_on(self.increment_async(key, by))
+        desk::block_on_steps(self.increment_async(key, by))
     }
 
     /// [`Keyspace::increment`] as a future.

@@ -105,7 +105,7 @@ impl Transaction {
         keyspace: &Keyspace,
         key: impl AsRef<[u8]>,
     ) -> Result<Option<Vec<u8>>> {
-        desk::block_on(self.get_in_async(keyspace, key))
+        desk::block_on_steps(self.get_in_async(keyspace, key))
     }
 
     /// [`Transaction::get_in`] as a future.

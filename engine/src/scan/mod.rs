@@ -126,8 +126,7 @@ impl Scan {
     /// # Ok::<(), ringkeep::Error>(())
     /// ```
     pub fn limit(mut self, entries: usize) -> Scan {
-        self.assert_new();
-        self.reading.entries = entries;
+        self.end_after(entries);
         self
     }
 
@@ -135,6 +134,11 @@ impl Scan {
     pub(crate) fn in_pages(mut self, first_bytes: usize) -> Scan {
         self.reading.first_bytes = first_bytes;
         self
+    }
+
+    pub(crate) fn end_after(&mut self, entries: usize) {
+        self.assert_new();
+        self.reading.entries = entries;
     }
 
     pub(crate) fn turn_around(&mut self) {

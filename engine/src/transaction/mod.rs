@@ -153,7 +153,7 @@ impl Transaction {
 
     /// The value of a key.
     pub fn get(&mut self, key: impl AsRef<[u8]>) -> Result<Option<Vec<u8>>> {
-        desk::block_on(self.get_async(key))
+        desk::block_on_steps(self.get_async(key))
     }
 
     /// [`Transaction::get`] as a future.
@@ -279,7 +279,7 @@ impl Transaction {
     /// Makes the changes, all or none; returns their version. One that changes nothing has no conflicts,
     /// and its version is the one that it has seen.
     pub fn commit(self) -> Result<Version> {
-        desk::block_on(self.commit_async())
+        desk::block_on_steps(self.commit_async())
     }
 
     /// [`Transaction::commit`] as a future.
@@ -290,7 +290,7 @@ impl Transaction {
         inner.shards.check_open()?;
         let mut spaces = self.spaces.iter();
         spaces.try_for_each(|space| space.check(&inner.pins))?;
-        if self.writes.is_empty() && self.removed.len() == 0 {
+        if self.writes.is_empty() && self.removed.is_empty() {
             return Ok(self.version());
         }
         let parts = parts(self.writes, self.removed, self.reads, &inner.shards.routing);
@@ -381,7 +381,7 @@ fn parts(
 ) -> Vec<Part> {
     let op = |(key, own): (Box<[u8]>, Own)| own.into_op(key);
     let (keys, ranges) = reads.unwrap_or_default().into_parts(&writes);
-    let removes = removed.len() > 0;
+    let removes = !removed.is_empty();
     let ops = removed
         .into_ops()
         .chain(writes.into_iter().map(op))

@@ -20,6 +20,10 @@ impl Removed {
         ranges.any(|(from, to)| from.as_slice() <= key && key < to.as_slice())
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     pub(super) fn len(&self) -> usize {
         self.0.len()
     }

@@ -46,7 +46,7 @@ impl Database {
             };
             match result {
                 Err(Error::Conflict { key }) if attempt < options.attempts => {
-                    desk::block_on(self.pause(&key, attempt))?;
+                    desk::block_on_steps(self.pause(&key, attempt))?;
                 }
                 result => return result,
             }

@@ -29,6 +29,8 @@ pub struct TransactionScan<'t> {
     next_own: Option<(&'t [u8], Option<&'t [u8]>)>,
     next_seen: Option<KeyValue>,
     stage: Stage,
+    /// Entries to come at most.
+    left: usize,
     reverse: bool,
     keys_only: bool,
     reads: Option<&'t mut ReadSet>,
@@ -64,6 +66,7 @@ impl<'t> TransactionScan<'t> {
             next_own: None,
             next_seen: None,
             stage: Stage::New,
+            left: usize::MAX,
             reverse: false,
             keys_only: false,
             reads,
@@ -84,9 +87,25 @@ impl<'t> TransactionScan<'t> {
         self
     }
 
+    /// Ends after so many entries, as [`Scan::limit`]: the commit depends on nothing behind the last of them.
+    ///
+    /// # Panics
+    ///
+    /// When the first entry was taken already.
+    pub fn limit(mut self, entries: usize) -> TransactionScan<'t> {
+        // Each of its own changes replaces or hides one entry of the snapshot at most, a range that it removes any number.
+        let hidden = match self.removed.is_empty() {
+            true => self.own.clone().count(),
+            false => usize::MAX,
+        };
+        self.scan.end_after(entries.saturating_add(hidden));
+        self.left = entries;
+        self
+    }
+
     /// The next entry, as a future; nothing at the end and after an error.
     pub async fn next_async(&mut self) -> Option<Result<KeyValue>> {
-        if self.stage == Stage::Ended {
+        if self.stage == Stage::Ended || self.left == 0 {
             return None;
         }
         loop {
@@ -136,6 +155,7 @@ impl<'t> TransactionScan<'t> {
     }
 
     fn pass(&mut self, (key, value): KeyValue) -> KeyValue {
+        self.left -= 1;
         if self.reads.is_some() {
             self.stage = Stage::Passed(key.as_slice().into());
         }

@@ -41,7 +41,7 @@ impl Database {
         key: impl AsRef<[u8]>,
         change: impl FnMut(Option<&[u8]>) -> Option<Vec<u8>> + Send,
     ) -> Result<Option<Vec<u8>>> {
-        desk::block_on(self.update_async(key, change))
+        desk::block_on_steps(self.update_async(key, change))
     }
 
     /// [`Database::update`] as a future.
@@ -77,7 +77,7 @@ impl Database {
         expected: Option<&[u8]>,
         new: Option<&[u8]>,
     ) -> Result<bool> {
-        desk::block_on(self.compare_and_set_async(key, expected, new))
+        desk::block_on_steps(self.compare_and_set_async(key, expected, new))
     }
 
     /// [`Database::compare_and_set`] as a future.
@@ -128,7 +128,7 @@ impl Database {
     /// Adds to a counter and returns its new value. A counter is eight bytes, an `i64` in little-endian order; an
     /// absent one is 0.
     pub fn increment(&self, key: impl AsRef<[u8]>, by: i64) -> Result<i64> {
-        desk::block_on(self.increment_async(key, by))
+        desk::block_on_steps(self.increment_async(key, by))
     }
 
     /// [`Database::increment`] as a future.

@@ -110,12 +110,17 @@ fn a_serializable_range_has_no_phantoms_as_far_as_it_was_read() {
             db.put(format!("row {key}"), "x").unwrap();
         }
         // Reads that many rows of the range; then somebody adds one.
-        let run = |options: &TransactionOptions, rows: usize, reverse: bool, added: u32| {
+        let run_as = |options: &TransactionOptions, rows, reverse, added: u32, limited| {
             let mut sum = db.transaction_with(options).unwrap();
             let scan = sum.scan("row 20".."row 80").unwrap();
             let mut scan = if reverse { scan.reverse() } else { scan };
-            for _ in 0..rows {
-                scan.next();
+            if limited {
+                // It is asked for one more, and reads nothing for that.
+                scan = scan.limit(rows);
+                assert!(scan.next().is_some() == (rows > 0));
+                (0..rows).for_each(|_| drop(scan.next()));
+            } else {
+                (0..rows).for_each(|_| drop(scan.next()));
             }
             drop(scan);
             sum.put("sum", "x").unwrap();
@@ -135,6 +140,11 @@ fn a_serializable_range_has_no_phantoms_as_far_as_it_was_read() {
                 Error::Conflict { key } => String::from_utf8(key).unwrap(),
                 other => panic!("{other:?}"),
             })
+        };
+        let run = |options: &TransactionOptions, rows: usize, reverse: bool, added: u32| {
+            let result = run_as(options, rows, reverse, added, false);
+            assert_eq!(run_as(options, rows, reverse, added, true), result);
+            result
         };
         let all = 100;
         assert_eq!(run(&serializable(), all, false, 45), Err("row 45".into()));
@@ -194,6 +204,15 @@ fn a_transaction_sees_its_own_changes_and_nobody_elses() {
         assert_eq!(keys(tx.scan(..).unwrap().reverse()), "gfda");
         assert_eq!(keys(tx.scan("b".."g").unwrap()), "df");
         assert_eq!(keys(tx.scan("g".."b").unwrap()), "");
+        for limit in 0..6 {
+            let limited = |reverse: bool, tx: &mut Transaction| {
+                let scan = tx.scan(..).unwrap();
+                let scan = if reverse { scan.reverse() } else { scan };
+                keys(scan.limit(limit))
+            };
+            assert_eq!(limited(false, &mut tx), "adfg"[..limit.min(4)]);
+            assert_eq!(limited(true, &mut tx), "gfda"[..limit.min(4)]);
+        }
         assert_eq!(keys(tx.scan_prefix("g").unwrap()), "g");
         let mut bare = tx.scan(..).unwrap().keys_only();
         assert!(bare.all(|entry| entry.unwrap().1.is_empty()));
@@ -201,6 +220,9 @@ fn a_transaction_sees_its_own_changes_and_nobody_elses() {
 
         tx.rollback();
         assert_eq!(keys(tx.scan(..).unwrap()), "bdf");
+        tx.delete_range("a".."e").unwrap();
+        assert_eq!(keys(tx.scan(..).unwrap().limit(1)), "f");
+        tx.rollback();
         // What changes nothing conflicts with nothing.
         db.put("d", "old").unwrap();
         let seen = tx.version();

@@ -54,26 +54,55 @@ fn a_lone_caller_serves_itself_in_memory() {
     db.close().unwrap();
 }
 
+fn wakes_nobody(db: &Database, name: &str, call: impl Fn(u64)) {
+    const CALLS: u64 = 200;
+    let turns = || db.stats().unwrap().hosts[0].turns;
+    // Whoever has the cores may keep the thread from lying down now and then.
+    let quiet = (0..20).any(|_| {
+        let before = turns();
+        (0..CALLS).for_each(&call);
+        turns() - before < CALLS / 2
+    });
+    assert!(quiet, "the thread has a turn for each {name}");
+}
+
 /// A caller once held the helm for as long as the device wrote for it, did not get it again behind that, and woke the
 /// thread with each put.
 #[test]
 fn a_lone_callers_durable_puts_wake_nobody() {
-    const PUTS: u64 = 200;
     if on_glommio() {
         return;
     }
     let folder = Folder::new();
     let db = folder.open(tiny(1));
-    let turns = || db.stats().unwrap().hosts[0].turns;
-    // Whoever has the cores may keep the thread from lying down now and then.
-    let quiet = (0..20).any(|_| {
-        let before = turns();
-        for number in 0..PUTS {
-            db.put("key", number.to_le_bytes()).unwrap();
-        }
-        turns() - before < PUTS / 2
+    wakes_nobody(&db, "put", |number| {
+        db.put("key", number.to_le_bytes()).unwrap();
     });
-    assert!(quiet, "the thread has a turn for each put");
+    db.close().unwrap();
+}
+
+/// Their commits were mail, since they are futures: each woke the thread, and that its caller.
+#[test]
+fn a_lone_callers_transactions_wake_nobody() {
+    if on_glommio() {
+        return;
+    }
+    let folder = Folder::new();
+    let db = folder.open(tiny(1));
+    wakes_nobody(&db, "increment", |_| {
+        db.increment("counter", 1).unwrap();
+    });
+    wakes_nobody(&db, "update", |_| {
+        db.update("value", |_| Some(b"new".into())).unwrap();
+    });
+    wakes_nobody(&db, "transaction", |number| {
+        db.transact(|tx| {
+            tx.get("counter")?;
+            tx.put("other", number.to_le_bytes())
+        })
+        .unwrap();
+    });
+    assert_eq!(db.increment("counter", 0).unwrap() % 200, 0);
     db.close().unwrap();
 }
 
