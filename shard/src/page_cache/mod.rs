@@ -30,7 +30,7 @@ const BLOCK_PARTS: usize = 4;
 /// be the same caller's next page, or the neighbouring key.
 const HITS_TO_STAY: u8 = 1;
 const HITS_COUNTED: u8 = 3;
-/// Slots looked through at a time for memory that is wanted back: some ten microseconds.
+/// Slots looked through at a time for memory that is wanted back.
 const SLOTS_PER_SLICE: usize = 512;
 
 /// What a cached block costs beside its buffer: slot, block, reference counts, hash table, ghost.

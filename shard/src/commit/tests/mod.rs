@@ -98,6 +98,17 @@ impl Desk {
         }
     }
 
+    /// A task that waits for the first in line to be served, and sleeps.
+    fn wait_for_one_served(&self) {
+        let core = Rc::clone(&self.core);
+        self.core.tasks.spawn(async move {
+            let served = || core.commits.borrow().has_served(1);
+            core.published.wait_until(served).await;
+        });
+        self.core.tasks.run(10);
+        assert!(!self.core.tasks.has_ready());
+    }
+
     /// Until nothing moves without time or a task.
     fn settle(&self) {
         for _ in 0..20 {

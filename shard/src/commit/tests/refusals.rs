@@ -169,13 +169,7 @@ fn who_waits_for_those_in_front_hears_that_they_were_refused() {
     let desk = Desk::new();
     let key = b"key".to_vec();
     desk.accept(1, vec![Op::Delete { key }], Durability::Sync);
-    let core = Rc::clone(&desk.core);
-    desk.core.tasks.spawn(async move {
-        let served = || core.commits.borrow().has_served(1);
-        core.published.wait_until(served).await;
-    });
-    desk.core.tasks.run(10);
-    assert!(!desk.core.tasks.has_ready());
+    desk.wait_for_one_served();
     desk.core.refuse_pending();
     assert!(desk.core.tasks.has_ready());
 }

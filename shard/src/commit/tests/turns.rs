@@ -189,13 +189,7 @@ fn who_holds_locks_hears_that_those_in_front_were_applied_before_they_are_writte
         if locked {
             desk.lock(5);
         }
-        let core = Rc::clone(&desk.core);
-        desk.core.tasks.spawn(async move {
-            let served = || core.commits.borrow().has_served(1);
-            core.published.wait_until(served).await;
-        });
-        desk.core.tasks.run(10);
-        assert!(!desk.core.tasks.has_ready());
+        desk.wait_for_one_served();
         desk.accept(1, vec![delete(b"other")], Durability::Sync);
         desk.core.turn_commits();
         assert_eq!(desk.answers(), []);
