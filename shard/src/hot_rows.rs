@@ -150,7 +150,7 @@ impl<T: Token> Core<T> {
         true
     }
 
-    /// From here on these keys may change at any moment: takes their rows away, before a newer version can be
+    /// A newer version of these keys is about to be visible, or may be anywhere: takes their rows away before it can be
     /// acknowledged or seen.
     pub fn hide_rows(&self, ops: &[Op]) {
         let mut rows = self.rows.borrow_mut();

@@ -35,6 +35,11 @@ impl<T: Token> Core<T> {
                 commits.groups.remove(place)
             };
             let Some(group) = group else { break };
+            for (ack, ops) in &group.acks {
+                if !ack.is_of_several_shards() {
+                    self.hide_rows(ops);
+                }
+            }
             self.publish(group.version);
             published = true;
             if let Some(interval) = group.periodic {

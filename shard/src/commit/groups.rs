@@ -234,7 +234,9 @@ impl<T: Token> Core<T> {
         for write in members.drain(..) {
             match &write.body {
                 Body::Ops(ops) | Body::Record(Record::Decide { ops, .. }) => {
-                    self.hide_rows(ops);
+                    if write.ack.is_of_several_shards() {
+                        self.hide_rows(ops);
+                    }
                     memtable.insert(ops.iter().filter_map(Op::change), version);
                     if write.begins_group {
                         drop(stats);

@@ -99,6 +99,16 @@ impl<T: Token> Ack<T> {
             Ack::Vote(..) | Ack::Outcome(..) => None,
         }
     }
+
+    /// Another shard may tell of it before this group is visible here. Otherwise readers keep the rows that it changes
+    /// until then.
+    fn is_of_several_shards(&self) -> bool {
+        match self {
+            Ack::Caller(_) => false,
+            Ack::Decision(_, participants, _) => !participants.is_empty(),
+            Ack::Vote(..) | Ack::Outcome(..) => true,
+        }
+    }
 }
 
 struct Group<T> {
