@@ -63,7 +63,7 @@ rows! {
     writes ops range_deletes range_deletes_kept user_bytes commits_coordinated conflicts
     groups early_groups tails_lost log_frames log_bytes log_durable_writes log_syncs log_closing_frames log_segments log_emptied
     memtable_bytes flushes flush_bytes
-    compactions compaction_pieces compaction_bytes compaction_last_level_bytes compaction_read_bytes
+    compactions compactions_for_scans compaction_pieces compaction_bytes compaction_last_level_bytes compaction_read_bytes
     tables_moved compaction_debt_bytes shards_slowed room_bytes
     runs tables table_bytes last_level_bytes table_entries tombstones
     blob_files blob_bytes blob_dead_bytes blob_written_bytes

@@ -40,6 +40,7 @@ impl<T: Token> Core<T> {
             if core.cache.borrow().misses() != misses {
                 core.make_room_for_blocks();
             }
+            core.pay_for_looks(page.len());
             match filled {
                 Ok(()) => {
                     core.stats.borrow_mut().scan_pages += 1;

@@ -54,6 +54,8 @@ pub struct ShardStats {
     pub flush_bytes: u64,
     /// Merges finished.
     pub compactions: u64,
+    /// Merges begun because scans have paid for it.
+    pub compactions_for_scans: u64,
     /// Pieces of merges, each of about one table.
     pub compaction_pieces: u64,
     /// Bytes of tables written by merges.

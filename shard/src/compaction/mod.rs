@@ -3,6 +3,7 @@
 //! `pick` chooses neighbouring runs, `piece` merges the next stretch of their keys; then `pick` is asked
 //! again. Only neighbours are ever merged: the order of runs is the order of versions.
 
+mod looks;
 pub(crate) mod pace;
 mod pick;
 mod piece;
@@ -32,6 +33,7 @@ use crate::table::{Table, TableId};
 use crate::table_set::{TableRun, TableSet};
 use crate::tasks::{Signal, yield_now};
 use crate::token::Token;
+use looks::Looks;
 use pace::{MERGE_REST, Pace};
 use pick::RunFacts;
 use ration::PAY_EVERY;
@@ -50,6 +52,7 @@ pub(crate) struct Compaction {
     /// Merged tables whose files are still there, because somebody reads them.
     obsolete: RefCell<Vec<Rc<Table>>>,
     pub pace: Pace,
+    looks: Looks,
     /// Raised when writers have to wait for what merges earn,
     used_up: Signal,
     /// as they did when they last looked.
@@ -179,7 +182,32 @@ impl<T: Token> Core<T> {
                 }
             }
         }
-        picked
+        picked.or_else(|| self.runs_paid_for(&facts))
+    }
+
+    /// What scans have paid for, where there is room enough on the disk: nobody needs it, so it must not be what fills that.
+    fn runs_paid_for(&self, facts: &[RunFacts<'_>]) -> Option<Range<usize>> {
+        let looks = &self.compaction.looks;
+        let range = looks.paid_for(facts)?;
+        looks.begin_anew();
+        let bytes: u64 = facts[range.clone()].iter().map(|run| run.bytes).sum();
+        let free_bytes = self.directory.free_bytes().unwrap_or(0);
+        let begins = !self.closing.get() && free_bytes >= bytes;
+        self.stats.borrow_mut().compactions_for_scans += u64::from(begins);
+        begins.then_some(range)
+    }
+
+    /// A page of a scan was read, of so many entries.
+    pub fn pay_for_looks(&self, entries: usize) {
+        let others = self.tables.borrow().runs.len().saturating_sub(1);
+        if others == 0 {
+            return;
+        }
+        let (bytes, is_enough) = self.compaction.looks.pay(entries);
+        self.compaction.pace.allow(bytes * others as u64);
+        if is_enough {
+            self.work.raise();
+        }
     }
 
     pub async fn keep_merging(self: Rc<Self>) {

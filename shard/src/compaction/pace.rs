@@ -85,6 +85,13 @@ impl Pace {
             .set(self.allowance.get().saturating_add(needed as i64));
     }
 
+    /// Scans have paid for as much to be carried off, and go on.
+    pub fn allow(&self, bytes: u64) {
+        self.brought.set(self.brought.get() + bytes);
+        let allowance = self.allowance.get();
+        self.allowance.set(allowance.saturating_add_unsigned(bytes));
+    }
+
     pub fn begin_flush(&self, bytes: u64) {
         self.flushed.set((0, bytes));
     }

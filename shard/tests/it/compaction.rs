@@ -365,3 +365,68 @@ fn tables_that_were_read_while_they_were_merged_go_when_the_read_ends() {
     world.run(1_000_000);
     assert_eq!(table_files(&world), world.stats().table_bytes);
 }
+
+/// Two runs at rest: nothing is to be merged.
+fn two_runs(world: &mut World) {
+    for number in 0..10_000 {
+        put(world, &scattered(number % 5_000), number);
+    }
+    world.done(Call::Compact).expect("compacts");
+    for number in 0..100 {
+        put(world, &scattered(number * 16), number);
+    }
+    world.done(Call::Flush).expect("flushes");
+    world.run(10_000);
+    let stats = world.stats();
+    assert_eq!((stats.runs, stats.compaction_debt_bytes), (2, 0));
+}
+
+/// Scans everything until scans have paid for a merge, and lets that end. How often.
+fn scan_until_merged(world: &mut World, most: u64) -> u64 {
+    let all = world.all();
+    let times = (2..most).find(|_| {
+        assert_eq!(world.all(), all);
+        world.stats().compactions_for_scans > 0
+    });
+    world.run(100_000);
+    assert_eq!(world.all(), all);
+    times.unwrap_or(most)
+}
+
+#[test]
+fn what_is_scanned_again_and_again_becomes_one_run_and_stays_it() {
+    let mut world = world(12);
+    two_runs(&mut world);
+    let before = world.stats();
+    let times = scan_until_merged(&mut world, 1000);
+    let after = world.stats();
+    assert_eq!((after.runs, after.compactions_for_scans), (1, 1));
+    // A page pays for its seek and its entries.
+    let paid = after.scan_pages - before.scan_pages;
+    assert!(
+        times > 5 && paid * 256 < 2 * before.table_bytes,
+        "{times} times, {paid} pages"
+    );
+    let written = after.compaction_bytes;
+    assert!(written > before.compaction_bytes);
+    for _ in 0..2 * times {
+        world.all();
+    }
+    assert_eq!(world.stats().compaction_bytes, written);
+    world.check("after a merge for scans");
+}
+
+/// It would be the merge, which nobody needs, that fills the disk and stops writes.
+#[test]
+fn nothing_is_merged_for_scans_where_the_disk_has_no_room_for_it() {
+    let mut world = world(13);
+    two_runs(&mut world);
+    let used: u64 = world.disk.files().iter().map(|(_, bytes)| bytes).sum();
+    let almost = world.stats().table_bytes - 1;
+    world.disk.set_capacity_bytes(used + almost);
+    assert_eq!(scan_until_merged(&mut world, 60), 60);
+    assert_eq!((world.stats().runs, world.stats().shards_full), (2, 0));
+    world.disk.set_capacity_bytes(u64::MAX);
+    assert!(scan_until_merged(&mut world, 60) < 60);
+    assert_eq!(world.stats().runs, 1);
+}
