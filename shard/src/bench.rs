@@ -21,6 +21,7 @@ use crate::table::{
     Block, BlockHandle, BlockReader, BlockSource, Codec, FilterSize, Found, Make, TableId,
     TableWriter,
 };
+use crate::table_set::TableRun;
 use crate::timeline::Moment;
 use crate::version::{ShardId, Version};
 
@@ -97,6 +98,8 @@ impl Default for Disk {
 pub struct Table {
     io: Io,
     table: Rc<crate::table::Table>,
+    /// The same as a run.
+    run: Rc<TableRun>,
     cache: Rc<RefCell<PageCache>>,
     /// The block that was read last, as it came from the disk.
     raw: RefCell<Option<(BlockHandle, Vec<u8>)>>,
@@ -129,8 +132,10 @@ impl Disk {
         let (rest, summary) = writer.finish();
         rest.into_iter().for_each(write);
         let opened = crate::table::Table::open(io, file, name, &summary, store, shard);
+        let table = Rc::new(run(io, opened).expect("a whole table"));
         Table {
-            table: Rc::new(run(io, opened).expect("a whole table")),
+            run: TableRun::new(vec![Rc::clone(&table)]),
+            table,
             cache: Rc::clone(&self.cache),
             raw: RefCell::new(None),
             io: io.clone(),
@@ -200,12 +205,7 @@ impl Table {
 
     fn source(&self) -> impl Iterator<Item = Source> {
         let reader = || BlockReader::cached(self.io.clone(), Rc::clone(&self.cache), 0);
-        let sources = Source::run(
-            std::slice::from_ref(&self.table),
-            &[],
-            PRESENT.version,
-            reader,
-        );
+        let sources = Source::run(&self.run, PRESENT.version, reader);
         sources.into_iter().flatten()
     }
 }

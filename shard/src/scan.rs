@@ -153,7 +153,7 @@ impl<T: Token> Core<T> {
             let reader = || {
                 BlockReader::cached(self.io.clone(), cache(), share as usize).going(scan.reverse)
             };
-            Source::run(&run.tables, &run.from, at, reader)
+            Source::run(run, at, reader)
         };
         let runs = tables.runs.iter().flat_map(run).flatten();
         generations.chain(runs).collect()

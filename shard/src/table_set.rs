@@ -16,13 +16,16 @@ use crate::manifest::Run;
 use crate::shard::Identity;
 use crate::superblock::missing_or;
 use crate::table::{Table, TableId, TableSummary};
+use crate::version::Version;
 
 /// Each waits for two reads of the device, one behind the other.
 const OPENED_AT_ONCE: usize = 16;
 
 /// Tables that do not overlap, in key order.
 pub(crate) struct TableRun {
-    pub tables: Vec<Rc<Table>>,
+    pub tables: Rc<[Rc<Table>]>,
+    /// Of these, those that have a past.
+    pub aged: Box<[Rc<Table>]>,
     /// Entries below this key do not count: a merge that goes on at this key has them in its output.
     /// Empty when all count.
     pub from: Box<[u8]>,
@@ -55,11 +58,14 @@ impl TableRun {
     }
 
     fn starting(tables: Vec<Rc<Table>>, from: Box<[u8]>) -> Rc<TableRun> {
+        let aged = tables.iter().filter(|table| table.has_past());
+        let aged = aged.cloned().collect();
         let bytes = tables.iter().map(|table| table.summary().file_bytes).sum();
         let weight = tables.iter().map(|table| table.summary().weight()).sum();
         let entries = tables.iter().map(|table| table.summary().entries).sum();
         Rc::new(TableRun {
-            tables,
+            tables: tables.into(),
+            aged,
             from,
             bytes,
             weight,
@@ -74,9 +80,16 @@ impl TableRun {
         (!tables.is_empty()).then(|| TableRun::starting(tables, from.into()))
     }
 
+    /// Those of its tables that have something newer than this.
+    pub fn newer_than(&self, version: Version) -> Rc<TableRun> {
+        let tables = self.tables.iter();
+        let newer = tables.filter(|table| table.summary().newest > version);
+        TableRun::starting(newer.cloned().collect(), self.from.clone())
+    }
+
     /// With tables behind its own.
     pub fn with_behind(&self, tables: &[Rc<Table>]) -> Rc<TableRun> {
-        let all = [&self.tables, tables].concat();
+        let all = [&*self.tables, tables].concat();
         TableRun::starting(all, self.from.clone())
     }
 
@@ -211,6 +224,6 @@ impl TableSet {
     }
 
     pub fn tables(&self) -> impl Iterator<Item = &Rc<Table>> {
-        self.runs.iter().flat_map(|run| &run.tables)
+        self.runs.iter().flat_map(|run| run.tables.iter())
     }
 }

@@ -233,12 +233,9 @@ impl<T: Token> Core<T> {
         let generations =
             generations.map(|generation| Source::memtable(Rc::clone(&generation.table)));
         let run = |run: &Rc<TableRun>| {
-            let tables = run.tables.iter();
-            let tables = tables.filter(|table| table.summary().newest > version);
-            let tables: Vec<_> = tables.cloned().collect();
             let reader = || BlockReader::cached(self.io.clone(), Rc::clone(&self.cache), 0);
             // What is older than the newest version of a key changes no verdict.
-            Source::run(&tables, &run.from, NEWEST, reader)
+            Source::run(&run.newer_than(version), NEWEST, reader)
         };
         let tables = self.tables.borrow();
         let runs = tables.runs.iter().flat_map(run).flatten();

@@ -222,7 +222,7 @@ impl<T: Token> Core<T> {
             .filter(|generation| !generation.is_empty())
             .map(|generation| Source::memtable(Rc::clone(&generation.table)));
         let runs = set.runs.iter();
-        let runs = runs.flat_map(|run| Source::run(&run.tables, &run.from, at, reader));
+        let runs = runs.flat_map(|run| Source::run(run, at, reader));
         generations.chain(runs.flatten()).collect()
     }
 }

@@ -95,7 +95,7 @@ impl TableRun {
             ..RunFacts::default()
         };
         let (mut rewritten, mut sparse) = (0, BTreeSet::new());
-        for table in &self.tables {
+        for table in self.tables.iter() {
             facts.replaces += table.replaces();
             let table = table.summary();
             let blobs = || table.blobs.iter().map(|share| share.file);
@@ -238,7 +238,7 @@ impl<T: Token> Core<T> {
                 Survived::Failed => return,
             };
             if planted(Defect::InputsRemovedEarly) && !piece.moved && piece.next.is_none() {
-                for table in inputs.iter().flat_map(|run| &run.tables) {
+                for table in inputs.iter().flat_map(|run| run.tables.iter()) {
                     let _ = self.directory.remove(table.name());
                 }
             }
@@ -289,7 +289,7 @@ impl<T: Token> Core<T> {
             }
         };
         self.commit_manifest(edit).await?;
-        let tables = inputs.iter().flat_map(|run| &run.tables);
+        let tables = inputs.iter().flat_map(|run| run.tables.iter());
         let is_gone = |table: &&Rc<Table>| {
             let next = piece.next.as_deref();
             let is_behind = next.is_none_or(|next| table.last_key() < next);

@@ -169,7 +169,7 @@ impl<T: Token> Core<T> {
         }
         let source = |run: &Rc<TableRun>| {
             let reader = || BlockReader::sequential(self.io.clone());
-            Source::run(&run.tables, &run.from, Version(0), reader)
+            Source::run(run, Version(0), reader)
         };
         let sources = inputs.iter().flat_map(source).flatten().collect();
         let needs = self.pins.let_go();

@@ -10,6 +10,7 @@ use crate::content::{Content, NEVER};
 use crate::memtable::{Address, Memtable, MemtableCursor};
 use crate::ranges::Fragment;
 use crate::table::{Block, BlockReader, Kept, RunCursor, Section, Table, ValueRef};
+use crate::table_set::TableRun;
 use crate::{Result, Version};
 
 /// Where a merge gets entries from.
@@ -60,25 +61,23 @@ impl Source {
         })
     }
 
-    /// Tables in key order, none overlapping, and where they begin to count: all that is needed of them by who asks for
-    /// nothing below the version `at`. The past of a table is not, if all of its present is old enough.
+    /// All that is needed of a run by who asks for nothing below the version `at`. The past of a table is not, if all of its
+    /// present is old enough.
     pub fn run(
-        tables: &[Rc<Table>],
-        from: &[u8],
+        run: &TableRun,
         at: Version,
         reader: impl Fn() -> BlockReader,
     ) -> [Option<Source>; 2] {
-        let is_asked = |table: &&Rc<Table>| {
-            table.has_past() && table.summary().newest > at && !planted(Defect::PastLeftOut)
-        };
-        let past: Vec<_> = tables.iter().filter(is_asked).cloned().collect();
-        let source = |tables: Vec<Rc<Table>>, section| {
-            let is_needed = !tables.is_empty();
-            is_needed.then(|| Source::Run(RunCursor::new(tables, section, from.into(), reader())))
+        let is_asked =
+            |table: &&Rc<Table>| table.summary().newest > at && !planted(Defect::PastLeftOut);
+        let past: Vec<_> = run.aged.iter().filter(is_asked).cloned().collect();
+        let source = |tables: Rc<[Rc<Table>]>, section| {
+            let from = run.from.clone();
+            Source::Run(RunCursor::new(tables, section, from, reader()))
         };
         [
-            source(tables.to_vec(), Section::Present),
-            source(past, Section::Past),
+            (!run.tables.is_empty()).then(|| source(Rc::clone(&run.tables), Section::Present)),
+            (!past.is_empty()).then(|| source(past.into(), Section::Past)),
         ]
     }
 

@@ -12,6 +12,7 @@ use crate::keyspace::{KeyspaceId, keyspace_of, prefix};
 use crate::memtable::Memtable;
 use crate::table::tests::fixture::{Fixture, Model, expected};
 use crate::table::{BlockReader, Table};
+use crate::table_set::TableRun;
 
 /// What a shard has: memtables, newest first, then runs of tables, newest first.
 struct Stack {
@@ -72,7 +73,7 @@ impl Stack {
                 false => BlockReader::sequential(io.clone()),
                 true => BlockReader::cached(io.clone(), Rc::clone(cache), 0),
             };
-            Source::run(run, &[], at, reader)
+            Source::run(&TableRun::new(run.clone()), at, reader)
         });
         memtables.chain(runs.flatten()).collect()
     }
@@ -381,7 +382,7 @@ fn a_failed_read_ends_the_scan_with_its_error() {
     fixture.disk.flip_bit("/table-1", damaged, 3);
     for backward in [false, true] {
         let reader = || BlockReader::sequential(fixture.io.clone());
-        let sources = Source::run(&[Rc::clone(&table)], &[], Version(9), reader);
+        let sources = Source::run(&TableRun::new(vec![Rc::clone(&table)]), Version(9), reader);
         let sources = sources.into_iter().flatten().collect();
         let mut cursor = MergeCursor::visible(sources, present(9));
         let error = fixture.run(async {
@@ -424,7 +425,7 @@ fn a_seek_asks_the_cache_for_each_block_once() {
             let cache = Rc::clone(&fixture.cache);
             BlockReader::cached(fixture.io.clone(), cache, 0)
         };
-        let sources = Source::run(&[Rc::clone(&table)], &[], Version(9), reader);
+        let sources = Source::run(&TableRun::new(vec![Rc::clone(&table)]), Version(9), reader);
         let sources = sources.into_iter().flatten().collect();
         let mut cursor = MergeCursor::visible(sources, present(9));
         let (before, key) = (asked(), key(number));

@@ -10,7 +10,7 @@ use crate::{Result, Version};
 /// A position on an entry of a run, or on none.
 pub(crate) struct RunCursor {
     /// In key order. Each has entries of the section, but maybe none near its ends.
-    tables: Vec<Rc<Table>>,
+    tables: Rc<[Rc<Table>]>,
     section: Section,
     /// The run begins here, in the middle of its first table; empty when it begins with it.
     from: Box<[u8]>,
@@ -29,7 +29,7 @@ enum State {
 impl RunCursor {
     /// On no entry yet.
     pub fn new(
-        tables: Vec<Rc<Table>>,
+        tables: Rc<[Rc<Table>]>,
         section: Section,
         from: Box<[u8]>,
         reader: BlockReader,

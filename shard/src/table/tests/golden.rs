@@ -12,6 +12,7 @@ use super::fixture::{Fixture, Model, expected};
 use crate::Version;
 use crate::merge::{MergeCursor, Source};
 use crate::table::{BlockReader, TableId, TableSummary};
+use crate::table_set::TableRun;
 use crate::timeline::Moment;
 
 const NUMBER: u64 = 0x0102_0304_0506_0708;
@@ -73,7 +74,7 @@ fn a_table_of_one_section_is_read() {
     for at in [6, 7, 8, 9] {
         let version = Version(at);
         let reader = || BlockReader::sequential(fixture.io.clone());
-        let sources = Source::run(&[Rc::clone(&table)], &[], version, reader);
+        let sources = Source::run(&TableRun::new(vec![Rc::clone(&table)]), version, reader);
         let at = Moment { millis: 0, version };
         let mut scan = MergeCursor::visible(sources.into_iter().flatten().collect(), at);
         let mut seen = Vec::new();
