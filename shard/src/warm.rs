@@ -21,8 +21,9 @@ use crate::timeline::Moment;
 use crate::token::Token;
 use crate::version::Version;
 
-/// Rows between two looks at what else there is to do: well under 100 us.
-const ROWS_PER_SLICE: usize = 128;
+/// Rows between two looks at what else there is to do, some 50 us: a call that waits for blocks waits for one of these at each
+/// step.
+const ROWS_PER_SLICE: usize = 32;
 
 /// What a row takes beside what its table has of it: two words of its own, key and value filled up to words, and two places
 /// in the index. With less, blocks get what the last rows would have needed.
