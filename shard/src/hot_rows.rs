@@ -177,6 +177,17 @@ impl<T: Token> Core<T> {
         }
     }
 
+    /// These changes have a version, and readers see their rows until it is visible: not together with rows of other shards.
+    pub fn outdate_rows(&self, ops: &[Op]) {
+        let mut rows = self.rows.borrow_mut();
+        if self.identity.shards == 1 || rows.inserted() == 0 {
+            return;
+        }
+        for op in ops {
+            rows.outdate(xxh3_64(op.key()), op.key());
+        }
+    }
+
     /// Takes rows away that range deletes have removed, which readers do without until that is done.
     pub async fn keep_removing_rows(self: Rc<Self>) {
         loop {

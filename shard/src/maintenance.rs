@@ -123,6 +123,7 @@ impl<T: Token> Core<T> {
         *self.tables.borrow_mut() = Rc::new(with_run);
         self.memtables.borrow_mut().drop_oldest();
         self.tables_changed(flushed.ranges.take());
+        self.look_at_room();
         self.ask_to_merge_ranges();
         // Not what the manifest says by now: another edit of it may be on its way, and not durable yet.
         self.log.borrow_mut().release(replay_after);

@@ -40,9 +40,9 @@ impl<T: Token> Core<T> {
             if core.cache.borrow().misses() != misses {
                 core.make_room_for_blocks();
             }
-            core.pay_for_looks(page.len());
             match filled {
                 Ok(()) => {
+                    core.pay_for_looks(page.len());
                     core.stats.borrow_mut().scan_pages += 1;
                     core.reply(token, Reply::Page(page));
                 }

@@ -23,9 +23,9 @@ const OPENED_AT_ONCE: usize = 16;
 
 /// Tables that do not overlap, in key order.
 pub(crate) struct TableRun {
-    pub tables: Rc<[Rc<Table>]>,
+    pub tables: Vec<Rc<Table>>,
     /// Of these, those that have a past.
-    pub aged: Box<[Rc<Table>]>,
+    aged: Vec<Rc<Table>>,
     /// Entries below this key do not count: a merge that goes on at this key has them in its output.
     /// Empty when all count.
     pub from: Box<[u8]>,
@@ -64,7 +64,7 @@ impl TableRun {
         let weight = tables.iter().map(|table| table.summary().weight()).sum();
         let entries = tables.iter().map(|table| table.summary().entries).sum();
         Rc::new(TableRun {
-            tables: tables.into(),
+            tables,
             aged,
             from,
             bytes,
@@ -80,6 +80,14 @@ impl TableRun {
         (!tables.is_empty()).then(|| TableRun::starting(tables, from.into()))
     }
 
+    /// Those of its tables that have a past, and something newer than this in front of it; nothing when none has.
+    pub fn past_behind(&self, version: Version) -> Option<Rc<TableRun>> {
+        let aged = self.aged.iter();
+        let aged = aged.filter(|table| table.summary().newest > version);
+        let aged: Vec<_> = aged.cloned().collect();
+        (!aged.is_empty()).then(|| TableRun::starting(aged, self.from.clone()))
+    }
+
     /// Those of its tables that have something newer than this.
     pub fn newer_than(&self, version: Version) -> Rc<TableRun> {
         let tables = self.tables.iter();
@@ -89,7 +97,7 @@ impl TableRun {
 
     /// With tables behind its own.
     pub fn with_behind(&self, tables: &[Rc<Table>]) -> Rc<TableRun> {
-        let all = [&*self.tables, tables].concat();
+        let all = [&self.tables, tables].concat();
         TableRun::starting(all, self.from.clone())
     }
 
@@ -224,6 +232,6 @@ impl TableSet {
     }
 
     pub fn tables(&self) -> impl Iterator<Item = &Rc<Table>> {
-        self.runs.iter().flat_map(|run| run.tables.iter())
+        self.runs.iter().flat_map(|run| &run.tables)
     }
 }

@@ -36,7 +36,7 @@ impl<T: Token> Core<T> {
             };
             let Some(group) = group else { break };
             for (ack, ops) in &group.acks {
-                if !ack.is_of_several_shards() {
+                if ack.leaves_rows(ops) {
                     self.hide_rows(ops);
                 }
             }

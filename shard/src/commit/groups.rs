@@ -149,7 +149,7 @@ impl<T: Token> Core<T> {
             });
             u64::MAX
         };
-        let acks = self.apply(&mut members, version, first_sequence);
+        let acks = self.apply(&mut members, version, first_sequence, early);
         self.commits.borrow_mut().members = members;
         if planted(Defect::VisibleBeforeAnswered) {
             self.publish(version);
@@ -218,8 +218,14 @@ impl<T: Token> Core<T> {
         sequence
     }
 
-    /// Puts the group's changes in the memtable, above what anybody may see yet.
-    fn apply(&self, members: &mut Vec<Pending<T>>, version: Version, sequence: u64) -> Acks<T> {
+    /// Puts the group's changes in the memtable, above what anybody may see yet. `early`: that is until the end of this turn.
+    fn apply(
+        &self,
+        members: &mut Vec<Pending<T>>,
+        version: Version,
+        sequence: u64,
+        early: bool,
+    ) -> Acks<T> {
         let generation = Rc::clone(self.memtables.borrow().active());
         let mut memtable = generation.table.borrow_mut();
         let mut stats = self.stats.borrow_mut();
@@ -234,8 +240,10 @@ impl<T: Token> Core<T> {
         for write in members.drain(..) {
             match &write.body {
                 Body::Ops(ops) | Body::Record(Record::Decide { ops, .. }) => {
-                    if write.ack.is_of_several_shards() {
-                        self.hide_rows(ops);
+                    match write.ack.leaves_rows(ops) {
+                        false => self.hide_rows(ops),
+                        true if early => {}
+                        true => self.outdate_rows(ops),
                     }
                     memtable.insert(ops.iter().filter_map(Op::change), version);
                     if write.begins_group {

@@ -100,14 +100,15 @@ impl<T: Token> Ack<T> {
         }
     }
 
-    /// Another shard may tell of it before this group is visible here. Otherwise readers keep the rows that it changes
-    /// until then.
-    fn is_of_several_shards(&self) -> bool {
-        match self {
-            Ack::Caller(_) => false,
-            Ack::Decision(_, participants, _) => !participants.is_empty(),
-            Ack::Vote(..) | Ack::Outcome(..) => true,
-        }
+    /// Readers keep the rows that these changes replace until their group is visible: no other shard may tell of them before,
+    /// and each row can be told that it will be replaced.
+    fn leaves_rows(&self, ops: &[Op]) -> bool {
+        let is_of_one_shard = match self {
+            Ack::Caller(_) => true,
+            Ack::Decision(_, participants, _) => participants.is_empty(),
+            Ack::Vote(..) | Ack::Outcome(..) => false,
+        };
+        is_of_one_shard && ops.iter().all(|op| op.range().is_none())
     }
 }
 

@@ -41,6 +41,9 @@ use room::Room;
 
 pub(crate) use piece::Piece;
 
+/// A merge for scans that nobody pays for rests as often after each slice: it still carries off ten megabytes a second.
+const RESTS_FOR_SCANS: usize = 4;
+
 /// How often it is asked whether a merged table is still read.
 const LOOK_AGAIN: Nanos = 10_000_000;
 
@@ -90,12 +93,13 @@ impl TableRun {
         let is_small = |table: &Rc<Table>| table.summary().weight() < table_bytes / 2;
         let mut facts = RunFacts {
             bytes: self.weight,
+            file_bytes: self.bytes,
             from: &self.from,
             in_splinters: self.tables.windows(2).any(|pair| pair.iter().all(is_small)),
             ..RunFacts::default()
         };
         let (mut rewritten, mut sparse) = (0, BTreeSet::new());
-        for table in self.tables.iter() {
+        for table in &self.tables {
             facts.replaces += table.replaces();
             let table = table.summary();
             let blobs = || table.blobs.iter().map(|share| share.file);
@@ -166,10 +170,10 @@ impl<T: Token> Core<T> {
         }
         let whole = request.get() == Request::Asked && begun.is_empty();
         let picked = pick::pick(&facts, self.options.runs_max, whole);
-        let memtable_bytes = self.options.memtable_bytes;
-        let room = Room::of(&facts, self.options.runs_max, memtable_bytes as u64);
-        let pace = &self.compaction.pace;
-        pace.set_room(room, memtable_bytes, self.io.now());
+        if begun.is_empty() {
+            self.compaction.looks.serve(false);
+        }
+        self.set_room(&facts);
         if whole {
             match &picked {
                 Some(range) if range.end == facts.len() && range.start == 0 => {
@@ -185,14 +189,46 @@ impl<T: Token> Core<T> {
         picked.or_else(|| self.runs_paid_for(&facts))
     }
 
+    /// What there is between writers and merges now. A merge for scans is nothing that writers should wait for, or that lets
+    /// them in; but it shall not be long in the way of what they need.
+    fn set_room(&self, facts: &[RunFacts<'_>]) {
+        let (compaction, options) = (&self.compaction, &self.options);
+        let memtable_bytes = options.memtable_bytes;
+        let room = |facts: &[_]| Room::of(facts, options.runs_max, memtable_bytes as u64);
+        let room = match compaction.looks.is_served() {
+            false => room(facts),
+            true => {
+                let unbegun = |run: &RunFacts<'_>| RunFacts { from: &[], ..*run };
+                let facts: Vec<_> = facts.iter().map(unbegun).collect();
+                let room = room(&facts);
+                compaction.looks.hurry(room.debt > 0);
+                room
+            }
+        };
+        compaction
+            .pace
+            .set_room(room, memtable_bytes, self.io.now());
+    }
+
+    /// A flush has put another run in front. What is merged next is chosen when a piece is done, and a piece for scans may take
+    /// its time.
+    pub fn look_at_room(&self) {
+        if self.compaction.looks.is_patient() {
+            let tables = self.tables.borrow();
+            self.set_room(&self.facts(&tables));
+        }
+    }
+
     /// What scans have paid for, where there is room enough on the disk: nobody needs it, so it must not be what fills that.
     fn runs_paid_for(&self, facts: &[RunFacts<'_>]) -> Option<Range<usize>> {
         let looks = &self.compaction.looks;
         let range = looks.paid_for(facts)?;
         looks.begin_anew();
-        let bytes: u64 = facts[range.clone()].iter().map(|run| run.bytes).sum();
-        let free_bytes = self.directory.free_bytes().unwrap_or(0);
+        let bytes: u64 = facts[range.clone()].iter().map(|run| run.file_bytes).sum();
+        // All shards are asked for as many scans, and begin together.
+        let free_bytes = self.directory.free_bytes().unwrap_or(0) / u64::from(self.identity.shards);
         let begins = !self.closing.get() && free_bytes >= bytes;
+        looks.serve(begins);
         self.stats.borrow_mut().compactions_for_scans += u64::from(begins);
         begins.then_some(range)
     }
@@ -203,9 +239,7 @@ impl<T: Token> Core<T> {
         if others == 0 {
             return;
         }
-        let (bytes, is_enough) = self.compaction.looks.pay(entries);
-        self.compaction.pace.allow(bytes * others as u64);
-        if is_enough {
+        if self.compaction.looks.pay(entries, others as u64) {
             self.work.raise();
         }
     }
@@ -238,7 +272,7 @@ impl<T: Token> Core<T> {
                 Survived::Failed => return,
             };
             if planted(Defect::InputsRemovedEarly) && !piece.moved && piece.next.is_none() {
-                for table in inputs.iter().flat_map(|run| run.tables.iter()) {
+                for table in inputs.iter().flat_map(|run| &run.tables) {
                     let _ = self.directory.remove(table.name());
                 }
             }
@@ -289,7 +323,7 @@ impl<T: Token> Core<T> {
             }
         };
         self.commit_manifest(edit).await?;
-        let tables = inputs.iter().flat_map(|run| run.tables.iter());
+        let tables = inputs.iter().flat_map(|run| &run.tables);
         let is_gone = |table: &&Rc<Table>| {
             let next = piece.next.as_deref();
             let is_behind = next.is_none_or(|next| table.last_key() < next);
@@ -318,6 +352,10 @@ impl<T: Token> Core<T> {
         stats.compaction_read_bytes += bytes(gone);
         stats.compaction_pieces += 1;
         stats.compactions += u64::from(piece.next.is_none());
+        if piece.next.is_none() {
+            // What was paid was for runs that are no more.
+            self.compaction.looks.begin_anew();
+        }
         match piece.moved {
             true => stats.tables_moved += 1,
             false => {
@@ -333,12 +371,31 @@ impl<T: Token> Core<T> {
         let pace = &self.compaction.pace;
         pace.merge(bytes);
         yield_now().await;
+        if self.compaction.looks.is_patient() {
+            return self.rest_for_scans(bytes).await;
+        }
         while self.compaction.requested.get() == Request::None
             && !self.closing.get()
             && let Some(brought) = pace.merge_is_ahead()
         {
             self.tasks.sleep_until(self.io.now() + MERGE_REST).await;
             pace.end_rest(brought);
+        }
+    }
+
+    /// A merge for scans goes on as fast as they go on to pay for it; and not so slowly that others have to wait for long, since
+    /// none is chosen before its piece is done.
+    async fn rest_for_scans(&self, bytes: u64) {
+        let compaction = &self.compaction;
+        compaction.looks.take(bytes);
+        for _ in 0..RESTS_FOR_SCANS {
+            let is_wanted = compaction.requested.get() != Request::None
+                || compaction.pace.is_waited_for()
+                || !compaction.looks.is_patient();
+            if is_wanted || compaction.looks.is_paid() || self.closing.get() {
+                return;
+            }
+            self.tasks.sleep_until(self.io.now() + MERGE_REST).await;
         }
     }
 

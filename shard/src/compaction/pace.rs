@@ -85,13 +85,6 @@ impl Pace {
             .set(self.allowance.get().saturating_add(needed as i64));
     }
 
-    /// Scans have paid for as much to be carried off, and go on.
-    pub fn allow(&self, bytes: u64) {
-        self.brought.set(self.brought.get() + bytes);
-        let allowance = self.allowance.get();
-        self.allowance.set(allowance.saturating_add_unsigned(bytes));
-    }
-
     pub fn begin_flush(&self, bytes: u64) {
         self.flushed.set((0, bytes));
     }
@@ -118,11 +111,15 @@ impl Pace {
         self.allowance.set(0);
     }
 
+    /// Writers wait for merges.
+    pub fn is_waited_for(&self) -> bool {
+        self.room.get().pressure > 0.0 || self.is_used_up()
+    }
+
     /// Merges are ahead of the writers, who have brought so many bytes by now and may bring more.
     pub fn merge_is_ahead(&self) -> Option<u64> {
-        let is_waited_for = self.room.get().pressure > 0.0 || self.is_used_up();
         let brought = self.brought.get();
-        let ahead = !is_waited_for && self.allowance.get() < 0;
+        let ahead = !self.is_waited_for() && self.allowance.get() < 0;
         (ahead && brought != self.idle_at.get()).then_some(brought)
     }
 

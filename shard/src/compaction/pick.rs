@@ -19,6 +19,8 @@ pub(super) const SPACE_PARTS: u64 = 2;
 #[derive(Clone, Copy, Default)]
 pub(super) struct RunFacts<'a> {
     pub bytes: u64,
+    /// Of its files: what a merge writes anew.
+    pub file_bytes: u64,
     /// Of the runs behind it, what this one hides, about.
     pub replaces: u64,
     pub entries: u64,
@@ -164,6 +166,7 @@ pub(super) mod tests {
     pub(in super::super) fn runs(bytes: &[u64]) -> Vec<RunFacts<'static>> {
         let run = |&bytes: &u64| RunFacts {
             bytes,
+            file_bytes: bytes,
             replaces: bytes,
             entries: bytes,
             ..RunFacts::default()

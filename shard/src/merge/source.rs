@@ -9,7 +9,7 @@ use ringkeep_io::planted::{Defect, planted};
 use crate::content::{Content, NEVER};
 use crate::memtable::{Address, Memtable, MemtableCursor};
 use crate::ranges::Fragment;
-use crate::table::{Block, BlockReader, Kept, RunCursor, Section, Table, ValueRef};
+use crate::table::{Block, BlockReader, Kept, RunCursor, Section, ValueRef};
 use crate::table_set::TableRun;
 use crate::{Result, Version};
 
@@ -64,20 +64,18 @@ impl Source {
     /// All that is needed of a run by who asks for nothing below the version `at`. The past of a table is not, if all of its
     /// present is old enough.
     pub fn run(
-        run: &TableRun,
+        run: &Rc<TableRun>,
         at: Version,
         reader: impl Fn() -> BlockReader,
     ) -> [Option<Source>; 2] {
-        let is_asked =
-            |table: &&Rc<Table>| table.summary().newest > at && !planted(Defect::PastLeftOut);
-        let past: Vec<_> = run.aged.iter().filter(is_asked).cloned().collect();
-        let source = |tables: Rc<[Rc<Table>]>, section| {
-            let from = run.from.clone();
-            Source::Run(RunCursor::new(tables, section, from, reader()))
+        let source = |run, section| Source::Run(RunCursor::new(run, section, reader()));
+        let past = match planted(Defect::PastLeftOut) {
+            false => run.past_behind(at),
+            true => None,
         };
         [
-            (!run.tables.is_empty()).then(|| source(Rc::clone(&run.tables), Section::Present)),
-            (!past.is_empty()).then(|| source(past.into(), Section::Past)),
+            (!run.tables.is_empty()).then(|| source(Rc::clone(run), Section::Present)),
+            past.map(|past| source(past, Section::Past)),
         ]
     }
 

@@ -4,7 +4,8 @@
 //! bits 0..16   bytes of the key
 //! bits 16..32  bytes of the value
 //! bit 32       hidden: it is about to be written over, or just is
-//! bits 33..63  how often it was written over
+//! bit 33       a newer version of its key has its place among all versions, and nobody can see it yet
+//! bits 34..63  how often it was written over
 //! bit 63       there is a row: memory that was given back is zero
 //! ```
 
@@ -20,7 +21,8 @@ pub(super) const FILLER: Head = Head(u64::MAX);
 
 const LENGTH_BITS: u32 = 16;
 const HIDDEN: u64 = 1 << 32;
-const ONCE: u64 = 1 << 33;
+const OUTDATED: u64 = 1 << 33;
+const ONCE: u64 = 1 << 34;
 const TIMES: u64 = PRESENT - ONCE;
 const PRESENT: u64 = 1 << 63;
 
@@ -54,11 +56,23 @@ impl Head {
         Head(self.0 | HIDDEN)
     }
 
+    #[inline]
+    pub fn is_outdated(self) -> bool {
+        self.0 & OUTDATED != 0
+    }
+
+    /// The same row, of no instant that versions of other shards tell.
+    pub fn outdated(self) -> Head {
+        Head(self.0 | OUTDATED)
+    }
+
     /// Of the row with this value in its place. None when that has happened as often as can be told apart.
     pub fn written_over(self, value_bytes: usize) -> Option<Head> {
         let (key_bytes, _) = self.lengths()?;
         let is_last = self.0 & TIMES == TIMES;
-        (!is_last).then(|| Head((self.0 & !HIDDEN) + ONCE).of_lengths(key_bytes, value_bytes))
+        (!is_last).then(|| {
+            Head((self.0 & !(HIDDEN | OUTDATED)) + ONCE).of_lengths(key_bytes, value_bytes)
+        })
     }
 
     fn of_lengths(self, key_bytes: usize, value_bytes: usize) -> Head {
@@ -84,6 +98,8 @@ mod tests {
         let second = first.hidden().written_over(98).expect("the second");
         assert_eq!(second.lengths(), Some((16, 98)));
         assert!(first.hidden().is_hidden() && !second.is_hidden());
+        assert!(first.outdated().is_outdated() && !first.outdated().is_hidden());
+        assert_eq!(first.outdated().hidden().written_over(98), Some(second));
         assert_ne!(second.written_over(100), Some(first));
         let last = Head(first.0 | TIMES);
         assert_eq!(last.lengths(), first.lengths());

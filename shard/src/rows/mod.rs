@@ -136,7 +136,8 @@ impl Rows {
         self.find(hash, key, value).is_some()
     }
 
-    /// The values of several keys at one instant, each in a vector of its own, or nothing unless all are here.
+    /// The values of several keys at one instant, each in a vector of its own, or nothing unless all are here, and none is about to
+    /// be replaced: a snapshot that was taken since would have what comes, and not what another shard has shown since.
     pub fn read_all<'k>(
         all: impl Iterator<Item = (&'k Rows, u64, &'k [u8])> + Clone,
     ) -> Option<Vec<Vec<u8>>> {
@@ -144,7 +145,11 @@ impl Rows {
         let mut values = Vec::with_capacity(all.size_hint().0);
         for (rows, hash, key) in all.clone() {
             let mut value = Vec::new();
-            seen.push(rows.find(hash, key, &mut value)?);
+            let found = rows.find(hash, key, &mut value)?;
+            if found.head.is_outdated() {
+                return None;
+            }
+            seen.push(found);
             values.push(value);
         }
         // Positions never come again, and neither do first words at one position. So what still is as it was has been so all

@@ -281,6 +281,14 @@ impl RowWriter {
         }
     }
 
+    /// A newer version of this key has its place among all versions, and is not to be seen yet: what is here is still what a
+    /// get finds, but no part of one instant over several shards.
+    pub fn outdate(&mut self, hash: u64, key: &[u8]) {
+        if let Some(words) = self.row_of(hash, key) {
+            words[0].store(head_of(words).outdated().0, Ordering::Release);
+        }
+    }
+
     fn is_hidden(&self, hash: u64, key: &[u8]) -> bool {
         let row = self.row_of(hash, key);
         row.is_some_and(|words| head_of(words).is_hidden())

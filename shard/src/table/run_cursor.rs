@@ -5,15 +5,14 @@ use std::ops::Bound;
 use std::rc::Rc;
 
 use super::{Block, BlockReader, Kept, Section, Table, TableCursor, ValueRef};
+use crate::table_set::TableRun;
 use crate::{Result, Version};
 
 /// A position on an entry of a run, or on none.
 pub(crate) struct RunCursor {
-    /// In key order. Each has entries of the section, but maybe none near its ends.
-    tables: Rc<[Rc<Table>]>,
+    /// Each of its tables has entries of the section, but maybe none near its ends.
+    run: Rc<TableRun>,
     section: Section,
-    /// The run begins here, in the middle of its first table; empty when it begins with it.
-    from: Box<[u8]>,
     at: usize,
     state: State,
 }
@@ -28,16 +27,10 @@ enum State {
 
 impl RunCursor {
     /// On no entry yet.
-    pub fn new(
-        tables: Rc<[Rc<Table>]>,
-        section: Section,
-        from: Box<[u8]>,
-        reader: BlockReader,
-    ) -> RunCursor {
+    pub fn new(run: Rc<TableRun>, section: Section, reader: BlockReader) -> RunCursor {
         RunCursor {
-            tables,
+            run,
             section,
-            from,
             at: 0,
             state: State::Idle(reader),
         }
@@ -45,14 +38,8 @@ impl RunCursor {
 
     /// To the first entry within the lower bound `from`.
     pub async fn seek(&mut self, from: Bound<&[u8]>) -> Result<()> {
-        let start = std::mem::take(&mut self.from);
-        let bound = within(&start, from);
-        let done = self.seek_tables(bound).await;
-        self.from = start;
-        done
-    }
-
-    async fn seek_tables(&mut self, from: Bound<&[u8]>) -> Result<()> {
+        let run = Rc::clone(&self.run);
+        let from = within(&run.from, from);
         self.enter(self.first_table(from));
         if let State::On(cursor) = &mut self.state {
             cursor.seek(from).await?;
@@ -63,32 +50,30 @@ impl RunCursor {
 
     /// As `TableCursor::seek_at_hand`.
     pub fn seek_at_hand(&mut self, from: Bound<&[u8]>) -> bool {
-        let start = std::mem::take(&mut self.from);
-        let bound = within(&start, from);
-        self.enter(self.first_table(bound));
-        let done = match &mut self.state {
-            State::On(cursor) => cursor.seek_at_hand(bound) && cursor.position().is_some(),
+        let run = Rc::clone(&self.run);
+        let from = within(&run.from, from);
+        self.enter(self.first_table(from));
+        match &mut self.state {
+            State::On(cursor) => cursor.seek_at_hand(from) && cursor.position().is_some(),
             _ => true,
-        };
-        self.from = start;
-        done
+        }
     }
 
     /// The first one that has something behind a lower bound.
     fn first_table(&self, from: Bound<&[u8]>) -> usize {
         match from {
             Bound::Unbounded => 0,
-            Bound::Included(key) => self.tables.partition_point(|t| t.last_key() < key),
-            Bound::Excluded(key) => self.tables.partition_point(|t| t.last_key() <= key),
+            Bound::Included(key) => self.run.tables.partition_point(|t| t.last_key() < key),
+            Bound::Excluded(key) => self.run.tables.partition_point(|t| t.last_key() <= key),
         }
     }
 
     /// To the last entry within the upper bound `to`.
     pub async fn seek_back(&mut self, to: Bound<&[u8]>) -> Result<()> {
         let end = match to {
-            Bound::Unbounded => self.tables.len(),
-            Bound::Included(key) => self.tables.partition_point(|t| t.first_key() <= key),
-            Bound::Excluded(key) => self.tables.partition_point(|t| t.first_key() < key),
+            Bound::Unbounded => self.run.tables.len(),
+            Bound::Included(key) => self.run.tables.partition_point(|t| t.first_key() <= key),
+            Bound::Excluded(key) => self.run.tables.partition_point(|t| t.first_key() < key),
         };
         self.enter(end.wrapping_sub(1));
         if let State::On(cursor) = &mut self.state {
@@ -180,8 +165,8 @@ impl RunCursor {
 
     /// Walked back past the start of the run: there is nothing more.
     fn stop_at_start(&mut self) {
-        let is_below = |(key, _): (&[u8], _)| *key < *self.from;
-        if self.at == 0 && !self.from.is_empty() && self.position().is_some_and(is_below) {
+        let is_below = |(key, _): (&[u8], _)| *key < *self.run.from;
+        if self.at == 0 && !self.run.from.is_empty() && self.position().is_some_and(is_below) {
             self.enter(usize::MAX);
         }
     }
@@ -198,7 +183,7 @@ impl RunCursor {
     /// The table under the cursor.
     pub fn table(&self) -> Option<&Rc<Table>> {
         match &self.state {
-            State::On(_) => self.tables.get(self.at),
+            State::On(_) => self.run.tables.get(self.at),
             _ => None,
         }
     }
@@ -224,7 +209,7 @@ impl RunCursor {
             State::On(cursor) => cursor.into_reader(),
             State::Moving => return,
         };
-        self.state = match self.tables.get(at) {
+        self.state = match self.run.tables.get(at) {
             Some(table) => State::On(TableCursor::new(Rc::clone(table), self.section, reader)),
             None => State::Idle(reader),
         };

@@ -430,3 +430,26 @@ fn nothing_is_merged_for_scans_where_the_disk_has_no_room_for_it() {
     assert!(scan_until_merged(&mut world, 60) < 60);
     assert_eq!(world.stats().runs, 1);
 }
+
+/// Scans had paid, and then nobody did; a writer went on, whose runs were merged no more, since the merge for scans waited for pay.
+#[test]
+fn a_merge_for_scans_holds_up_no_other_when_scans_stop_paying() {
+    // All of it is one piece, as long as twenty memtables.
+    let options = ShardOptions {
+        table_bytes: 4 << 20,
+        ..options()
+    };
+    let mut world = World::new(14, options, SimulatedOptions::default());
+    two_runs(&mut world);
+    while world.stats().compactions_for_scans == 0 {
+        world.all();
+    }
+    let mut most = 0;
+    for number in 0..20_000 {
+        put(&mut world, &scattered(number % 5_000), number);
+        if number % 64 == 0 {
+            most = most.max(world.stats().runs);
+        }
+    }
+    assert!(most < 40, "{most} runs");
+}
