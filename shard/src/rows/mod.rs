@@ -145,11 +145,7 @@ impl Rows {
         let mut values = Vec::with_capacity(all.size_hint().0);
         for (rows, hash, key) in all.clone() {
             let mut value = Vec::new();
-            let found = rows.find(hash, key, &mut value)?;
-            if found.head.is_outdated() {
-                return None;
-            }
-            seen.push(found);
+            seen.push(rows.find(hash, key, &mut value)?);
             values.push(value);
         }
         // Positions never come again, and neither do first words at one position. So what still is as it was has been so all
@@ -162,7 +158,8 @@ impl Rows {
             let is_same = rows.ring.at(position)[0].load(Ordering::Acquire) == seen.head.0;
             let entry = |place: &AtomicU64| Entry(place.load(Ordering::Acquire));
             let mut places = rows.index.places(hash);
-            may_look && is_same && places.any(|place| entry(place).position() == position)
+            let is_latest = is_same && !seen.head.is_outdated();
+            may_look && is_latest && places.any(|place| entry(place).position() == position)
         };
         fence(Ordering::Acquire);
         all.zip(&seen).all(is_there).then_some(values)
